@@ -1,0 +1,137 @@
+"""Budgets in NFE, and the plan: what each one buys, in closed form, before anything runs (paper, section 3)."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from noise_search.algorithms.base import Algorithm
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """One point of a curve. All NFE and rows are per image: search + final = nfe, for this budget run alone."""
+
+    point: int
+    nfe: int
+    nfe_paper: int
+    nfe_search: int
+    nfe_final: int
+    network_rows: int
+    gflops: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """search_nfe: c, NFE of one search iteration; final_nfe: NFE of the final generation; both >= 1.
+
+    Exactly one of nfe (totals per image; the algorithm buys the most it can at or under each) and points (the
+    algorithm's own axis: N, K or M) is given.
+    """
+
+    search_nfe: int
+    final_nfe: int
+    nfe: tuple[int, ...] | None = None
+    points: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("search_nfe", "final_nfe"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"budget.{name}={getattr(self, name)}: at least 1")
+        if (self.nfe is None) == (self.points is None):
+            raise ValueError(
+                f"budget.nfe={self.nfe} budget.points={self.points}: give one of them and set the other to null"
+            )
+        for name in ("nfe", "points"):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            if not values or list(values) != sorted(set(values)):
+                raise ValueError(f"budget.{name}={list(values)}: growing numbers, at least one")
+            object.__setattr__(self, name, tuple(values))
+
+    def total(self, algorithm: Algorithm, point: int) -> int:
+        return algorithm.search_nfe(point, self.search_nfe) + self.final_nfe
+
+    def most(self, algorithm: Algorithm, nfe: int) -> int:
+        """The largest point whose total is at or under `nfe`."""
+        if nfe < self.final_nfe:
+            raise ValueError(f"budget.nfe={nfe}: below the final generation, budget.final_nfe={self.final_nfe}")
+        low, high = 1, 2
+        while self.total(algorithm, high) <= nfe:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.total(algorithm, middle) <= nfe else (low, middle)
+        return low
+
+    def purchases(self, algorithm: Algorithm, guided: bool, multiply_adds: int) -> list[Purchase]:
+        """What each budget buys, in growing order. A budget that buys nothing more than the one before is refused."""
+        points = list(self.points or [self.most(algorithm, nfe) for nfe in self.nfe or ()])
+        for i, point in enumerate(points[1:], 1):
+            if point == points[i - 1] and self.nfe is not None:
+                least = self.total(algorithm, point + 1)
+                raise ValueError(
+                    f"budget.nfe={self.nfe[i]}: buys nothing more than {self.nfe[i - 1]} does"
+                    f" ({algorithm.name} with {point}); the next point costs {least}"
+                )
+        out = []
+        for point in points:
+            search = algorithm.search_nfe(point, self.search_nfe)
+            nfe = search + self.final_nfe
+            rows = nfe * (2 if guided else 1)
+            paper = algorithm.nfe_paper(point, self.search_nfe, self.final_nfe)
+            out.append(Purchase(point, nfe, paper, search, self.final_nfe, rows, rows * 2 * multiply_adds / 1e9))
+        return out
+
+
+@dataclass(frozen=True)
+class Plan:
+    """purchases, and the bill of the whole sweep in NFE an image: the search exactly, the final part between bounds."""
+
+    series: str
+    purchases: list[Purchase]
+    sweep_search: int
+    sweep_final: tuple[int, int]
+    guided: bool
+
+    def rows(self, images: int) -> tuple[int, int]:
+        """Network rows of the sweep over `images` images: least and most."""
+        each = images * (2 if self.guided else 1)
+        return each * (self.sweep_search + self.sweep_final[0]), each * (self.sweep_search + self.sweep_final[1])
+
+    def text(self, images: int, rows_per_second: float | None) -> str:
+        """For a person: one line a budget, then the bill and the expected time of the network alone."""
+        lines = [f"plan: {self.series}, {images} images", "  point      nfe  (search + final)  nfe_paper  network_rows"]
+        for p in self.purchases:
+            parts = f"({p.nfe_search} + {p.nfe_final})"
+            lines.append(f"  {p.point:>5} {p.nfe:>8}  {parts:<16}  {p.nfe_paper:>9}  {p.network_rows:>12}")
+        low, high = self.rows(images)
+        lines.append(
+            f"  whole sweep: {self.sweep_search} NFE an image to search, {self.sweep_final[0]} to {self.sweep_final[1]}"
+            f" to render its winners; {low:,} to {high:,} network rows in all"
+        )
+        if rows_per_second:
+            lines.append(
+                f"  expected: {low / rows_per_second / 60:.1f} to {high / rows_per_second / 60:.1f} minutes of network"
+                f" time at {rows_per_second:.0f} rows/s (two CPU cores)"
+            )
+        return "\n".join(lines)
+
+    def write_csv(self, path: Path) -> None:
+        names = ("point", "nfe", "nfe_paper", "network_rows")
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("series", *names))
+            writer.writerows((self.series, *(asdict(p)[name] for name in names)) for p in self.purchases)
+
+
+def make_plan(series: str, algorithm: Algorithm, budget: Budget, guided: bool, multiply_adds: int) -> Plan:
+    """The closed-form cost of one curve. An anytime algorithm pays for its largest search only."""
+    purchases = budget.purchases(algorithm, guided, multiply_adds)
+    searches = [p.nfe_search for p in purchases]
+    search = max(searches) if algorithm.anytime else sum(searches)
+    return Plan(series, purchases, search, (budget.final_nfe, budget.final_nfe * len(purchases)), guided)

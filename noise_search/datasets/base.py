@@ -1,0 +1,27 @@
+"""Conditions: which class an image is asked to show is a function of its id alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """names: of all classes; chosen: class ids that the images cycle through (None: all, so classes are balanced)."""
+
+    name: str
+    names: tuple[str, ...]
+    chosen: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.chosen is not None and not self.chosen:
+            raise ValueError("dataset.classes=[]: at least one class id, or null for all")
+        for k in self.chosen or ():
+            if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < len(self.names):
+                raise ValueError(f"dataset.classes: {k} is not a class id of {self.name}; 0 to {len(self.names) - 1}")
+
+    def labels(self, ids: Sequence[int]) -> np.ndarray:
+        """int64 [len(ids)]."""
+        cycle = np.array(self.chosen or range(len(self.names)), dtype=np.int64)
+        return cycle[np.asarray(ids, dtype=np.int64) % len(cycle)]

@@ -1,0 +1,50 @@
+"""CIFAR-10: the ten classes, 2 x 1,000 shipped test photographs, and the full set where a script has fetched it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from noise_search.assets import asset
+from noise_search.datasets.base import Dataset
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+PATH = Path("data/cifar10.npz")
+HALVES = ("heads", "reference")  # for verifiers' prototypes; for metrics
+
+
+def cifar10(classes: Sequence[int] | None = None) -> Dataset:
+    """Conditions over the ten classes, or over the class ids in `classes`."""
+    return Dataset("cifar10", CLASSES, None if classes is None else tuple(classes))
+
+
+def load_cifar10(split: str, path: Path = PATH) -> tuple[np.ndarray, np.ndarray]:
+    """The full "train" (50,000) or "test" (10,000) split: uint8 [B, 32, 32, 3] and int64 labels [B]."""
+    if split not in ("train", "test"):
+        raise ValueError(f"split={split!r}: train or test")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is not there: run `python scripts/fetch_cifar10.py`")
+    with np.load(path) as arrays:
+        return arrays[f"{split}_images"], arrays[f"{split}_labels"].astype(np.int64)
+
+
+def shipped_images(half: str) -> tuple[np.ndarray, np.ndarray]:
+    """1,000 test photographs that come with the package, uint8 [1000, 32, 32, 3], and labels [1000].
+
+    half: "heads" or "reference", disjoint. The order cycles through the classes, so every prefix is balanced.
+    """
+    if half not in HALVES:
+        raise ValueError(f"half={half!r}: one of {', '.join(HALVES)}")
+    sprite = np.asarray(Image.open(asset(f"cifar10_{half}.png")).convert("RGB"))  # 10 rows (classes) of 100
+    images = sprite.reshape(10, 32, 100, 32, 3).transpose(2, 0, 1, 3, 4).reshape(1000, 32, 32, 3)
+    return images, np.tile(np.arange(10, dtype=np.int64), 100)
+
+
+def write_sprite(half: str, folder: Path) -> None:
+    """Make the shipped file of one half from the full test split: images 0-99 or 100-199 of every class."""
+    images, labels = load_cifar10("test")
+    start = 100 * HALVES.index(half)
+    rows = np.stack([images[labels == k][start : start + 100] for k in range(10)])  # [10, 100, 32, 32, 3]
+    sprite = rows.transpose(0, 2, 1, 3, 4).reshape(320, 3200, 3)
+    Image.fromarray(sprite).save(folder / f"cifar10_{half}.png", optimize=True)

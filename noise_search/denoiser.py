@@ -1,0 +1,66 @@
+"""The model boundary, guidance, and the two meters that make the cost ledger.
+
+A network is wrapped once, in `models/`, and returns (x0, eps). Between it and the flow stand, from the inside out:
+micro-batches, the meter of network rows, guidance, the meter of evaluations. One NFE is one guided evaluation.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Prediction(NamedTuple):
+    """x0, eps: [N, ...], the clean image and the noise that x_t = a x0 + s eps is made of."""
+
+    x0: Tensor
+    eps: Tensor
+
+
+Network = Callable[[Tensor, Tensor, Tensor], Prediction]  # (x [N, ...], t [N], label [N])
+Denoiser = Callable[[Tensor, Tensor, Tensor], Prediction]  # (x [N, ...], t [N], who [N]: the image a row works for)
+
+
+class Meter:
+    """Counts per image: `count` int64 [B] on the CPU."""
+
+    def __init__(self, images: int) -> None:
+        self.count = torch.zeros(images, dtype=torch.int64)
+
+    def add(self, who: Tensor) -> None:
+        self.count += torch.bincount(who.cpu(), minlength=len(self.count))
+
+
+class MeteredNetwork:
+    """A network that bills every row to the image it works for, and is called on at most `batch_size` rows."""
+
+    def __init__(self, network: Network, images: int, batch_size: int) -> None:
+        self.network, self.batch_size, self.rows = network, batch_size, Meter(images)
+
+    def __call__(self, x: Tensor, t: Tensor, label: Tensor, who: Tensor) -> Prediction:
+        self.rows.add(who)
+        size = self.batch_size
+        parts = [self.network(*part) for part in zip(x.split(size), t.split(size), label.split(size), strict=True)]
+        return Prediction(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]))
+
+
+class Guided:
+    """Classifier-free guidance at `scale`; at 1.0 no null pass is made. Cost: 1 evaluation, 1 or 2 network rows a row.
+
+    labels: int64 [B], the class of each image. null: the label that stands for "no class".
+    """
+
+    def __init__(self, network: MeteredNetwork, labels: Tensor, null: int, scale: float = 1.0) -> None:
+        self.network, self.labels, self.null, self.scale = network, labels, null, scale
+        self.evaluations = Meter(len(labels))
+
+    def __call__(self, x: Tensor, t: Tensor, who: Tensor) -> Prediction:
+        self.evaluations.add(who)
+        label = self.labels[who]
+        if self.scale == 1.0:
+            return self.network(x, t, label, who)
+        both = torch.cat([label, torch.full_like(label, self.null)])
+        out = self.network(torch.cat([x, x]), torch.cat([t, t]), both, torch.cat([who, who]))
+        (x0, x0_null), (eps, eps_null) = out.x0.chunk(2), out.eps.chunk(2)
+        return Prediction(x0_null + self.scale * (x0 - x0_null), eps_null + self.scale * (eps - eps_null))

@@ -1,0 +1,113 @@
+"""Judges: a named feature network with its real images. What selects must not judge: no verifier uses these networks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from noise_search.assets import asset
+from noise_search.datasets.cifar10 import shipped_images
+from noise_search.metrics.frechet import Gaussian
+from noise_search.models.efficientnet import FEATURES, EfficientNetLite
+from noise_search.models.toy import coloured_waves
+from noise_search.store import load_weights
+
+
+@dataclass(frozen=True)
+class Judge:
+    """network, probe: names as they stand beside every number.
+
+    features: uint8 [N, H, W, 3] -> float32 [N, D]. probabilities: features -> [N, classes], of the probe that the
+    inception score uses. gaussian: statistics that the Frechet distance is taken to, `gaussian_name` says of what.
+    reference: features [M, D] of real images for kernel distance, precision and recall. heldout: real images, uint8
+    [H, h, w, 3], in neither, for the floor of every distance.
+    """
+
+    network: str
+    probe: str
+    features: Callable[[np.ndarray], np.ndarray]
+    probabilities: Callable[[np.ndarray], np.ndarray]
+    gaussian: Gaussian
+    gaussian_name: str
+    reference: np.ndarray
+    reference_name: str
+    heldout: np.ndarray
+    heldout_name: str
+
+
+def images_to_tensor(images: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
+    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def tensor_to_images(images: torch.Tensor) -> np.ndarray:
+    """[N, 3, H, W] in [-1, 1] -> uint8 [N, H, W, 3], by clamp(127.5 x + 128, 0, 255) as the published code does."""
+    return (127.5 * images + 128).clamp(0, 255).permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
+
+
+@torch.inference_mode()
+def lite_features(net: EfficientNetLite, images: np.ndarray, device: str, batch: int = 250) -> np.ndarray:
+    """float32 [N, 1280] of uint8 images, in float32 arithmetic."""
+    parts = [images[i : i + batch] for i in range(0, len(images), batch)]
+    out = [net(images_to_tensor(part, device)).cpu().numpy() for part in parts]
+    return np.concatenate(out) if out else np.empty((0, FEATURES), dtype=np.float32)
+
+
+def lite2(device: str = "cpu") -> Judge:
+    """EfficientNet-Lite2 on CIFAR-10, its linear probe and its statistics of the 50,000 training images."""
+    state, card = load_weights(asset("judge_lite2.safetensors"))
+    net = EfficientNetLite(2, card["config"]["resolution"]).to(device)
+    weight, bias = state["weight"].numpy(), state["bias"].numpy()
+    covariance = np.zeros((FEATURES, FEATURES))
+    covariance[np.triu_indices(FEATURES)] = state["covariance"].numpy()
+    covariance += np.triu(covariance, 1).T
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return lite_features(net, images, device)
+
+    def probabilities(values: np.ndarray) -> np.ndarray:
+        return torch.from_numpy(values @ weight.T + bias).softmax(1).numpy()
+
+    return Judge(
+        network="Lite2",
+        probe="Lite2 probe",
+        features=features,
+        probabilities=probabilities,
+        gaussian=Gaussian(state["mean"].double().numpy(), covariance),
+        gaussian_name="CIFAR-10 train, 50,000 images",
+        reference=features(shipped_images("reference")[0]),
+        reference_name="CIFAR-10 test, 1,000 images",
+        heldout=shipped_images("heads")[0],
+        heldout_name="CIFAR-10 test, another 1,000 images",
+    )
+
+
+def pixels(device: str = "cpu") -> Judge:
+    """The toy's judge: pixel values as features, the exact class posterior as probe, 1,000 + 1,000 exact samples."""
+    mixture = coloured_waves()
+    labels = torch.arange(20_000) % mixture.classes
+    images = tensor_to_images(mixture.sample(labels, torch.Generator().manual_seed(0)))
+
+    def features(values: np.ndarray) -> np.ndarray:
+        return (values.reshape(len(values), -1) / 127.5 - 1).astype(np.float32)
+
+    def probabilities(values: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(values).unflatten(1, (*images.shape[1:],)).permute(0, 3, 1, 2)
+        dimensions = mixture.means[0, 0].numel()
+        logits = [mixture.log_likelihood(x, torch.full((len(x),), k)) * dimensions for k in range(mixture.classes)]
+        return torch.stack(logits, 1).softmax(1).numpy()
+
+    everything = features(images)
+    return Judge(
+        network="pixels",
+        probe="exact posterior",
+        features=features,
+        probabilities=probabilities,
+        gaussian=Gaussian(everything[2000:].mean(0, dtype=np.float64), np.cov(everything[2000:].astype(np.float64).T)),
+        gaussian_name="18,000 exact samples",
+        reference=everything[:1000],
+        reference_name="1,000 exact samples",
+        heldout=images[1000:2000],
+        heldout_name="another 1,000 exact samples",
+    )

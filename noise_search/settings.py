@@ -1,0 +1,61 @@
+"""The top-level settings of a run, checked before anything heavy starts, and the name of its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
+UNIT = 64  # image ids in one unit of finished work
+
+
+@dataclass(frozen=True)
+class Settings:
+    """images >= 1; seed in [0, 2**63); cfg_scale >= 0 (1: no guidance); batch_size rows or "auto"; device or "auto"."""
+
+    images: int
+    seed: int
+    cfg_scale: float
+    batch_size: int | str
+    device: str
+    plan_only: bool
+
+    def __post_init__(self) -> None:
+        def require(name: str, good: bool, allowed: str) -> None:
+            if not good:
+                raise ValueError(f"{name}={getattr(self, name)}: {allowed}")
+
+        require("images", _whole(self.images) and self.images >= 1, "a whole number, at least 1")
+        require("seed", _whole(self.seed) and 0 <= self.seed < 2**63, "a whole number from 0 to 2**63 - 1")
+        number = isinstance(self.cfg_scale, int | float) and not isinstance(self.cfg_scale, bool)
+        require("cfg_scale", number and 0 <= self.cfg_scale < float("inf"), "a number, at least 0 (1: no guidance)")
+        rows = self.batch_size == "auto" or (_whole(self.batch_size) and int(self.batch_size) >= 1)
+        require("batch_size", rows, "auto or a whole number of rows, at least 1")
+        known = isinstance(self.device, str) and self.device.split(":")[0] in ("auto", "cpu", "cuda", "mps")
+        require("device", known, "auto, cpu, cuda, cuda:N or mps")
+        require("plan_only", isinstance(self.plan_only, bool), "true or false")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def read_settings(cfg: DictConfig) -> Settings:
+    return Settings(**{name: cfg[name] for name in Settings.__dataclass_fields__})
+
+
+def result_settings(cfg: DictConfig) -> dict[str, Any]:
+    """Exactly what can change a result: the groups, the seed and the guidance scale; not `images`, nor how it is run."""
+    chosen = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in GROUPS}
+    return chosen | {"seed": cfg.seed, "cfg_scale": float(cfg.cfg_scale)}
+
+
+def run_name(*, _root_: DictConfig) -> str:
+    """<model>-<algorithm>-<verifier>-<hash of the result settings>: the resolver behind `hydra.run.dir`."""
+    text = json.dumps(result_settings(_root_), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return f"{_root_.model.name}-{_root_.algorithm.name}-{_root_.verifier.name}-{digest}"

@@ -1,0 +1,53 @@
+"""Supervised verifiers: frozen features and a linear head; the score of the conditioning class (paper, section 3.1)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from noise_search.assets import asset
+from noise_search.models.efficientnet import EfficientNetLite
+from noise_search.store import load_weights
+from noise_search.verifiers.base import Candidates
+
+OUTPUTS = ("logit", "probability")
+
+
+class Classifier:
+    """EfficientNet-Lite `size` and the shipped CIFAR-10 head: the embedded twin of the paper's DINO and CLIP verifiers.
+
+    output: "logit" (unbounded) or "probability" (0 to 1) of the class that the image was asked to show.
+    resolution: pixels the image is enlarged to. precision: "float32" or "bfloat16". Cost: one forward an image.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        resolution: int,
+        output: str = "logit",
+        precision: str = "bfloat16",
+        head: str | None = None,
+        device: str = "cpu",
+    ) -> None:
+        if output not in OUTPUTS:
+            raise ValueError(f"verifier.output={output!r}: one of {', '.join(OUTPUTS)}")
+        self.name = f"classifier Lite{size} ({output})"
+        self.output, self.device, self.precision = output, torch.device(device), getattr(torch, precision)
+        self.features = EfficientNetLite(size, resolution).to(self.device)
+        path = Path(head) if head else asset(f"classifier_lite{size}.safetensors")
+        state, self.card = load_weights(path)
+        trained = self.card["config"]
+        if trained["resolution"] != resolution or trained["size"] != size:
+            raise ValueError(
+                f"{path}: trained for Lite{trained['size']} at {trained['resolution']} px, not Lite{size} at {resolution} px"
+            )
+        self.weight, self.bias = state["weight"].to(self.device), state["bias"].to(self.device)
+
+    def score(self, candidates: Candidates) -> Tensor:
+        images = candidates.images
+        b, k = images.shape[:2]
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            features = self.features(images.flatten(0, 1))
+        logits = features.float() @ self.weight.T + self.bias  # [B * K, classes]
+        values = logits if self.output == "logit" else logits.softmax(1)
+        return values[torch.arange(b * k), candidates.labels.repeat_interleave(k)].view(b, k)

@@ -1,0 +1,19 @@
+"""The exact verifier of the toy: the log-likelihood of an image under its class."""
+
+from torch import Tensor
+
+from noise_search.models.toy import Mixture, coloured_waves
+from noise_search.verifiers.base import Candidates
+
+
+class Likelihood:
+    """log p(image | class) per pixel value, up to a constant, under the exact Gaussian mixture."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        mixture = coloured_waves()
+        self.name, self.mixture = "likelihood", Mixture(mixture.means.to(device), mixture.std)
+
+    def score(self, candidates: Candidates) -> Tensor:
+        b, k = candidates.images.shape[:2]
+        labels = candidates.labels.repeat_interleave(k)
+        return self.mixture.log_likelihood(candidates.images.flatten(0, 1), labels).view(b, k)

@@ -1,0 +1,39 @@
+"""Make the shipped assets that describe real images: the judge (Lite2 probe and statistics) and the 2 x 1,000 images.
+
+    python scripts/reference_statistics.py [resolution=96]     (about 5 minutes on two cores; needs data/cifar10.npz)
+"""
+
+from pathlib import Path
+
+import hydra
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from noise_search import assets
+from noise_search.datasets.cifar10 import HALVES, write_sprite
+from noise_search.metrics.statistics import Statistics
+from noise_search.store import save_weights
+from scripts.train_head import accuracy, features_of, fit
+
+
+@hydra.main(version_base="1.3", config_path="../configs/train", config_name="reference")
+def main(cfg: DictConfig) -> None:
+    for half in HALVES:
+        write_sprite(half, assets.FOLDER)
+    folder = Path(cfg.folder)
+    train = features_of("train", cfg.size, cfg.resolution, 50_000, folder, cfg.device)
+    test = features_of("test", cfg.size, cfg.resolution, 10_000, folder, cfg.device)
+    statistics = Statistics.of(train[0], train[0][:1000].mean(0, dtype=np.float64))
+    weight, bias = fit(*train, cfg.decay)
+    card = {"accuracy_train": accuracy(*train, weight, bias), "accuracy_test": accuracy(*test, weight, bias)}
+    print(f"Lite{cfg.size} at {cfg.resolution} px: {card}, {statistics.n} images")
+    upper = statistics.covariance[np.triu_indices(len(statistics.mean))]
+    state = {"weight": weight, "bias": bias}
+    state |= {"mean": torch.from_numpy(statistics.mean), "covariance": torch.from_numpy(upper)}
+    config = OmegaConf.to_container(cfg, resolve=True)
+    save_weights(Path(cfg.out), state, {"config": config, "measured": card}, torch.float32)
+
+
+if __name__ == "__main__":
+    main()

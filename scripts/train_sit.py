@@ -1,0 +1,125 @@
+"""Train the latent SiT on CIFAR-10 (configs/train/sit.yaml), then write its averaged weights.
+
+Flow matching on the autoencoder's latents (both mirror images), logit-normal times, 10 % of the labels dropped, and
+representation alignment with EfficientNet-Lite0 (a verifier's network; Lite2, the judge, is not used).
+Resumable: the same command goes on from `folder`. Needs data/cifar10.npz and the autoencoder.
+"""
+
+from pathlib import Path
+
+import hydra
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from noise_search.datasets.cifar10 import load_cifar10
+from noise_search.models.efficientnet import EfficientNetLite
+from noise_search.models.embedded import load_autoencoder
+from noise_search.models.sit import SiT, initialise
+from noise_search.store import save_weights, sha256
+from noise_search.training import train
+
+
+@torch.no_grad()
+def prepare(path: Path, autoencoder: Path, device: torch.device) -> dict[str, Tensor]:
+    """latents float16 [2, 50000, 32, 4, 4] (as is, mirrored) and features float16 [50000, 16, 320]; kept in `path`."""
+    if path.is_file():
+        return torch.load(path, weights_only=True)
+    net = load_autoencoder(autoencoder).to(device)
+    lite = EfficientNetLite(0, resolution=128).to(device)
+    images = torch.from_numpy(load_cifar10("train")[0]).permute(0, 3, 1, 2)
+    latents: list[list[Tensor]] = [[], []]
+    features = []
+    for i, batch in enumerate(images.split(250)):
+        x = batch.to(device).float() / 127.5 - 1
+        for kept, image in zip(latents, (x, x.flip(3)), strict=True):
+            kept.append(net.encode(image).half().cpu())
+        with torch.autocast(device.type, torch.bfloat16):
+            features.append(lite.stages(x)[-1].flatten(2).transpose(1, 2).half().cpu())
+        if i % 40 == 0:
+            print(f"prepared {i * 250} images", flush=True)
+    out = {"latents": torch.stack([torch.cat(x) for x in latents]), "features": torch.cat(features)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(out, path)
+    return out
+
+
+class Aligned(nn.Module):
+    """The SiT and the projection that representation alignment needs; only the first is kept."""
+
+    def __init__(self, sit: SiT, width: int, block: int) -> None:
+        super().__init__()
+        self.sit, self.block = sit, block
+        self.project = nn.Sequential(nn.Linear(width, 512), nn.SiLU(), nn.Linear(512, 320))
+
+    def forward(self, x: Tensor, tau: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        tokens, c = self.sit.embed(x, tau, label)
+        aligned = tokens
+        for i, block in enumerate(self.sit.blocks):
+            tokens = block(tokens, c)
+            if i + 1 == self.block:
+                aligned = self.project(tokens)
+        return self.sit.unembed(tokens, c), aligned
+
+
+def make_optimizers(net: nn.Module, cfg: DictConfig) -> list[torch.optim.Optimizer]:
+    parameters = {k: p for k, p in net.named_parameters() if p.requires_grad}
+    matrices = [p for k, p in parameters.items() if "blocks" in k and p.ndim == 2 and "adaLN" not in k]
+    if cfg.optimizer == "adamw":
+        matrices = []
+    ids = {id(p) for p in matrices}
+    rest = [p for p in parameters.values() if id(p) not in ids]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(rest, lr=cfg.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    ]
+    if matrices:
+        optimizers.append(
+            torch.optim.Muon(matrices, lr=cfg.learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+        )
+    return optimizers
+
+
+@hydra.main(version_base="1.3", config_path="../configs/train", config_name="sit")
+def main(cfg: DictConfig) -> None:
+    torch.manual_seed(cfg.seed)
+    device = torch.device(cfg.device)
+    data = prepare(Path(cfg.folder) / "latents.pt", Path(cfg.autoencoder), device)
+    labels = torch.from_numpy(load_cifar10("train")[1])
+    sit = SiT(**cfg.net)
+    initialise(sit)
+    net = Aligned(sit, cfg.net.width, cfg.align_block).to(device)
+
+    def terms(x0: Tensor, eps: Tensor, t: Tensor, label: Tensor, target: Tensor) -> dict[str, Tensor]:
+        level = t[:, None, None, None]
+        with torch.autocast(device.type, torch.bfloat16):
+            velocity, aligned = net((1 - level) * x0 + level * eps, 1 - t, label)
+        out = {"flow": F.mse_loss(velocity.float(), x0 - eps)}
+        out["align"] = 1 - F.cosine_similarity(aligned.float(), target, dim=-1).mean()
+        out["loss"] = out["flow"] + cfg.align * out["align"]
+        return out
+
+    compiled = torch.compile(terms) if cfg.compile else terms
+
+    def loss(step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([cfg.seed, step])
+        rows = torch.from_numpy(rng.integers(len(labels), size=cfg.batch_size))
+        mirrored = torch.from_numpy((rng.random(cfg.batch_size) < 0.5).astype(np.int64))
+        x0 = data["latents"][mirrored, rows].to(device).float()
+        target = data["features"][rows].to(device).float().unflatten(1, (4, 4))
+        target = torch.where(mirrored.to(device)[:, None, None, None] == 1, target.flip(2), target).flatten(1, 2)
+        dropped = torch.from_numpy(rng.random(cfg.batch_size) < cfg.label_dropout)
+        label = torch.where(dropped, cfg.net.classes, labels[rows]).to(device)
+        eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32)).to(device)
+        t = torch.sigmoid(torch.from_numpy(rng.standard_normal(cfg.batch_size, dtype=np.float32))).to(device)
+        return compiled(x0, eps, t, label, target)
+
+    average, spent = train(Path(cfg.folder), net, make_optimizers(net, cfg), loss, cfg.minutes, cfg.decay)
+    card = spent | {"images_seen": spent["steps"] * cfg.batch_size, "autoencoder_sha256": sha256(cfg.autoencoder)}
+    print(card)
+    save_weights(Path(cfg.out), average.net.sit.state_dict(), {"config": OmegaConf.to_container(cfg), "measured": card})
+
+
+if __name__ == "__main__":
+    main()
