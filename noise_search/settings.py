@@ -35,8 +35,8 @@ class Settings:
         require("cfg_scale", number and 0 <= self.cfg_scale < float("inf"), "a number, at least 0 (1: no guidance)")
         rows = self.batch_size == "auto" or (_whole(self.batch_size) and int(self.batch_size) >= 1)
         require("batch_size", rows, "auto or a whole number of rows, at least 1")
-        known = isinstance(self.device, str) and self.device.split(":")[0] in ("auto", "cpu", "cuda", "mps")
-        require("device", known, "auto, cpu, cuda, cuda:N or mps")
+        known = isinstance(self.device, str) and self.device.split(":")[0] in ("auto", "cpu", "cuda")
+        require("device", known, "auto, cpu, cuda or cuda:N")
         require("plan_only", isinstance(self.plan_only, bool), "true or false")
 
 
@@ -54,8 +54,7 @@ def result_settings(cfg: DictConfig) -> dict[str, Any]:
     return chosen | {"seed": cfg.seed, "cfg_scale": float(cfg.cfg_scale)}
 
 
-def run_name(*, _root_: DictConfig) -> str:
-    """<model>-<algorithm>-<verifier>-<hash of the result settings>: the resolver behind `hydra.run.dir`."""
+def result_hash(*, _root_: DictConfig) -> str:
+    """Ten hexadecimal digits over the result settings: the resolver in the name of a run's folder."""
     text = json.dumps(result_settings(_root_), sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    return f"{_root_.model.name}-{_root_.algorithm.name}-{_root_.verifier.name}-{digest}"
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

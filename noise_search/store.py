@@ -5,6 +5,9 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -33,3 +36,70 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+SCHEMA = pa.schema(
+    [
+        ("image_id", pa.int64()),
+        ("label", pa.int32()),
+        ("point", pa.int64()),  # of the algorithm's axis: N, K or M
+        ("candidate", pa.int64()),  # the address of the chosen noise
+        ("score", pa.float32()),  # of the chosen candidate in the search pass; null where nothing was searched
+        ("score_final", pa.float32()),  # of the rendered image
+        ("nfe_search", pa.int64()),  # metered, for this point alone
+        ("nfe_final", pa.int64()),
+        ("network_rows", pa.int64()),
+        ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
+        ("spent_rows", pa.int64()),
+        ("png", pa.binary()),
+        ("features", pa.binary()),  # float32, of the judge's network
+    ]
+)
+
+
+def write_unit(folder: Path, rows: list[dict]) -> None:
+    """Write finished images as units/<first id>-<last id>.parquet: temporary name, fsync, rename."""
+    units = folder / "units"
+    units.mkdir(parents=True, exist_ok=True)
+    ids = [row["image_id"] for row in rows]
+    path = units / f"{min(ids):08d}-{max(ids):08d}.parquet"
+    temporary = path.with_suffix(f".{os.getpid()}.partial")
+    with temporary.open("wb") as file:
+        pq.write_table(
+            pa.Table.from_pylist(rows, SCHEMA),
+            file,
+            write_page_checksum=True,
+            dictionary_pagesize_limit=1 << 28,  # an image chosen at several points is stored once
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read_units(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    """All finished rows by image id, then point. `columns` must hold image_id; None: all."""
+    tables, seen = [], np.empty(0, dtype=np.int64)
+    for path in sorted((folder / "units").glob("*.parquet")):
+        try:
+            table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ValueError(f"{path} is damaged ({error}): delete it and run the same command again") from error
+        ids = table["image_id"].to_numpy()
+        tables.append(table.filter(pa.array(~np.isin(ids, seen))))  # two processes may have made the same image
+        seen = np.union1d(seen, ids)
+    if not tables:
+        return SCHEMA.empty_table()
+    keys = [(name, "ascending") for name in ("image_id", "point") if name in tables[0].column_names]
+    return pa.concat_tables(tables).sort_by(keys)
+
+
+def finished_ids(folder: Path) -> set[int]:
+    """The image ids that `folder` holds."""
+    return set(read_units(folder, ["image_id"])["image_id"].to_pylist())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write by temporary name and rename, so that nobody reads half a file."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from noise_search import assets
 from noise_search.datasets.cifar10 import HALVES, write_sprite
 from noise_search.metrics.statistics import Statistics
+from noise_search.probe import accuracy, features_of, fit
 from noise_search.store import save_weights
-from scripts.train_head import accuracy, features_of, fit
 
 
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="reference")

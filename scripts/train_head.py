@@ -1,60 +1,17 @@
 """Train a linear CIFAR-10 head on frozen EfficientNet-Lite features (configs/train/head.yaml) and measure it.
 
 Multinomial logistic regression, L-BFGS in float64, on the training set; accuracy on the 10,000 test images. The judge's
-probe (Lite2) comes from scripts/reference_statistics.py, which calls `fit` too.
+probe (Lite2) comes from scripts/reference_statistics.py.
 """
 
-import time
 from pathlib import Path
 
 import hydra
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
-from torch.nn import functional as F
 
-from noise_search.datasets.cifar10 import load_cifar10
-from noise_search.metrics.judges import lite_features
-from noise_search.models.efficientnet import EfficientNetLite
+from noise_search.probe import accuracy, features_of, fit
 from noise_search.store import save_weights
-
-
-def features_of(split: str, size: int, resolution: int, count: int, folder: Path, device: str) -> tuple[np.ndarray, Tensor]:
-    """float32 [count, 1280] and labels of the first `count` images of a split, kept in `folder`."""
-    images, labels = load_cifar10(split)
-    path = folder / f"lite{size}_{resolution}px_{split}_{count}.npy"
-    if not path.is_file():
-        started = time.monotonic()
-        values = lite_features(EfficientNetLite(size, resolution).to(device), images[:count], device)
-        print(f"{path.name}: {len(values) / (time.monotonic() - started):.0f} images/s", flush=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, values)
-    return np.load(path), torch.from_numpy(labels[:count])
-
-
-def fit(features: np.ndarray, labels: Tensor, decay: float, steps: int = 200) -> tuple[Tensor, Tensor]:
-    """weight [10, D] and bias [10] of a logistic regression; features are standardised inside, so `decay` is fair."""
-    x = torch.from_numpy(features).float()
-    mean, std = x.mean(0), x.std(0) + 1e-6
-    x = (x - mean) / std
-    weight = torch.zeros(10, x.shape[1], requires_grad=True)
-    bias = torch.zeros(10, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(x @ weight.T + bias, labels) + decay * weight.square().sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    scaled = weight.detach() / std
-    return scaled, bias.detach() - scaled @ mean
-
-
-def accuracy(features: np.ndarray, labels: Tensor, weight: Tensor, bias: Tensor) -> float:
-    return float(((torch.from_numpy(features) @ weight.T + bias).argmax(1) == labels).float().mean())
 
 
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="head")

@@ -1,0 +1,166 @@
+"""From finished units to the curve: one row per (budget, metric), each with its network, reference and sample count."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from noise_search.metrics.frechet import Gaussian, frechet_distance
+from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
+from noise_search.metrics.scores import inception_score, jackknife, kernel_distance, precision_recall
+from noise_search.metrics.statistics import Statistics
+from noise_search.runner import Parts
+from noise_search.store import write_text
+
+COLUMNS = (
+    "model,dataset,algorithm,verifier,cfg_scale,seed,point,nfe,nfe_paper,nfe_search,nfe_final,network_rows,gflops,"
+    "n_images,metric,network,reference,value,ci_low,ci_high,weights"
+).split(",")
+NEIGHBOURS = 3  # of precision and recall
+
+
+@dataclass(frozen=True)
+class Value:
+    """value, 95 % interval; None where there is none: too few images, or an interval the metric does not allow."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def mean_of(values: np.ndarray) -> Value:
+    """The mean over images with its normal 95 % interval; missing values leave it empty."""
+    if not len(values) or np.isnan(values).any():
+        return Value()
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Value(mean)
+    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
+    return Value(mean, mean - half, mean + half)
+
+
+def of_set(metric: Callable[[np.ndarray], float], n: int, needed: int) -> Value:
+    """A metric of a set of n images, by a grouped jackknife; empty below `needed` images."""
+    if n < needed:
+        return Value()
+    everything = metric(np.arange(n))
+    if n < 10 * needed:
+        return Value(everything)
+    return Value(everything, *jackknife(metric, n))
+
+
+def distances(features: np.ndarray, judge: Judge) -> dict[str, Value]:
+    """Frechet and kernel distance, precision and recall of features [N, D] to the judge's real images.
+
+    The Frechet distance has no interval: over one set of images an honest one would have to come from seeds.
+    """
+    n = len(features)
+    frechet = Value()
+    if n >= 2:
+        statistics = Statistics.of(features, judge.gaussian.mean)
+        frechet = Value(frechet_distance(Gaussian(statistics.mean, statistics.covariance), judge.gaussian))
+
+    def pr(index: int) -> Callable[[np.ndarray], float]:
+        return lambda chosen: precision_recall(features[chosen], judge.reference, NEIGHBOURS)[index]
+
+    return {
+        "frechet_distance": frechet,
+        "kernel_distance": of_set(lambda chosen: kernel_distance(features[chosen], judge.reference), n, 2),
+        "precision": of_set(pr(0), n, NEIGHBOURS + 1),
+        "recall": of_set(pr(1), n, NEIGHBOURS + 1),
+    }
+
+
+def metrics(rows: pa.Table, first: np.ndarray, parts: Parts) -> dict[str, Value]:
+    """All metrics of the rows of one budget. first: score_final at the first budget, for the paired difference."""
+    features = np.stack([np.frombuffer(value, np.float32) for value in rows["features"].to_pylist()])
+    final = rows["score_final"].to_numpy()
+    probabilities = parts.judge.probabilities(features)
+    correct = (probabilities.argmax(1) == rows["label"].to_numpy()).astype(np.float64)
+    return {
+        "score": mean_of(rows["score"].to_numpy().astype(np.float64)),
+        "score_final": mean_of(final),
+        "score_final_gain": mean_of(final - first),
+        "inception_score": of_set(lambda chosen: inception_score(probabilities[chosen]), len(final), 1),
+        "class_accuracy": mean_of(correct),
+        **distances(features, parts.judge),
+    }
+
+
+def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row per (budget, metric) over the images in `table`; `names` fills the columns that name the run."""
+    judge, out, first = parts.judge, [], None
+    for purchase in parts.plan.purchases:
+        rows = table.filter(pa.array(table["point"].to_numpy() == purchase.point))
+        nfe = rows["nfe_search"].to_numpy() + rows["nfe_final"].to_numpy()
+        metered = rows["network_rows"].to_numpy()
+        if (nfe != purchase.nfe).any() or (metered != purchase.network_rows).any():
+            raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
+        first = rows["score_final"].to_numpy() if first is None else first
+        networks = {"inception_score": judge.probe, "class_accuracy": judge.probe}
+        networks |= dict.fromkeys(("score", "score_final", "score_final_gain"), parts.verifier.name)
+        references = {"frechet_distance": judge.gaussian_name}
+        references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
+        for metric, value in metrics(rows, first, parts).items():
+            out.append(
+                {
+                    **names,
+                    **{k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)},
+                    "n_images": rows.num_rows,
+                    "metric": metric,
+                    "network": networks.get(metric, judge.network),
+                    "reference": references.get(metric, ""),
+                    "value": value.value,
+                    "ci_low": value.low,
+                    "ci_high": value.high,
+                }
+            )
+    return out
+
+
+def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
+    """The distances of real images, as many as the samples, and of their autoencoder reconstructions.
+
+    Only for n up to the held-out images that are at hand: a floor at another n would be another number.
+    """
+    judge, out = parts.judge, []
+    if n > len(judge.heldout):
+        return out
+    real = judge.heldout[:n]
+    kinds = {"real": real}
+    if parts.model.reconstruct:
+        kinds["reconstructed"] = tensor_to_images(parts.model.reconstruct(images_to_tensor(real, parts.device)))
+    for kind, images in kinds.items():
+        features = judge.features(images)
+        probabilities = judge.probabilities(features)
+        values = distances(features, judge)
+        values["inception_score"] = of_set(lambda chosen, p=probabilities: inception_score(p[chosen]), n, 1)
+        for metric, value in values.items():
+            out.append({"kind": kind, "metric": metric, "n_images": n, "images": judge.heldout_name, "value": value.value})
+    return out
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...] | list[str]) -> None:
+    """Rows with `columns`; None becomes an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def chosen_images(table: pa.Table, point: int, count: int) -> tuple[np.ndarray, pa.Table]:
+    """The first `count` images of a budget, uint8 [count, H, W, 3], and their rows."""
+    rows = table.filter(pa.array(table["point"].to_numpy() == point)).slice(0, count)
+    return np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in rows["png"].to_pylist()]), rows

@@ -1,0 +1,195 @@
+"""A run from configuration to report: plan, search, evaluate, log. What is finished in the folder is not done again."""
+
+import json
+import logging
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from noise_search.budget import Plan, make_plan
+from noise_search.build import build
+from noise_search.settings import Settings, read_settings, result_settings
+from noise_search.store import write_text
+
+if TYPE_CHECKING:
+    from noise_search.runner import Parts
+
+log = logging.getLogger("noise_search")
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow")
+
+
+def run_experiment(cfg: DictConfig) -> None:
+    """Everything that `python run.py` does. Leaves no folder behind if the configuration is refused."""
+    hydra_cfg = HydraConfig.get()
+    folder, choices = Path(hydra_cfg.runtime.output_dir), hydra_cfg.runtime.choices
+    try:
+        settings = read_settings(cfg)
+        plan = plan_of(cfg, settings, choices)
+        refuse_other_settings(folder, {"settings": result_settings(cfg)})
+        print(plan.text(settings.images, cfg.model.rows_per_second), flush=True)
+        if settings.plan_only:
+            plan.write_csv(folder / "plan.csv")
+            return
+        parts = assemble(cfg, settings, plan)
+        logger = build(cfg.logger)
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    if finished(folder, settings.images):
+        print(f"{folder} is complete for {settings.images} images: nothing to do")
+        return
+    identity = {"settings": result_settings(cfg), "weights": parts.model.weights}
+    refuse_other_settings(folder, identity)
+    write_text(folder / "identity.json", json.dumps(identity, indent=2) + "\n")
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    plan.write_csv(folder / "plan.csv")
+    start_log(folder, plan.text(settings.images, cfg.model.rows_per_second))
+    finish(cfg, parts, logger, folder, dict(choices))
+
+
+def plan_of(cfg: DictConfig, settings: Settings, choices: DictConfig) -> Plan:
+    """The plan, from the configuration alone: nothing heavy is imported."""
+    series = f"{choices.model}/{choices.algorithm}/{choices.verifier}/cfg={settings.cfg_scale:g}"
+    build(cfg.dataset)  # refuses a class id that is out of range
+    return make_plan(
+        series, build(cfg.algorithm), build(cfg.budget), settings.cfg_scale != 1.0, cfg.model.multiply_adds
+    )
+
+
+def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
+    """Load every network onto the device."""
+    import torch
+
+    from noise_search.runner import Parts
+
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+    return Parts(
+        model=build(cfg.model.build, device=device),
+        dataset=build(cfg.dataset),
+        verifier=build(cfg.verifier, device=device),
+        algorithm=build(cfg.algorithm),
+        budget=build(cfg.budget),
+        judge=build(cfg.metrics, device=device),
+        plan=plan,
+        settings=settings,
+        solver=cfg.model.solver,
+        device=device,
+    )
+
+
+def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
+    """A folder belongs to one set of result settings and one set of weights."""
+    path = folder / "identity.json"
+    if not path.is_file():
+        return
+    stored = json.loads(path.read_text())
+    for key, value in flatten(identity).items():
+        if flatten(stored).get(key) != value:
+            raise ValueError(
+                f"{folder} holds results of {key}={flatten(stored).get(key)}, not {value}: choose another hydra.run.dir"
+            )
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        out |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return out
+
+
+def finished(folder: Path, images: int) -> bool:
+    path = folder / "run.json"
+    return path.is_file() and json.loads(path.read_text())["images"] == images
+
+
+def start_log(folder: Path, text: str) -> None:
+    """Messages go to folder/run.log and to standard output."""
+    log.handlers.clear()
+    log.setLevel(logging.INFO)
+    for handler in (logging.FileHandler(folder / "run.log"), logging.StreamHandler(sys.stdout)):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        log.addHandler(handler)
+    log.handlers[0].emit(log.makeRecord(log.name, logging.INFO, "", 0, text, None, None))
+
+
+def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: dict[str, str]) -> None:
+    """Make what is missing, then the curve, its figures, the report and the logger's mirror; run.json comes last."""
+    import numpy as np
+    import pyarrow as pa
+
+    from noise_search.evaluate import COLUMNS, curve, floors, write_csv
+    from noise_search.report.figures import figures
+    from noise_search.report.html import write_report
+    from noise_search.report.images import write_grids
+    from noise_search.runner import run
+    from noise_search.store import read_units
+
+    seconds = run(parts, folder)
+    log.info("searched and rendered %d images in %.0f s", seconds["images"], seconds["search"] + seconds["render"])
+    started = time.monotonic()
+    table = read_units(folder)
+    table = table.filter(pa.array(table["image_id"].to_numpy() < parts.settings.images))
+    names = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
+    names |= {"cfg_scale": parts.settings.cfg_scale, "seed": parts.settings.seed}
+    names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.model.weights.items())
+    rows = curve(parts, table, names)
+    write_csv(folder / "curve.csv", rows, COLUMNS)
+    floor_rows = floors(parts, parts.settings.images)
+    write_csv(folder / "floors.csv", floor_rows, ("kind", "metric", "n_images", "images", "value"))
+    if not floor_rows:
+        log.info("no floors: fewer held-out images are at hand than %d", parts.settings.images)
+    seconds["evaluate"] = time.monotonic() - started
+    pictures = figures(folder / "figures", rows, floor_rows)
+    grids = write_grids(folder / "images", table, parts.plan.purchases)
+
+    spent = bill(parts, table)
+    facts = spent | {
+        **{f"seconds to {k}": round(v, 1) for k, v in seconds.items() if k != "images"},
+        "images made this time": int(seconds["images"]),
+        "device": f"{parts.device}, {platform.machine()}, {platform.system()}",
+        **{f"weights: {name}": digest for name, digest in parts.model.weights.items()},
+        "Python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+    }
+    title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"
+    plan_text = parts.plan.text(parts.settings.images, cfg.model.rows_per_second)
+    yaml = OmegaConf.to_yaml(cfg, resolve=True)
+    write_report(
+        folder / "report.html", title, plan_text, rows, floor_rows, pictures, table, parts.dataset.names, yaml, facts
+    )
+    config = OmegaConf.to_container(cfg, resolve=True)
+    logger.log(folder, folder.name, config, rows, {p: np.asarray(grid) for p, grid in grids.items()})
+    record = {"images": parts.settings.images, "spent": spent, "seconds": seconds, "facts": facts}
+    write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
+    log.info("report: %s", folder / "report.html")
+
+
+def bill(parts: "Parts", table: Any) -> dict[str, int]:
+    """What the whole sweep cost, in NFE and network rows over all images, as metered; it must equal the plan."""
+    import pyarrow.compute as pc
+
+    once = table.filter(pc.equal(table["point"], parts.plan.purchases[0].point))
+    winners = table.group_by(["image_id", "candidate"]).aggregate([]).num_rows
+    spent = {
+        "images": once.num_rows,
+        "nfe": pc.sum(once["spent_nfe"]).as_py(),
+        "nfe_search": parts.plan.sweep_search * once.num_rows,
+        "nfe_final": parts.budget.final_nfe * winners,
+        "network_rows": pc.sum(once["spent_rows"]).as_py(),
+        "distinct_winners": winners,
+    }
+    if spent["nfe"] != spent["nfe_search"] + spent["nfe_final"]:
+        raise RuntimeError(f"the sweep's bill is not what was planned: {spent}")
+    return spent

@@ -1,0 +1,81 @@
+"""Figures: one metric against NFE each, readable without the code."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator, ScalarFormatter
+
+TITLES = {
+    "score": "verifier score of the search pass",
+    "score_final": "verifier score of the final image",
+    "score_final_gain": "gain in final verifier score over the first budget",
+    "inception_score": "inception score",
+    "class_accuracy": "images given their own class",
+    "frechet_distance": "Frechet distance",
+    "kernel_distance": "kernel distance (KID)",
+    "precision": "precision",
+    "recall": "recall",
+}
+BETTER = {"frechet_distance": "lower", "kernel_distance": "lower"}
+INK, FLOOR = "#1f4e8c", "#8a8a8a"
+
+
+def label(row: dict[str, Any]) -> str:
+    """What stands on the y axis: the metric, its network, the sample count, and a warning where it is biased."""
+    name = {"inception_score": "IS", "frechet_distance": "FD"}.get(row["metric"], TITLES[row["metric"]])
+    biased = "biased, " if row["metric"] == "frechet_distance" and row["n_images"] < 10_000 else ""
+    return f"{name} ({row['network']}), {biased}n = {row['n_images']:,}"
+
+
+def draw(axes: Axes, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]], x: str = "nfe") -> None:
+    """One curve with its interval, and the floors of its metric as dashed lines."""
+    metric = rows[0]["metric"]
+    known = [row for row in rows if row["value"] is not None]
+    nfe = [row[x] for row in known]
+    axes.plot(nfe, [row["value"] for row in known], "o-", color=INK, label=f"{rows[0]['algorithm']} search")
+    banded = [row for row in known if row["ci_low"] is not None]
+    if banded:
+        low, high = ([row[key] for row in banded] for key in ("ci_low", "ci_high"))
+        axes.fill_between([row[x] for row in banded], low, high, color=INK, alpha=0.15, lw=0, label="95 % interval")
+    for floor in floors:
+        if floor["metric"] == metric and floor["value"] is not None:
+            style = {"real": "--", "reconstructed": ":"}[floor["kind"]]
+            axes.axhline(floor["value"], color=FLOOR, ls=style, lw=1.2, label=f"{floor['kind']} images, same n")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(nfe, [str(value) for value in nfe])
+    axes.set_xlabel("NFE per image" if x == "nfe" else "NFE per image, published convention")
+    axes.set_ylabel(label(rows[0]))
+    axes.set_title(f"{TITLES[metric]} ({BETTER.get(metric, 'higher')} is better)", fontsize=10)
+    axes.grid(alpha=0.25, lw=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def figures(folder: Path, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]]) -> list[Path]:
+    """Write folder/<metric>.png and .pdf for every metric that has a value; returns the PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for metric in TITLES:
+        chosen = [row for row in rows if row["metric"] == metric]
+        if not any(row["value"] is not None for row in chosen):
+            continue
+        figure, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
+        draw(axes, chosen, floors)
+        first = chosen[0]
+        note = f"{first['model']}, {first['verifier']} verifier, CFG {first['cfg_scale']:g}, seed {first['seed']}"
+        if first["reference"]:
+            note += f"; reference: {first['reference']}"
+        figure.supxlabel(note, fontsize=7, color="#555555")
+        for suffix in ("png", "pdf"):
+            figure.savefig(folder / f"{metric}.{suffix}", dpi=160)
+        plt.close(figure)
+        written.append(folder / f"{metric}.png")
+    return written

@@ -1,0 +1,110 @@
+"""report.html: one self-contained file with the plan, the curves, the images at growing budgets and the settings."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1180px; margin: 2em auto; padding: 0 1.5em }
+h1 { font-size: 1.5em; margin-bottom: .2em } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid #ddd }
+table { border-collapse: collapse } td, th { padding: .25em .8em; text-align: right; font-variant-numeric: tabular-nums }
+th { font-weight: 600; border-bottom: 1px solid #bbb } td:first-child, th:first-child { text-align: left }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 1em }
+.figures img { width: 100% } .grid img { width: 84px; height: 84px; image-rendering: pixelated; display: block }
+.grid td { padding: 2px 4px; text-align: center; font-size: 11px; color: #555 } .grid td:first-child { color: #222; font-size: 14px }
+.same { opacity: .35 } pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 12px } .note { color: #555 }
+"""
+
+
+def data_uri(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """An HTML table; every cell is escaped."""
+
+    def cells(values: Sequence[Any], tag: str) -> str:
+        return "".join(f"<{tag}>{html.escape(str(value))}</{tag}>" for value in values)
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    return f"<table><tr>{cells(header, 'th')}</tr>{body}</table>"
+
+
+def number(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
+
+
+def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names: Sequence[str], count: int) -> str:
+    """One line a condition, one column a budget; an image that did not change is faded."""
+    by_key = {(r["image_id"], r["point"]): r for r in rows.select(GRID_COLUMNS).to_pylist()}
+    ids = sorted({image for image, _ in by_key})[:count]
+    lines = ["<tr><td></td>" + "".join(f"<td>{value:,} NFE</td>" for value in nfe) + "</tr>"]
+    for image in ids:
+        cells, previous = [], None
+        for point in points:
+            row = by_key[image, point]
+            same = ' class="same"' if row["candidate"] == previous else ""
+            previous = row["candidate"]
+            cells.append(f'<td><img{same} src="{data_uri(row["png"])}" alt="">{row["score_final"]:.2f}</td>')
+        name = html.escape(names[by_key[image, points[0]]["label"]])
+        lines.append(f"<tr><td>{name}</td>{''.join(cells)}</tr>")
+    return f'<table class="grid">{"".join(lines)}</table>'
+
+
+GRID_COLUMNS = ["image_id", "point", "label", "candidate", "score_final", "png"]
+
+
+def write_report(
+    path: Path,
+    title: str,
+    plan: str,
+    curve: Sequence[Mapping[str, Any]],
+    floors: Sequence[Mapping[str, Any]],
+    figures: Sequence[Path],
+    rows: pa.Table,
+    names: Sequence[str],
+    settings: str,
+    facts: Mapping[str, Any],
+    count: int = 10,
+) -> None:
+    """Write the report; curve, floors: rows as in their CSV files; rows: the units' table; names: of the classes."""
+    points = sorted({row["point"] for row in curve})
+    nfe = {row["point"]: row["nfe"] for row in curve}
+    metrics = list(dict.fromkeys(row["metric"] for row in curve))
+    values = {(row["metric"], row["point"]): row for row in curve}
+    networks = {row["metric"]: row["network"] for row in curve}
+    lines = [
+        [metric, networks[metric], *(number(values[metric, p]["value"]) for p in points)]
+        + [next((number(f["value"]) for f in floors if (f["kind"], f["metric"]) == (kind, metric)), "") for kind in KINDS]
+        for metric in metrics
+    ]
+    n = curve[0]["n_images"]
+    header = ["metric", "network", *(f"{nfe[p]:,} NFE" for p in points), "floor: real", "floor: reconstructed"]
+    pictures = "".join(f'<img src="{data_uri(f.read_bytes())}" alt="{html.escape(f.stem)}">' for f in figures)
+    bias = "" if n >= 10_000 else (
+        "The Frechet distance is strongly biased at this sample count: read the kernel distance instead."
+    )
+    content = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
+<style>{STYLE}</style>
+<h1>{html.escape(title)}</h1>
+<p class="note">n = {n:,} images. {bias} Floors: as many held-out real images, and their reconstructions by the
+autoencoder, judged the same way.</p>
+<h2>Curves</h2><div class="figures">{pictures}</div>
+<h2>The same conditions at growing budgets</h2>
+<p class="note">Each row starts from one noise; each column spends more on searching for a better one. Below each
+image: its final verifier score. Faded: the winner did not change.</p>
+{image_grid(rows, points, [nfe[p] for p in points], names, count)}
+<h2>Values</h2>{table(header, lines)}
+<h2>Plan</h2><pre>{html.escape(plan)}</pre>
+<h2>What was spent, and on what</h2>{table(["", ""], [[k, number(v) if not isinstance(v, str) else v] for k, v in facts.items()])}
+<h2>Settings</h2><pre>{html.escape(settings)}</pre>
+</html>
+"""
+    path.write_text(content)
+
+
+KINDS = ("real", "reconstructed")

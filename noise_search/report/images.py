@@ -1,0 +1,32 @@
+"""Picture sheets of the images that were chosen at each budget."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from noise_search.budget import Purchase
+from noise_search.evaluate import chosen_images
+
+
+def sheet(images: np.ndarray, columns: int = 10) -> Image.Image:
+    """uint8 [N, H, W, 3] -> one picture, `columns` a line; small images are enlarged to 64 pixels."""
+    n, h, w, _ = images.shape
+    padded = np.zeros((-(-n // columns) * columns, h, w, 3), dtype=np.uint8)
+    padded[:n] = images
+    rows = padded.reshape(-1, columns, h, w, 3).transpose(0, 2, 1, 3, 4)
+    picture = Image.fromarray(rows.reshape(-1, columns * w, 3))
+    scale = max(1, 64 // w)
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def write_grids(folder: Path, table: pa.Table, purchases: Sequence[Purchase], count: int = 100) -> dict[int, Image.Image]:
+    """Write folder/nfe<...>.png, the first `count` images of each budget; the same sheets by point."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets = {}
+    for purchase in purchases:
+        sheets[purchase.point] = sheet(chosen_images(table, purchase.point, count)[0])
+        sheets[purchase.point].save(folder / f"nfe{purchase.nfe:06d}.png")
+    return sheets

@@ -1,0 +1,25 @@
+"""python run.py model=sit_cifar10 verifier=classifier algorithm=random budget=demo images=256
+
+Composes the Hydra groups into a run: plan, search, evaluate, report. `python run.py --help` lists the groups.
+"""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from noise_search.cli import run_cleanly
+from noise_search.settings import result_hash
+
+OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="config")
+def main(cfg: DictConfig) -> None:
+    from noise_search.experiment import run_experiment
+
+    run_experiment(cfg)
+
+
+if __name__ == "__main__":
+    sys.exit(run_cleanly(main))
