@@ -8,7 +8,7 @@ import sys
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from noise_search.cli import run_cleanly
+from noise_search.cli import one_line_errors, run_cleanly
 from noise_search.settings import result_hash
 
 OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
@@ -18,7 +18,8 @@ OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, rep
 def main(cfg: DictConfig) -> None:
     from noise_search.experiment import run_experiment
 
-    run_experiment(cfg)
+    with one_line_errors():
+        run_experiment(cfg)
 
 
 if __name__ == "__main__":

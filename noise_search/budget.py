@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from noise_search.settings import whole
+
 if TYPE_CHECKING:
     from noise_search.algorithms.base import Algorithm
 
@@ -39,8 +41,8 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("search_nfe", "final_nfe"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"budget.{name}={getattr(self, name)}: at least 1")
+            if not whole(getattr(self, name)) or getattr(self, name) < 1:
+                raise ValueError(f"budget.{name}={getattr(self, name)}: a whole number, at least 1")
         if (self.nfe is None) == (self.points is None):
             raise ValueError(
                 f"budget.nfe={self.nfe} budget.points={self.points}: give one of them and set the other to null"
@@ -49,8 +51,9 @@ class Budget:
             values = getattr(self, name)
             if values is None:
                 continue
-            if not values or list(values) != sorted(set(values)):
-                raise ValueError(f"budget.{name}={list(values)}: growing numbers, at least one")
+            values = list(values) if isinstance(values, list | tuple) else [values]
+            if not values or not all(map(whole, values)) or values != sorted(set(values)):
+                raise ValueError(f"budget.{name}={values}: growing whole numbers, at least one")
             object.__setattr__(self, name, tuple(values))
 
     def total(self, algorithm: Algorithm, point: int) -> int:

@@ -2,8 +2,7 @@
 
 import csv
 import io
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,29 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from noise_search.files import write_text
 from noise_search.metrics.frechet import Gaussian, frechet_distance
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
 from noise_search.metrics.scores import inception_score, jackknife, kernel_distance, precision_recall
 from noise_search.metrics.statistics import Statistics
 from noise_search.runner import Parts
-from noise_search.store import write_text
 
 COLUMNS = (
-    "model,dataset,algorithm,verifier,cfg_scale,seed,point,nfe,nfe_paper,nfe_search,nfe_final,network_rows,gflops,"
-    "n_images,metric,network,reference,value,ci_low,ci_high,weights"
-).split(",")
+    *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
+    *(
+        "nfe_final",
+        "network_rows",
+        "gflops",
+        "n_images",
+        "metric",
+        "network",
+        "reference",
+        "value",
+        "ci_low",
+        "ci_high",
+    ),
+    "weights",
+)
 NEIGHBOURS = 3  # of precision and recall
 
 
@@ -130,7 +141,8 @@ def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
 
     Only for n up to the held-out images that are at hand: a floor at another n would be another number.
     """
-    judge, out = parts.judge, []
+    judge = parts.judge
+    out: list[dict[str, Any]] = []
     if n > len(judge.heldout):
         return out
     real = judge.heldout[:n]
@@ -141,23 +153,21 @@ def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
         features = judge.features(images)
         probabilities = judge.probabilities(features)
         values = distances(features, judge)
-        values["inception_score"] = of_set(lambda chosen, p=probabilities: inception_score(p[chosen]), n, 1)
+        values["inception_score"] = Value(inception_score(probabilities))
         for metric, value in values.items():
-            out.append({"kind": kind, "metric": metric, "n_images": n, "images": judge.heldout_name, "value": value.value})
+            out.append(
+                {"kind": kind, "metric": metric, "n_images": n, "images": judge.heldout_name, "value": value.value}
+            )
     return out
 
 
-def write_csv(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...] | list[str]) -> None:
+def write_csv(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
     """Rows with `columns`; None becomes an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
-
-
-def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def chosen_images(table: pa.Table, point: int, count: int) -> tuple[np.ndarray, pa.Table]:

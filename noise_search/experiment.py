@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from noise_search.budget import Plan, make_plan
 from noise_search.build import build
+from noise_search.files import write_text
 from noise_search.settings import Settings, read_settings, result_settings
-from noise_search.store import write_text
 
 if TYPE_CHECKING:
     from noise_search.runner import Parts
@@ -27,7 +27,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "py
 def run_experiment(cfg: DictConfig) -> None:
     """Everything that `python run.py` does. Leaves no folder behind if the configuration is refused."""
     hydra_cfg = HydraConfig.get()
-    folder, choices = Path(hydra_cfg.runtime.output_dir), hydra_cfg.runtime.choices
+    folder, choices = Path(hydra_cfg.runtime.output_dir), dict(hydra_cfg.runtime.choices)
     try:
         settings = read_settings(cfg)
         plan = plan_of(cfg, settings, choices)
@@ -51,12 +51,12 @@ def run_experiment(cfg: DictConfig) -> None:
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     plan.write_csv(folder / "plan.csv")
     start_log(folder, plan.text(settings.images, cfg.model.rows_per_second))
-    finish(cfg, parts, logger, folder, dict(choices))
+    finish(cfg, parts, logger, folder, choices)
 
 
-def plan_of(cfg: DictConfig, settings: Settings, choices: DictConfig) -> Plan:
+def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Plan:
     """The plan, from the configuration alone: nothing heavy is imported."""
-    series = f"{choices.model}/{choices.algorithm}/{choices.verifier}/cfg={settings.cfg_scale:g}"
+    series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}"
     build(cfg.dataset)  # refuses a class id that is out of range
     return make_plan(
         series, build(cfg.algorithm), build(cfg.budget), settings.cfg_scale != 1.0, cfg.model.multiply_adds
@@ -75,9 +75,9 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
     return Parts(
+        verifier=build(cfg.verifier, device=device),
         model=build(cfg.model.build, device=device),
         dataset=build(cfg.dataset),
-        verifier=build(cfg.verifier, device=device),
         algorithm=build(cfg.algorithm),
         budget=build(cfg.budget),
         judge=build(cfg.metrics, device=device),
@@ -121,7 +121,7 @@ def start_log(folder: Path, text: str) -> None:
     for handler in (logging.FileHandler(folder / "run.log"), logging.StreamHandler(sys.stdout)):
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         log.addHandler(handler)
-    log.handlers[0].emit(log.makeRecord(log.name, logging.INFO, "", 0, text, None, None))
+    log.handlers[0].emit(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
 
 
 def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: dict[str, str]) -> None:
@@ -155,7 +155,8 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     grids = write_grids(folder / "images", table, parts.plan.purchases)
 
     spent = bill(parts, table)
-    facts = spent | {
+    facts: dict[str, Any] = {
+        **spent,
         **{f"seconds to {k}": round(v, 1) for k, v in seconds.items() if k != "images"},
         "images made this time": int(seconds["images"]),
         "device": f"{parts.device}, {platform.machine()}, {platform.system()}",

@@ -9,7 +9,7 @@ SOLVERS = ("heun", "euler")
 
 
 class Grid(NamedTuple):
-    """times: float32 [n + 1], falling, both ends included; stages: n numbers, 1 for an Euler step, 2 for a Heun step."""
+    """times: float32 [n + 1], falling, both ends included; stages: n numbers, 1 for an Euler, 2 for a Heun step."""
 
     times: Tensor
     stages: tuple[int, ...]

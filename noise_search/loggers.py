@@ -11,14 +11,24 @@ import numpy as np
 
 class Logger(Protocol):
     def log(
-        self, folder: Path, name: str, config: dict[str, Any], curve: Sequence[Mapping[str, Any]], grids: dict[int, np.ndarray]
+        self,
+        folder: Path,
+        name: str,
+        config: dict[str, Any],
+        curve: Sequence[Mapping[str, Any]],
+        grids: dict[int, np.ndarray],
     ) -> None:
         """curve: rows as in curve.csv; grids: point -> one uint8 picture [H, W, 3] of the sampled images."""
 
 
 class NoLogger:
     def log(
-        self, folder: Path, name: str, config: dict[str, Any], curve: Sequence[Mapping[str, Any]], grids: dict[int, np.ndarray]
+        self,
+        folder: Path,
+        name: str,
+        config: dict[str, Any],
+        curve: Sequence[Mapping[str, Any]],
+        grids: dict[int, np.ndarray],
     ) -> None:
         """Nothing."""
 
@@ -33,14 +43,19 @@ class WandbLogger:
             raise ValueError("logger=wandb: wandb is not installed; `pip install wandb` or use logger=none") from error
         self.wandb, self.project, self.group, self.tags = wandb, project, group, list(tags)
 
-    def mode(self) -> str:
+    def mode(self) -> Any:
         """WANDB_MODE if it is set; else online for a user who is logged in, offline for everybody else."""
         if chosen := os.environ.get("WANDB_MODE"):
             return chosen
         return "online" if self.wandb.api.api_key else "offline"
 
     def log(
-        self, folder: Path, name: str, config: dict[str, Any], curve: Sequence[Mapping[str, Any]], grids: dict[int, np.ndarray]
+        self,
+        folder: Path,
+        name: str,
+        config: dict[str, Any],
+        curve: Sequence[Mapping[str, Any]],
+        grids: dict[int, np.ndarray],
     ) -> None:
         try:
             self._log(folder, name, config, curve, grids)
@@ -48,7 +63,12 @@ class WandbLogger:
             print(f"wandb: {type(error).__name__}: {error}; the results are in {folder}", file=sys.stderr)
 
     def _log(
-        self, folder: Path, name: str, config: dict[str, Any], curve: Sequence[Mapping[str, Any]], grids: dict[int, np.ndarray]
+        self,
+        folder: Path,
+        name: str,
+        config: dict[str, Any],
+        curve: Sequence[Mapping[str, Any]],
+        grids: dict[int, np.ndarray],
     ) -> None:
         settings = self.wandb.Settings(silent=True, console="off")
         run = self.wandb.init(

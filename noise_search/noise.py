@@ -14,7 +14,12 @@ TAGS = {"noise": 0}  # what a draw is for; every new purpose gets the next numbe
 
 
 def normal(
-    seed: int, images: Sequence[int], candidates: Sequence[int], shape: tuple[int, ...], round: int = 0, tag: str = "noise"
+    seed: int,
+    images: Sequence[int],
+    candidates: Sequence[int],
+    shape: tuple[int, ...],
+    round: int = 0,
+    tag: str = "noise",
 ) -> Tensor:
     """Standard normal float32 [N, *shape]; row i belongs to image images[i] and its candidate candidates[i].
 

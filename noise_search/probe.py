@@ -13,7 +13,9 @@ from noise_search.metrics.judges import lite_features
 from noise_search.models.efficientnet import EfficientNetLite
 
 
-def features_of(split: str, size: int, resolution: int, count: int, folder: Path, device: str) -> tuple[np.ndarray, Tensor]:
+def features_of(
+    split: str, size: int, resolution: int, count: int, folder: Path, device: str
+) -> tuple[np.ndarray, Tensor]:
     """float32 [count, 1280] and labels of the first `count` images of a split, kept in `folder`."""
     images, labels = load_cifar10(split)
     path = folder / f"lite{size}_{resolution}px_{split}_{count}.npy"

@@ -94,7 +94,7 @@ def compute(parts: Parts, ids: list[int], progress: Progress, seconds: dict[str,
     seconds["search"] += time.monotonic() - started
 
     winners = [readout.state.candidate.cpu().numpy() for readout in readouts]
-    first = {}  # (image, address of its noise) -> the first readout that chose it
+    first: dict[tuple[int, int], int] = {}  # (image, address of its noise) -> the first readout that chose it
     for number, chosen in enumerate(winners):
         for image, candidate in enumerate(chosen):
             first.setdefault((image, int(candidate)), number)

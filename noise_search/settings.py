@@ -29,18 +29,19 @@ class Settings:
             if not good:
                 raise ValueError(f"{name}={getattr(self, name)}: {allowed}")
 
-        require("images", _whole(self.images) and self.images >= 1, "a whole number, at least 1")
-        require("seed", _whole(self.seed) and 0 <= self.seed < 2**63, "a whole number from 0 to 2**63 - 1")
+        require("images", whole(self.images) and self.images >= 1, "a whole number, at least 1")
+        require("seed", whole(self.seed) and 0 <= self.seed < 2**63, "a whole number from 0 to 2**63 - 1")
         number = isinstance(self.cfg_scale, int | float) and not isinstance(self.cfg_scale, bool)
         require("cfg_scale", number and 0 <= self.cfg_scale < float("inf"), "a number, at least 0 (1: no guidance)")
-        rows = self.batch_size == "auto" or (_whole(self.batch_size) and int(self.batch_size) >= 1)
+        rows = self.batch_size == "auto" or (whole(self.batch_size) and int(self.batch_size) >= 1)
         require("batch_size", rows, "auto or a whole number of rows, at least 1")
         known = isinstance(self.device, str) and self.device.split(":")[0] in ("auto", "cpu", "cuda")
         require("device", known, "auto, cpu, cuda or cuda:N")
         require("plan_only", isinstance(self.plan_only, bool), "true or false")
 
 
-def _whole(value: Any) -> bool:
+def whole(value: Any) -> bool:
+    """Is it an integer (True and False are not)?"""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -49,7 +50,7 @@ def read_settings(cfg: DictConfig) -> Settings:
 
 
 def result_settings(cfg: DictConfig) -> dict[str, Any]:
-    """Exactly what can change a result: the groups, the seed and the guidance scale; not `images`, nor how it is run."""
+    """Exactly what can change a result: the groups, the seed, the guidance; not `images`, nor how it is run."""
     chosen = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in GROUPS}
     return chosen | {"seed": cfg.seed, "cfg_scale": float(cfg.cfg_scale)}
 

@@ -1,42 +1,11 @@
-"""Files that a run reads and writes: weights with a card inside, atomic writes."""
+"""The finished work of a run: Parquet files of image ids, written whole or not at all."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
-
-
-def save_weights(path: Path, state: dict[str, Tensor], card: dict, dtype: torch.dtype = torch.float16) -> None:
-    """Write safetensors whose metadata holds `card` as JSON, by temporary name and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    values = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
-    save_file(values, temporary, metadata={"card": json.dumps(card)})
-    os.replace(temporary, path)
-
-
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """float32 tensors and the card of a file that `save_weights` wrote."""
-    with safe_open(path, framework="pt") as file:
-        state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 (not a dict)
-        return state, json.loads((file.metadata() or {}).get("card", "{}"))
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
 
 SCHEMA = pa.schema(
     [
@@ -96,10 +65,3 @@ def read_units(folder: Path, columns: list[str] | None = None) -> pa.Table:
 def finished_ids(folder: Path) -> set[int]:
     """The image ids that `folder` holds."""
     return set(read_units(folder, ["image_id"])["image_id"].to_pylist())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write by temporary name and rename, so that nobody reads half a file."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    temporary.write_text(text)
-    os.replace(temporary, path)

@@ -1,4 +1,4 @@
-"""What the training scripts share: progress by time, a learning rate, averaged weights, checkpoints that survive a kill."""
+"""What the training scripts share: a learning rate over time, averaged weights, checkpoints that survive a kill."""
 
 import copy
 import json
@@ -63,7 +63,8 @@ def train(
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         step, spent, cpu = state["step"], state["spent"], state["cpu"]
-    saved_at, started, started_cpu, sums = spent, time.monotonic() - spent, time.process_time() - cpu, {}
+    sums: dict[str, float] = {}
+    saved_at, started, started_cpu = spent, time.monotonic() - spent, time.process_time() - cpu
     while spent < 60 * minutes:
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             for group, lr in zip(optimizer.param_groups, peak, strict=True):

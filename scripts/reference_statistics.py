@@ -1,6 +1,6 @@
 """Make the shipped assets that describe real images: the judge (Lite2 probe and statistics) and the 2 x 1,000 images.
 
-    python scripts/reference_statistics.py [resolution=96]     (about 5 minutes on two cores; needs data/cifar10.npz)
+python scripts/reference_statistics.py [resolution=96]     (about 5 minutes on two cores; needs data/cifar10.npz)
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from noise_search import assets
 from noise_search.datasets.cifar10 import HALVES, write_sprite
 from noise_search.metrics.statistics import Statistics
 from noise_search.probe import accuracy, features_of, fit
-from noise_search.store import save_weights
+from noise_search.weights import save_weights
 
 
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="reference")

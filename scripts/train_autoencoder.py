@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from noise_search.datasets.cifar10 import load_cifar10
 from noise_search.models.autoencoder import ConvAutoencoder
 from noise_search.models.efficientnet import EfficientNetLite
-from noise_search.store import save_weights
 from noise_search.training import train
+from noise_search.weights import save_weights
 
 
 class Trained(nn.Module):

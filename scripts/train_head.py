@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.probe import accuracy, features_of, fit
-from noise_search.store import save_weights
+from noise_search.weights import save_weights
 
 
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="head")

@@ -15,35 +15,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noise_search.datasets.cifar10 import load_cifar10
+from noise_search.files import sha256
 from noise_search.models.efficientnet import EfficientNetLite
 from noise_search.models.embedded import load_autoencoder
 from noise_search.models.sit import SiT, initialise
-from noise_search.store import save_weights, sha256
 from noise_search.training import train
+from noise_search.weights import save_weights
 
 
 @torch.no_grad()
-def prepare(path: Path, autoencoder: Path, device: torch.device) -> dict[str, Tensor]:
-    """latents float16 [2, 50000, 32, 4, 4] (as is, mirrored) and features float16 [50000, 16, 320]; kept in `path`."""
-    if path.is_file():
-        return torch.load(path, weights_only=True)
+def encode(images: Tensor, autoencoder: Path, device: torch.device) -> Tensor:
+    """Latents float16 [2, 50000, 32, 4, 4] of the images [50000, 3, 32, 32] as they are, and mirrored."""
     net = load_autoencoder(autoencoder).to(device)
-    lite = EfficientNetLite(0, resolution=128).to(device)
-    images = torch.from_numpy(load_cifar10("train")[0]).permute(0, 3, 1, 2)
-    latents: list[list[Tensor]] = [[], []]
-    features = []
-    for i, batch in enumerate(images.split(250)):
-        x = batch.to(device).float() / 127.5 - 1
-        for kept, image in zip(latents, (x, x.flip(3)), strict=True):
-            kept.append(net.encode(image).half().cpu())
-        with torch.autocast(device.type, torch.bfloat16):
-            features.append(lite.stages(x)[-1].flatten(2).transpose(1, 2).half().cpu())
-        if i % 40 == 0:
-            print(f"prepared {i * 250} images", flush=True)
-    out = {"latents": torch.stack([torch.cat(x) for x in latents]), "features": torch.cat(features)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(out, path)
-    return out
+    mirrored = (images, images.flip(3))
+    parts = [[net.encode(x.to(device).float() / 127.5 - 1).half().cpu() for x in y.split(250)] for y in mirrored]
+    return torch.stack([torch.cat(part) for part in parts])
+
+
+@torch.no_grad()
+def alignment_features(images: Tensor, path: Path, device: torch.device) -> Tensor:
+    """Lite0's last features at 128 px, float16 [50000, 16, 320], kept in `path`."""
+    if not path.is_file():
+        lite, parts = EfficientNetLite(0, resolution=128).to(device), []
+        for i, batch in enumerate(images.split(250)):
+            with torch.autocast(device.type, torch.bfloat16):
+                features = lite.stages(batch.to(device).float() / 127.5 - 1)[-1]
+            parts.append(features.flatten(2).transpose(1, 2).half().cpu())
+            if i % 20 == 0:
+                print(f"features of {i * 250} images", flush=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(torch.cat(parts), path)
+    return torch.load(path, weights_only=True)
 
 
 class Aligned(nn.Module):
@@ -76,7 +78,7 @@ def make_optimizers(net: nn.Module, cfg: DictConfig) -> list[torch.optim.Optimiz
     ]
     if matrices:
         optimizers.append(
-            torch.optim.Muon(matrices, lr=cfg.learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+            torch.optim.Muon(matrices, lr=cfg.muon_learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
         )
     return optimizers
 
@@ -85,8 +87,10 @@ def make_optimizers(net: nn.Module, cfg: DictConfig) -> list[torch.optim.Optimiz
 def main(cfg: DictConfig) -> None:
     torch.manual_seed(cfg.seed)
     device = torch.device(cfg.device)
-    data = prepare(Path(cfg.folder) / "latents.pt", Path(cfg.autoencoder), device)
-    labels = torch.from_numpy(load_cifar10("train")[1])
+    pictures, classes = load_cifar10("train")
+    images, labels = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.from_numpy(classes)
+    features = alignment_features(images, Path(cfg.folder) / "features.pt", device)
+    latents = encode(images, Path(cfg.autoencoder), device)
     sit = SiT(**cfg.net)
     initialise(sit)
     net = Aligned(sit, cfg.net.width, cfg.align_block).to(device)
@@ -106,8 +110,8 @@ def main(cfg: DictConfig) -> None:
         rng = np.random.default_rng([cfg.seed, step])
         rows = torch.from_numpy(rng.integers(len(labels), size=cfg.batch_size))
         mirrored = torch.from_numpy((rng.random(cfg.batch_size) < 0.5).astype(np.int64))
-        x0 = data["latents"][mirrored, rows].to(device).float()
-        target = data["features"][rows].to(device).float().unflatten(1, (4, 4))
+        x0 = latents[mirrored, rows].to(device).float()
+        target = features[rows].to(device).float().unflatten(1, (4, 4))
         target = torch.where(mirrored.to(device)[:, None, None, None] == 1, target.flip(2), target).flatten(1, 2)
         dropped = torch.from_numpy(rng.random(cfg.batch_size) < cfg.label_dropout)
         label = torch.where(dropped, cfg.net.classes, labels[rows]).to(device)

@@ -1,4 +1,4 @@
-"""Judges: a named feature network with its real images. What selects must not judge: no verifier uses these networks."""
+"""Judges: a feature network and its real images. What selects must not judge: no verifier uses these networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from noise_search.datasets.cifar10 import shipped_images
 from noise_search.metrics.frechet import Gaussian
 from noise_search.models.efficientnet import FEATURES, EfficientNetLite
 from noise_search.models.toy import coloured_waves
-from noise_search.store import load_weights
+from noise_search.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def lite2(device: str = "cpu") -> Judge:
         features=features,
         probabilities=probabilities,
         gaussian=Gaussian(state["mean"].double().numpy(), covariance),
-        gaussian_name="CIFAR-10 train, 50,000 images",
+        gaussian_name="CIFAR-10 train (50000 images)",
         reference=features(shipped_images("reference")[0]),
-        reference_name="CIFAR-10 test, 1,000 images",
+        reference_name="CIFAR-10 test (1000 images)",
         heldout=shipped_images("heads")[0],
-        heldout_name="CIFAR-10 test, another 1,000 images",
+        heldout_name="CIFAR-10 test (another 1000 images)",
     )
 
 
@@ -105,9 +105,9 @@ def pixels(device: str = "cpu") -> Judge:
         features=features,
         probabilities=probabilities,
         gaussian=Gaussian(everything[2000:].mean(0, dtype=np.float64), np.cov(everything[2000:].astype(np.float64).T)),
-        gaussian_name="18,000 exact samples",
+        gaussian_name="18000 exact samples",
         reference=everything[:1000],
-        reference_name="1,000 exact samples",
+        reference_name="1000 exact samples",
         heldout=images[1000:2000],
-        heldout_name="another 1,000 exact samples",
+        heldout_name="another 1000 exact samples",
     )

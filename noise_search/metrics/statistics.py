@@ -38,7 +38,8 @@ class Statistics:
     def _check(self, other: Statistics) -> None:
         if self.total.shape != other.total.shape or not np.array_equal(self.origin, other.origin):
             raise ValueError(
-                f"statistics of {self.total.shape} and {other.total.shape} features, or about different origins, cannot be added"
+                f"statistics of {self.total.shape} and {other.total.shape} features, or about different origins,"
+                " cannot be added"
             )
 
     @property

@@ -1,5 +1,6 @@
-"""A small convolutional autoencoder: 32 x 32 x 3 photographs <-> 4 x 4 x 32 latents, the embedded twin of the SD VAE."""
+"""A convolutional autoencoder: 32 x 32 x 3 photographs <-> 4 x 4 x 32 latents, the embedded twin of the SD VAE."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,8 +63,10 @@ class ConvAutoencoder(nn.Module):
             nn.Conv2d(a, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )
-        self.register_buffer("mean", Tensor([0.0]).repeat(latent))
-        self.register_buffer("std", Tensor([1.0]).repeat(latent))
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.zeros(latent))
+        self.register_buffer("std", torch.ones(latent))
 
     def encode(self, images: Tensor) -> Tensor:
         code = self.encoder(images)

@@ -6,6 +6,7 @@ timm's `tf_efficientnet_lite{0,1,2}`. Lite0 and Lite1 serve verifiers, Lite2 the
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -39,7 +40,7 @@ class EfficientNetLite(nn.Module):
     def __init__(self, size: int, resolution: int = 96) -> None:
         super().__init__()
         self.name, self.resolution = f"Lite{size}", resolution
-        self.net = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False, num_classes=0)
+        self.net: Any = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False, num_classes=0)
         published = torch.load(weights_path(size), map_location="cpu", weights_only=True)
         values = [v for k, v in published.items() if not k.startswith("_fc.")]
         own = self.net.state_dict()

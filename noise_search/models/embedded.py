@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from noise_search.assets import asset
+from noise_search.files import sha256
 from noise_search.models.autoencoder import ConvAutoencoder
 from noise_search.models.base import Model
 from noise_search.models.sit import SiT, SiTNetwork
 from noise_search.path import LinearPath
-from noise_search.store import load_weights, sha256
+from noise_search.weights import dtype_of, load_weights
 
 ROWS = {"cpu": 256, "cuda": 4096}  # where the denoiser's rate stops growing
 
@@ -44,7 +45,7 @@ def embedded_sit(
         "sit": Path(weights) if weights else asset("sit_cifar10.safetensors"),
         "autoencoder": Path(autoencoder) if autoencoder else asset("autoencoder.safetensors"),
     }
-    dtype = getattr(torch, precision)
+    dtype = dtype_of(precision)
     sit, coder = load_sit(paths["sit"]).to(device), load_autoencoder(paths["autoencoder"]).to(device)
     kind = torch.device(device).type
 

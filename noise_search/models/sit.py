@@ -78,7 +78,7 @@ class TimestepEmbedder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, tau: Tensor) -> Tensor:
-        return self.mlp(sinusoids(tau, 256).to(self.mlp[0].weight.dtype))
+        return self.mlp(sinusoids(tau, 256))
 
 
 class LabelEmbedder(nn.Module):
@@ -116,9 +116,7 @@ class FinalLayer(nn.Module):
 class SiT(nn.Module):
     """x [N, channels, size, size], tau [N], label [N] -> velocity, the shape of x."""
 
-    def __init__(
-        self, channels: int, size: int, patch: int, width: int, depth: int, heads: int, classes: int
-    ) -> None:
+    def __init__(self, channels: int, size: int, patch: int, width: int, depth: int, heads: int, classes: int) -> None:
         super().__init__()
         self.channels, self.patch, self.side = channels, patch, size // patch
         self.x_embedder = PatchEmbed(channels, patch, width)
@@ -146,19 +144,16 @@ class SiT(nn.Module):
 
 def initialise(net: SiT) -> None:
     """The published initialisation: Xavier for linear maps, zero for every gate and for the output."""
-    for module in net.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
-    projection = net.x_embedder.proj
-    nn.init.xavier_uniform_(projection.weight.view(len(projection.weight), -1))
-    nn.init.zeros_(projection.bias)
-    nn.init.normal_(net.y_embedder.embedding_table.weight, std=0.02)
-    for layer in (net.t_embedder.mlp[0], net.t_embedder.mlp[2]):
-        nn.init.normal_(layer.weight, std=0.02)
-    for layer in (*(block.adaLN_modulation[1] for block in net.blocks), net.final_layer.adaLN_modulation[1]):
-        nn.init.zeros_(layer.weight)
-    nn.init.zeros_(net.final_layer.linear.weight)
+    state = net.state_dict()
+    for name, value in state.items():
+        if name == "pos_embed":
+            continue
+        if name.endswith("bias") or "adaLN" in name or "final_layer.linear" in name:
+            nn.init.zeros_(value)
+        elif "t_embedder" in name or "y_embedder" in name:
+            nn.init.normal_(value, std=0.02)
+        else:
+            nn.init.xavier_uniform_(value.flatten(1))
 
 
 class SiTNetwork(nn.Module):

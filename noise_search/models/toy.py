@@ -64,7 +64,7 @@ class MixtureNetwork:
     def __call__(self, x: Tensor, t: Tensor, label: Tensor) -> Prediction:
         a, s = self.path.signal(t), self.path.noise(t)
         variance = a**2 * self.mixture.std**2 + s**2  # [N]
-        means, weights = self.mixture.of_class(label)
+        means, weights = (values.to(x) for values in self.mixture.of_class(label))
         flat = x.flatten(1)
         offsets = flat[:, None] - a[:, None, None] * means  # [N, M, D]
         weights = torch.softmax(weights - offsets.square().sum(-1) / (2 * variance[:, None]), 1)

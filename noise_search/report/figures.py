@@ -22,13 +22,22 @@ TITLES = {
     "precision": "precision",
     "recall": "recall",
 }
+SHORT = {
+    "score": "score",
+    "score_final": "score",
+    "score_final_gain": "gain",
+    "inception_score": "IS",
+    "class_accuracy": "share",
+    "frechet_distance": "FD",
+    "kernel_distance": "KID",
+}
 BETTER = {"frechet_distance": "lower", "kernel_distance": "lower"}
 INK, FLOOR = "#1f4e8c", "#8a8a8a"
 
 
 def label(row: dict[str, Any]) -> str:
     """What stands on the y axis: the metric, its network, the sample count, and a warning where it is biased."""
-    name = {"inception_score": "IS", "frechet_distance": "FD"}.get(row["metric"], TITLES[row["metric"]])
+    name = SHORT.get(row["metric"], row["metric"])
     biased = "biased, " if row["metric"] == "frechet_distance" and row["n_images"] < 10_000 else ""
     return f"{name} ({row['network']}), {biased}n = {row['n_images']:,}"
 

@@ -11,12 +11,14 @@ import pyarrow as pa
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1180px; margin: 2em auto; padding: 0 1.5em }
 h1 { font-size: 1.5em; margin-bottom: .2em } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid #ddd }
-table { border-collapse: collapse } td, th { padding: .25em .8em; text-align: right; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse } td, th { padding: .25em .8em; text-align: right }
+td { font-variant-numeric: tabular-nums }
 th { font-weight: 600; border-bottom: 1px solid #bbb } td:first-child, th:first-child { text-align: left }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 1em }
 .figures img { width: 100% } .grid img { width: 84px; height: 84px; image-rendering: pixelated; display: block }
-.grid td { padding: 2px 4px; text-align: center; font-size: 11px; color: #555 } .grid td:first-child { color: #222; font-size: 14px }
-.same { opacity: .35 } pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 12px } .note { color: #555 }
+.grid td { padding: 2px 4px; text-align: center; font-size: 11px; color: #555 }
+.grid td:first-child { color: #222; font-size: 14px }
+pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 12px } .note { color: #555 }
 """
 
 
@@ -35,11 +37,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def number(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
+    """A cell: text as it is, floats to four digits, integers with separators."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
 
 
 def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names: Sequence[str], count: int) -> str:
-    """One line a condition, one column a budget; an image that did not change is faded."""
+    """One line a condition, one column a budget."""
     by_key = {(r["image_id"], r["point"]): r for r in rows.select(GRID_COLUMNS).to_pylist()}
     ids = sorted({image for image, _ in by_key})[:count]
     lines = ["<tr><td></td>" + "".join(f"<td>{value:,} NFE</td>" for value in nfe) + "</tr>"]
@@ -47,9 +52,9 @@ def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names:
         cells, previous = [], None
         for point in points:
             row = by_key[image, point]
-            same = ' class="same"' if row["candidate"] == previous else ""
+            same = "unchanged" if row["candidate"] == previous else f"{row['score_final']:.2f}"
             previous = row["candidate"]
-            cells.append(f'<td><img{same} src="{data_uri(row["png"])}" alt="">{row["score_final"]:.2f}</td>')
+            cells.append(f'<td><img src="{data_uri(row["png"])}" alt="">{same}</td>')
         name = html.escape(names[by_key[image, points[0]]["label"]])
         lines.append(f"<tr><td>{name}</td>{''.join(cells)}</tr>")
     return f'<table class="grid">{"".join(lines)}</table>'
@@ -79,14 +84,19 @@ def write_report(
     networks = {row["metric"]: row["network"] for row in curve}
     lines = [
         [metric, networks[metric], *(number(values[metric, p]["value"]) for p in points)]
-        + [next((number(f["value"]) for f in floors if (f["kind"], f["metric"]) == (kind, metric)), "") for kind in KINDS]
+        + [
+            next((number(f["value"]) for f in floors if (f["kind"], f["metric"]) == (kind, metric)), "")
+            for kind in KINDS
+        ]
         for metric in metrics
     ]
     n = curve[0]["n_images"]
     header = ["metric", "network", *(f"{nfe[p]:,} NFE" for p in points), "floor: real", "floor: reconstructed"]
     pictures = "".join(f'<img src="{data_uri(f.read_bytes())}" alt="{html.escape(f.stem)}">' for f in figures)
-    bias = "" if n >= 10_000 else (
-        "The Frechet distance is strongly biased at this sample count: read the kernel distance instead."
+    bias = (
+        ""
+        if n >= 10_000
+        else ("The Frechet distance is strongly biased at this sample count: read the kernel distance instead.")
     )
     content = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
 <style>{STYLE}</style>
@@ -96,11 +106,11 @@ autoencoder, judged the same way.</p>
 <h2>Curves</h2><div class="figures">{pictures}</div>
 <h2>The same conditions at growing budgets</h2>
 <p class="note">Each row starts from one noise; each column spends more on searching for a better one. Below each
-image: its final verifier score. Faded: the winner did not change.</p>
+image: its final verifier score, or that the winner is still the same.</p>
 {image_grid(rows, points, [nfe[p] for p in points], names, count)}
 <h2>Values</h2>{table(header, lines)}
 <h2>Plan</h2><pre>{html.escape(plan)}</pre>
-<h2>What was spent, and on what</h2>{table(["", ""], [[k, number(v) if not isinstance(v, str) else v] for k, v in facts.items()])}
+<h2>What was spent, and on what</h2>{table(["", ""], [[k, number(v)] for k, v in facts.items()])}
 <h2>Settings</h2><pre>{html.escape(settings)}</pre>
 </html>
 """

@@ -22,7 +22,9 @@ def sheet(images: np.ndarray, columns: int = 10) -> Image.Image:
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
-def write_grids(folder: Path, table: pa.Table, purchases: Sequence[Purchase], count: int = 100) -> dict[int, Image.Image]:
+def write_grids(
+    folder: Path, table: pa.Table, purchases: Sequence[Purchase], count: int = 100
+) -> dict[int, Image.Image]:
     """Write folder/nfe<...>.png, the first `count` images of each budget; the same sheets by point."""
     folder.mkdir(parents=True, exist_ok=True)
     sheets = {}

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from noise_search.assets import asset
 from noise_search.models.efficientnet import EfficientNetLite
-from noise_search.store import load_weights
 from noise_search.verifiers.base import Candidates
+from noise_search.weights import dtype_of, load_weights
 
 OUTPUTS = ("logit", "probability")
 
@@ -32,14 +32,15 @@ class Classifier:
         if output not in OUTPUTS:
             raise ValueError(f"verifier.output={output!r}: one of {', '.join(OUTPUTS)}")
         self.name = f"classifier Lite{size} ({output})"
-        self.output, self.device, self.precision = output, torch.device(device), getattr(torch, precision)
+        self.output, self.device, self.precision = output, torch.device(device), dtype_of(precision)
         self.features = EfficientNetLite(size, resolution).to(self.device)
         path = Path(head) if head else asset(f"classifier_lite{size}.safetensors")
         state, self.card = load_weights(path)
         trained = self.card["config"]
         if trained["resolution"] != resolution or trained["size"] != size:
             raise ValueError(
-                f"{path}: trained for Lite{trained['size']} at {trained['resolution']} px, not Lite{size} at {resolution} px"
+                f"{path}: trained for Lite{trained['size']} at {trained['resolution']} px,"
+                f" not for Lite{size} at {resolution} px"
             )
         self.weight, self.bias = state["weight"].to(self.device), state["bias"].to(self.device)
 

@@ -1,0 +1,35 @@
+"""Files of weights: safetensors with a card inside."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The torch type that a `precision` setting names."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r}: one of {', '.join(PRECISIONS)}")
+    return PRECISIONS[precision]
+
+
+def save_weights(path: Path, state: dict[str, Tensor], card: dict, dtype: torch.dtype = torch.float16) -> None:
+    """Write safetensors whose metadata holds `card` as JSON, by temporary name and rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    values = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
+    save_file(values, temporary, metadata={"card": json.dumps(card)})
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """float32 tensors and the card of a file that `save_weights` wrote."""
+    with safe_open(path, framework="pt") as file:
+        state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 (not a dict)
+        return state, json.loads((file.metadata() or {}).get("card", "{}"))

@@ -1,0 +1,73 @@
+"""Shared pieces: the exact toy as a problem, with a spy inside every meter."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from noise_search.denoiser import Guided, MeteredNetwork, Prediction
+from noise_search.flow import Flow
+from noise_search.grid import uniform_grid
+from noise_search.models.toy import Mixture, MixtureNetwork
+from noise_search.path import CosinePath, LinearPath
+from noise_search.problem import Problem
+from noise_search.verifiers.base import Candidates
+
+
+class Spy:
+    """Counts the rows that really reach the network: independent of every meter."""
+
+    def __init__(self, network: MixtureNetwork) -> None:
+        self.network, self.rows, self.largest = network, 0, 0
+
+    def __call__(self, x: Tensor, t: Tensor, label: Tensor) -> Prediction:
+        self.rows, self.largest = self.rows + len(x), max(self.largest, len(x))
+        return self.network(x, t, label)
+
+
+class Brightness:
+    """A verifier whose optimum is known: the mean of the image."""
+
+    name = "brightness"
+
+    def score(self, candidates: Candidates) -> Tensor:
+        return candidates.images.flatten(2).mean(2)
+
+
+@dataclass
+class Setup:
+    problem: Problem
+    guided: Guided
+    spy: Spy
+
+
+def small_mixture() -> Mixture:
+    """Two classes of two components over 1 x 1 x 2 'images'."""
+    means = torch.tensor([[[-1.0, 0.0], [-0.5, 0.8]], [[1.0, 0.0], [0.5, -0.8]]]).view(2, 2, 1, 1, 2)
+    return Mixture(means, 0.2)
+
+
+def make_setup(
+    images: int = 6,
+    nfe: int = 4,
+    solver: str = "heun",
+    scale: float = 1.0,
+    path: str = "linear",
+    batch_size: int = 1000,
+    ids: list[int] | None = None,
+    seed: int = 0,
+) -> Setup:
+    ids = list(range(images)) if ids is None else ids
+    kind = {"linear": LinearPath, "cosine": CosinePath}[path]()
+    spy = Spy(MixtureNetwork(small_mixture(), kind))
+    labels = torch.tensor([i % 2 for i in ids])
+    guided = Guided(MeteredNetwork(spy, len(ids), batch_size), labels, 2, scale)
+    flow = Flow(guided, kind, lambda x: x)
+    problem = Problem(flow, Brightness(), ids, labels, (1, 1, 2), uniform_grid(nfe, solver), seed)
+    return Setup(problem, guided, spy)
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return make_setup()

@@ -1,0 +1,80 @@
+"""The solvers on the exact mixture: orders of convergence, call counts, guidance."""
+
+import itertools
+
+import pytest
+import torch
+
+from noise_search.grid import uniform_grid
+from tests.conftest import make_setup
+
+
+def endpoint(nfe: int, solver: str, path: str, scale: float = 1.0) -> torch.Tensor:
+    setup = make_setup(images=16, path=path, scale=scale)
+    x = setup.problem.noise(0).double()
+    return setup.problem.flow.solve(x, uniform_grid(nfe, solver), torch.arange(16))
+
+
+@pytest.mark.parametrize("path", ["linear", "cosine"])
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
+def test_order_of_convergence(solver: str, order: int, path: str) -> None:
+    exact = endpoint(8000, "heun", path)
+    errors = [float((endpoint(nfe, solver, path) - exact).abs().mean()) for nfe in (100, 200, 400)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert 2 ** (order - 0.25) < coarse / fine < 2 ** (order + 0.4)
+
+
+@pytest.mark.parametrize("nfe", [1, 2, 7, 25, 50])
+@pytest.mark.parametrize("solver", ["euler", "heun"])
+def test_grid_makes_exactly_nfe_evaluations(nfe: int, solver: str) -> None:
+    grid = uniform_grid(nfe, solver)
+    assert grid.nfe == nfe
+    assert grid.times[0] == 1 and grid.times[-1] == 0 and len(grid.times) == len(grid.stages) + 1
+    assert (grid.times.diff() < 0).all()
+
+
+def test_odd_heun_ends_with_one_euler_step() -> None:
+    assert uniform_grid(25, "heun").stages == (2,) * 12 + (1,)
+
+
+def test_odd_nfe_is_better_than_the_even_number_below() -> None:
+    exact = endpoint(8000, "heun", "linear")
+    assert (endpoint(41, "heun", "linear") - exact).abs().mean() < (endpoint(10, "heun", "linear") - exact).abs().mean()
+
+
+@pytest.mark.parametrize(("nfe", "solver"), [(0, "heun"), (-1, "euler"), (4, "rk4")])
+def test_bad_grids_are_refused(nfe: int, solver: str) -> None:
+    with pytest.raises(ValueError, match=r"nfe=|solver="):
+        uniform_grid(nfe, solver)
+
+
+@pytest.mark.parametrize("path", ["linear", "cosine"])
+def test_samples_have_the_moments_of_the_mixture(path: str) -> None:
+    setup = make_setup(images=4000, path=path)
+    samples = setup.problem.flow.solve(setup.problem.noise(0), uniform_grid(60, "heun"), torch.arange(4000))
+    mixture = setup.spy.network.mixture
+    for label in (0, 1):
+        own = samples[setup.problem.labels == label].flatten(1)
+        means = mixture.means[label].flatten(1)
+        covariance = torch.cov(means.T, correction=0) + mixture.std**2 * torch.eye(2)
+        assert torch.allclose(own.mean(0), means.mean(0), atol=0.05)
+        assert torch.allclose(torch.cov(own.T), covariance, atol=0.03)
+
+
+def test_guidance_extrapolates_from_the_null_prediction() -> None:
+    one, null, two = (make_setup(scale=s) for s in (1.0, 0.0, 2.0))
+    x, who = one.problem.noise(0), torch.arange(6)
+    a, b, c = (s.problem.flow.predict(x, 0.5, who) for s in (one, null, two))
+    assert torch.allclose(c.x0, 2 * a.x0 - b.x0, atol=1e-6) and torch.allclose(c.eps, 2 * a.eps - b.eps, atol=1e-6)
+    assert not torch.allclose(a.x0, b.x0)
+
+
+@pytest.mark.parametrize("path", ["linear", "cosine"])
+def test_predictions_recompose_the_point(path: str) -> None:
+    setup = make_setup(path=path)
+    x, who = setup.problem.noise(0), torch.arange(6)
+    kind = setup.problem.flow.path
+    for t in (1.0, 0.7, 0.2, 0.0):
+        x0, eps = setup.problem.flow.predict(x, t, who)
+        a, s = kind.signal(torch.tensor(t)), kind.noise(torch.tensor(t))
+        assert torch.allclose(a * x0 + s * eps, x, atol=1e-5)
