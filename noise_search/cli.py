@@ -22,7 +22,9 @@ def explain(error: BaseException) -> str:
     """The error in one line, with the nearest known name where a key is unknown."""
     text = str(error)
     if isinstance(error, OSError) and error.filename and error.strerror:
-        text = f"{error.filename}: {error.strerror}; choose a folder that can be written, hydra.run.dir=..."
+        text = f"{error.filename}: {error.strerror}"
+        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+            text += "; choose a folder that can be written, hydra.run.dir=..."
     cause = error.__cause__
     if isinstance(error, HydraException) and cause is not None and str(cause) not in text:
         text += f" {cause}"

@@ -139,13 +139,13 @@ def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str
 def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
     """The distances of real images, as many as the samples, and of their autoencoder reconstructions.
 
-    Only for n up to the held-out images that are at hand: a floor at another n would be another number.
+    Empty where fewer held-out images are at hand: a floor at another n would be another number.
     """
     judge = parts.judge
     out: list[dict[str, Any]] = []
-    if n > len(judge.heldout):
+    real = judge.heldout(n)
+    if real is None:
         return out
-    real = judge.heldout[:n]
     kinds = {"real": real}
     if parts.model.reconstruct:
         kinds["reconstructed"] = tensor_to_images(parts.model.reconstruct(images_to_tensor(real, parts.device)))

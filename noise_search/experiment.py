@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from noise_search.budget import Plan, make_plan
 from noise_search.build import build
 from noise_search.files import write_text
-from noise_search.settings import Settings, read_settings, result_settings
+from noise_search.settings import SOLVERS, Settings, read_settings, result_settings
 
 if TYPE_CHECKING:
     from noise_search.runner import Parts
@@ -57,6 +57,8 @@ def run_experiment(cfg: DictConfig) -> None:
 def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Plan:
     """The plan, from the configuration alone: nothing heavy is imported."""
     series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}"
+    if cfg.model.solver not in SOLVERS:
+        raise ValueError(f"model.solver={cfg.model.solver}: {' or '.join(SOLVERS)}")
     build(cfg.dataset)  # refuses a class id that is out of range
     return make_plan(
         series, build(cfg.algorithm), build(cfg.budget), settings.cfg_scale != 1.0, cfg.model.multiply_adds
@@ -149,7 +151,7 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     floor_rows = floors(parts, parts.settings.images)
     write_csv(folder / "floors.csv", floor_rows, ("kind", "metric", "n_images", "images", "value"))
     if not floor_rows:
-        log.info("no floors: fewer held-out images are at hand than %d", parts.settings.images)
+        log.info("no floors: not %d held-out images at hand (scripts/fetch_cifar10.py)", parts.settings.images)
     seconds["evaluate"] = time.monotonic() - started
     pictures = figures(folder / "figures", rows, floor_rows)
     grids = write_grids(folder / "images", table, parts.plan.purchases)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-SOLVERS = ("heun", "euler")
+from noise_search.settings import SOLVERS
 
 
 class Grid(NamedTuple):

@@ -47,7 +47,7 @@ class WandbLogger:
         """WANDB_MODE if it is set; else online for a user who is logged in, offline for everybody else."""
         if chosen := os.environ.get("WANDB_MODE"):
             return chosen
-        return "online" if self.wandb.api.api_key else "offline"
+        return "online" if self.wandb.login(prompt=False) else "offline"
 
     def log(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
+SOLVERS = ("heun", "euler")
 UNIT = 64  # image ids in one unit of finished work
 
 

@@ -64,6 +64,7 @@ def train(
             optimizer.load_state_dict(saved)
         step, spent, cpu = state["step"], state["spent"], state["cpu"]
     sums: dict[str, float] = {}
+    counted = 0
     saved_at, started, started_cpu = spent, time.monotonic() - spent, time.process_time() - cpu
     while spent < 60 * minutes:
         for optimizer, peak in zip(optimizers, peaks, strict=True):
@@ -76,15 +77,17 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         average.update(net, step)
+        counted += 1
         step, spent = step + 1, time.monotonic() - started
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())
         if step % 100 == 0:
-            line = {"step": step, "minutes": round(spent / 60, 2), **{k: round(v / 100, 5) for k, v in sums.items()}}
+            means = {name: round(value / counted, 5) for name, value in sums.items()}
+            line = {"step": step, "minutes": round(spent / 60, 2), **means}
             print(json.dumps(line), flush=True)
             with log.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            sums = {}
+            sums, counted = {}, 0
         if spent - saved_at > 60 * save_every or spent >= 60 * minutes:
             state = {"net": net.state_dict(), "average": average.net.state_dict(), "step": step, "spent": spent}
             state |= {"optimizers": [o.state_dict() for o in optimizers], "cpu": time.process_time() - started_cpu}

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,6 +30,11 @@ def save_weights(path: Path, state: dict[str, Tensor], card: dict, dtype: torch.
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict]:
     """float32 tensors and the card of a file that `save_weights` wrote."""
-    with safe_open(path, framework="pt") as file:
-        state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 (not a dict)
-        return state, json.loads((file.metadata() or {}).get("card", "{}"))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file of weights")
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 (not a dict)
+            return state, json.loads(file.metadata()["card"])
+    except (SafetensorError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: not a file of weights that this project wrote ({error})") from error

@@ -41,6 +41,24 @@ def shipped_images(half: str) -> tuple[np.ndarray, np.ndarray]:
     return images, np.tile(np.arange(10, dtype=np.int64), 100)
 
 
+def heldout_images(n: int, path: Path = PATH) -> np.ndarray | None:
+    """n test photographs that are not in the reference half: the shipped ones first, then those of the full set.
+
+    None where they are not at hand: beyond 1,000 the full set must have been fetched; there are 9,000 in all.
+    """
+    shipped = shipped_images("heads")[0]
+    if n <= len(shipped):
+        return shipped[:n]
+    if not path.is_file():
+        return None
+    images, labels = load_cifar10("test", path)
+    rank = np.empty(len(labels), dtype=np.int64)  # of an image within its class
+    for k in range(10):
+        rank[labels == k] = np.arange((labels == k).sum())
+    rest = images[rank >= 200]
+    return np.concatenate([shipped, rest])[:n] if n <= len(shipped) + len(rest) else None
+
+
 def write_sprite(half: str, folder: Path) -> None:
     """Make the shipped file of one half from the full test split: images 0-99 or 100-199 of every class."""
     images, labels = load_cifar10("test")

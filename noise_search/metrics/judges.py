@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from noise_search.assets import asset
-from noise_search.datasets.cifar10 import shipped_images
+from noise_search.datasets.cifar10 import heldout_images, shipped_images
 from noise_search.metrics.frechet import Gaussian
 from noise_search.models.efficientnet import FEATURES, EfficientNetLite
 from noise_search.models.toy import coloured_waves
@@ -20,8 +20,8 @@ class Judge:
 
     features: uint8 [N, H, W, 3] -> float32 [N, D]. probabilities: features -> [N, classes], of the probe that the
     inception score uses. gaussian: statistics that the Frechet distance is taken to, `gaussian_name` says of what.
-    reference: features [M, D] of real images for kernel distance, precision and recall. heldout: real images, uint8
-    [H, h, w, 3], in neither, for the floor of every distance.
+    reference: features [M, D] of real images for kernel distance, precision and recall. heldout: n -> that many real
+    images that are in neither, uint8 [n, h, w, 3], for the floor of every distance; None if fewer are at hand.
     """
 
     network: str
@@ -32,7 +32,7 @@ class Judge:
     gaussian_name: str
     reference: np.ndarray
     reference_name: str
-    heldout: np.ndarray
+    heldout: Callable[[int], np.ndarray | None]
     heldout_name: str
 
 
@@ -78,8 +78,8 @@ def lite2(device: str = "cpu") -> Judge:
         gaussian_name="CIFAR-10 train (50000 images)",
         reference=features(shipped_images("reference")[0]),
         reference_name="CIFAR-10 test (1000 images)",
-        heldout=shipped_images("heads")[0],
-        heldout_name="CIFAR-10 test (another 1000 images)",
+        heldout=heldout_images,
+        heldout_name="CIFAR-10 test (other images)",
     )
 
 
@@ -108,6 +108,6 @@ def pixels(device: str = "cpu") -> Judge:
         gaussian_name="18000 exact samples",
         reference=everything[:1000],
         reference_name="1000 exact samples",
-        heldout=images[1000:2000],
-        heldout_name="another 1000 exact samples",
+        heldout=lambda n: images[1000 : 1000 + n] if n <= 1000 else None,
+        heldout_name="other exact samples",
     )

@@ -1,0 +1,136 @@
+"""How much of a search's time its networks take, and what the Frechet distance's trace term costs.
+
+    python scripts/bench.py [any override of run.py, e.g. device=cuda cfg_scale=2]      (about 2 minutes on two cores)
+
+efficiency = time of the bare denoiser, decoder and verifier on the same rows, each at its best batch / wall time of
+the search. Median of paired repetitions; write nothing else on the machine meanwhile.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import scipy.linalg
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from torch_fidelity.metric_fid import fid_statistics_to_metric
+
+from noise_search.denoiser import Guided, MeteredNetwork
+from noise_search.driver import search
+from noise_search.experiment import assemble, plan_of
+from noise_search.flow import Flow
+from noise_search.grid import uniform_grid
+from noise_search.metrics.frechet import Gaussian, frechet_distance
+from noise_search.problem import Problem
+from noise_search.runner import Parts
+from noise_search.settings import read_settings, result_hash
+from noise_search.verifiers.base import Candidates
+
+CANDIDATES, REPETITIONS = 4, 3
+
+
+def clock(call: Callable[[], object]) -> float:
+    """Seconds of one call, the device's queue included."""
+    started = time.perf_counter()
+    call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def problem_of(parts: Parts, images: int) -> Problem:
+    labels = torch.from_numpy(parts.dataset.labels(range(images))).to(parts.device)
+    network = MeteredNetwork(parts.model.network, images, parts.batch_size)
+    guided = Guided(network, labels, parts.model.classes, parts.settings.cfg_scale)
+    flow = Flow(guided, parts.model.path, parts.model.decoder)
+    grid = uniform_grid(parts.budget.search_nfe, parts.solver)
+    return Problem(flow, parts.verifier, range(images), labels, parts.model.shape, grid, parts.settings.seed)
+
+
+def best_rate(call: Callable[[int], object], sizes: tuple[int, ...]) -> tuple[int, float]:
+    """The batch size with the most rows a second, and that rate."""
+    rates = {}
+    for size in sizes:
+        call(size)
+        rates[size] = 3 * size / clock(lambda size=size: [call(size) for _ in range(3)])
+    best = max(rates, key=lambda size: rates[size])
+    return best, rates[best]
+
+
+@torch.inference_mode()
+def efficiency(parts: Parts) -> None:
+    images = parts.batch_size
+    problem = problem_of(parts, images)
+    device, shape, null = parts.device, parts.model.shape, parts.model.classes
+    guided_rows = 1 if parts.settings.cfg_scale == 1.0 else 2
+    rows = images * CANDIDATES * parts.budget.search_nfe * guided_rows
+    x = torch.randn(4 * images, *shape, device=device)
+    pictures = parts.model.decoder(x[:images]).clamp(-1, 1)
+    t, label = torch.rand(4 * images, device=device), torch.randint(null, (4 * images,), device=device)
+
+    def denoise(n: int) -> object:
+        return parts.model.network(x[:n], t[:n], label[:n])
+
+    def verify(n: int) -> object:
+        return parts.verifier.score(Candidates(pictures[:n, None], label[:n]))
+
+    sizes = tuple(size for size in (images // 4, images // 2, images) if size)
+    list(search(problem, parts.algorithm, 1))
+    ratios, shares, line = [], [], ""
+    for _ in range(REPETITIONS):
+        (batch, rate), (_, decoded), (_, verified) = (
+            best_rate(denoise, (*sizes, 2 * images)),
+            best_rate(lambda n: parts.model.decoder(x[:n]), sizes),
+            best_rate(verify, sizes),
+        )
+        wall = clock(lambda: list(search(problem, parts.algorithm, CANDIDATES)))
+        bare = rows / rate + images * CANDIDATES * (1 / decoded + 1 / verified)
+        ratios.append(bare / wall)
+        shares.append(rows / rate / wall)
+        line = f"denoiser {rate:.0f} rows/s (batch {batch}), decoder {decoded:.0f}, verifier {verified:.0f} images/s"
+    print(f"{images} images, {CANDIDATES} candidates, {rows} network rows on {device}: {line}")
+    print(f"efficiency {statistics.median(ratios):.3f} (denoiser's share {statistics.median(shares):.3f})")
+    print(f"  each repetition: {', '.join(f'{ratio:.3f}' for ratio in ratios)}")
+
+
+def trace_term(d: int) -> None:
+    """The Frechet distance of full-rank statistics: ours, the matrix square root, torch-fidelity."""
+    rng = np.random.default_rng(0)
+    a, b = (
+        Gaussian(rng.standard_normal(d), np.cov(rng.standard_normal((2 * d, d)).T @ np.diag(rng.random(2 * d) + 0.5)))
+        for _ in range(2)
+    )
+    results = {}
+
+    def root() -> float:
+        middle = scipy.linalg.sqrtm(a.covariance @ b.covariance).real
+        return float((a.mean - b.mean) @ (a.mean - b.mean) + np.trace(a.covariance + b.covariance - 2 * middle))
+
+    def fidelity() -> float:
+        pair = ({"mu": g.mean, "sigma": g.covariance} for g in (a, b))
+        return float(fid_statistics_to_metric(*pair, verbose=False)["frechet_inception_distance"])
+
+    def ours() -> float:
+        return frechet_distance(a, Gaussian(b.mean, b.covariance))
+
+    for name, call in {"symmetric eigenvalues": ours, "matrix square root": root, "torch-fidelity": fidelity}.items():
+        seconds = clock(lambda call=call, name=name: results.__setitem__(name, call()))
+        print(f"  {name:<22} {seconds:6.2f} s   {results[name]:.9f}")
+
+
+def main() -> None:
+    OmegaConf.register_new_resolver("result_hash", result_hash)
+    with initialize_config_dir(str(Path(__file__).parents[1] / "configs"), version_base="1.3"):
+        cfg = compose("config", sys.argv[1:], return_hydra_config=True)
+    settings = read_settings(cfg)
+    efficiency(assemble(cfg, settings, plan_of(cfg, settings, dict(cfg.hydra.runtime.choices))))
+    print("Frechet distance of 1280-dimensional statistics:")
+    trace_term(1280)
+
+
+if __name__ == "__main__":
+    main()

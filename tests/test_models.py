@@ -1,0 +1,87 @@
+"""The embedded model: its cost, its invariance to batching, its quality."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch.utils.flop_counter import FlopCounterMode
+
+from noise_search.datasets.cifar10 import cifar10, shipped_images
+from noise_search.denoiser import Guided, MeteredNetwork
+from noise_search.flow import Flow
+from noise_search.grid import uniform_grid
+from noise_search.metrics.judges import images_to_tensor, lite2, tensor_to_images
+from noise_search.models.base import Model
+from noise_search.models.embedded import embedded_sit
+from noise_search.noise import normal
+from noise_search.weights import load_weights
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return embedded_sit("sit_cifar10", precision="float32")
+
+
+@torch.inference_mode()
+def samples(
+    model: Model, count: int, batch_size: int, scale: float = 1.0, nfe: int = 10
+) -> tuple[torch.Tensor, Guided]:
+    guided = Guided(
+        MeteredNetwork(model.network, count, batch_size), torch.from_numpy(cifar10().labels(range(count))), 10, scale
+    )
+    flow = Flow(guided, model.path, model.decoder)
+    noise = normal(0, range(count), [0] * count, model.shape)
+    return flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), torch.arange(count))), guided
+
+
+def test_configured_multiply_adds_are_the_counted_ones(model: Model) -> None:
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model.network(torch.randn(2, *model.shape), torch.rand(2), torch.tensor([0, 1]))
+    counted = counter.get_total_flops() / 2 / 2
+    assert OmegaConf.load(CONFIGS / "model/sit_cifar10.yaml").multiply_adds == counted
+
+
+def test_samples_do_not_depend_on_the_batch_size(model: Model) -> None:
+    whole, _ = samples(model, 12, 1000, scale=2.0)
+    for batch_size in (1, 5):
+        assert torch.allclose(samples(model, 12, batch_size, scale=2.0)[0], whole, atol=1e-3)
+
+
+def test_network_rows_double_under_guidance_only(model: Model) -> None:
+    for scale, factor in ((1.0, 1), (2.0, 2)):
+        guided = samples(model, 3, 100, scale, nfe=5)[1]
+        assert guided.evaluations.count.tolist() == [5] * 3
+        assert guided.network.rows.count.tolist() == [5 * factor] * 3
+
+
+def test_predictions_recompose_the_point(model: Model) -> None:
+    x, t = torch.randn(4, *model.shape), torch.tensor([1.0, 0.6, 0.2, 0.0])
+    with torch.inference_mode():
+        x0, eps = model.network(x, t, torch.arange(4))
+    level = t.view(4, 1, 1, 1)
+    assert torch.allclose((1 - level) * x0 + level * eps, x, atol=1e-5)
+
+
+def test_the_autoencoder_keeps_what_its_card_says(model: Model) -> None:
+    images = shipped_images("reference")[0][:200]
+    assert model.reconstruct is not None
+    with torch.inference_mode():
+        coded = tensor_to_images(model.reconstruct(images_to_tensor(images)))
+    error = ((coded.astype(float) - images) ** 2).mean()
+    card = load_weights(Path(__file__).parents[1] / "noise_search/assets/autoencoder.safetensors")[1]
+    assert 10 * np.log10(255**2 / error) == pytest.approx(card["measured"]["psnr_test_db"], abs=0.7)
+
+
+def test_guidance_makes_samples_show_their_class(model: Model) -> None:
+    judge, labels = lite2(), cifar10().labels(range(60))
+    accuracy = []
+    for scale in (1.0, 3.0):
+        images = tensor_to_images(samples(model, 60, 1000, scale, nfe=20)[0])
+        accuracy.append((judge.probabilities(judge.features(images)).argmax(1) == labels).mean())
+    assert accuracy[0] > 0.3
+    assert accuracy[1] > max(0.6, accuracy[0])

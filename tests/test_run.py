@@ -1,0 +1,278 @@
+"""`python run.py` as a user meets it: the toy from noise to report, resuming, the wandb mirror, wrong input."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from wandb.proto import wandb_internal_pb2
+
+from noise_search.evaluate import COLUMNS
+
+ROOT = Path(__file__).parents[1]
+TOY = ("experiment=toy", "budget.points=[1,2,4]", "budget.search_nfe=4", "budget.final_nfe=6")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "run.py"), *arguments]
+
+
+def call(folder: Path, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def curve(folder: Path) -> list[dict[str, str]]:
+    with (folder / "curve.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def values(folder: Path, metric: str) -> list[float]:
+    return [float(row["value"]) for row in curve(folder) if row["metric"] == metric]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of 150 images: two whole units and a part of one."""
+    folder = tmp_path_factory.mktemp("toy")
+    call(folder, *TOY, "images=150", "logger=wandb")
+    (run,) = (folder / "outputs").iterdir()
+    return run
+
+
+def test_a_run_leaves_everything(toy: Path) -> None:
+    assert toy.name.startswith("toy-random-likelihood-")
+    rows = curve(toy)
+    assert tuple(rows[0]) == COLUMNS
+    assert {row["metric"] for row in rows} >= {
+        *("score", "score_final", "inception_score", "frechet_distance", "kernel_distance", "precision", "recall")
+    }
+    assert [row["nfe"] for row in rows if row["metric"] == "score"] == ["6", "14", "22"]
+    assert [row["nfe_paper"] for row in rows if row["metric"] == "score"] == ["6", "10", "18"]
+    assert all(row["n_images"] == "150" and row["network"] for row in rows)
+    for name in ("report.html", "config.yaml", "run.log", "run.json", "plan.csv", "floors.csv"):
+        assert (toy / name).stat().st_size > 0
+    for metric in ("score_final", "kernel_distance", "frechet_distance"):
+        assert (toy / f"figures/{metric}.png").stat().st_size > 1000
+        assert (toy / f"figures/{metric}.pdf").read_bytes().startswith(b"%PDF")
+    assert len(list((toy / "images").glob("*.png"))) == 3
+    assert [path.name for path in sorted((toy / "units").iterdir())] == [
+        *("00000000-00000063.parquet", "00000064-00000127.parquet", "00000128-00000149.parquet")
+    ]
+
+
+def test_searching_raises_the_score(toy: Path) -> None:
+    scores = values(toy, "score_final")
+    assert scores == sorted(scores) and scores[-1] > scores[0]
+    gain = [row for row in curve(toy) if row["metric"] == "score_final_gain"][-1]
+    assert float(gain["ci_low"]) > 0
+
+
+def test_the_report_is_self_contained(toy: Path) -> None:
+    text = (toy / "report.html").read_text()
+    assert text.count("data:image/png;base64,") >= 10 * 3 + 8
+    assert "http://" not in text and "https://" not in text and 'src="/' not in text
+
+
+def test_the_bill_is_what_was_metered(toy: Path) -> None:
+    spent = json.loads((toy / "run.json").read_text())["spent"]
+    table = pq.read_table(toy / "units")
+    winners = {(i, c) for i, c in zip(table["image_id"].to_pylist(), table["candidate"].to_pylist(), strict=True)}
+    assert spent["distinct_winners"] == len(winners)
+    assert spent["nfe"] == 150 * 4 * 4 + 6 * len(winners) == spent["network_rows"]
+
+
+def test_a_second_run_does_nothing_and_more_images_extend(toy: Path, tmp_path: Path) -> None:
+    home = toy.parents[1]
+    before = {path: path.stat().st_mtime_ns for path in toy.rglob("*") if path.is_file()}
+    assert "nothing to do" in call(home, *TOY, "images=150", "logger=none").stdout
+    assert before == {path: path.stat().st_mtime_ns for path in toy.rglob("*") if path.is_file()}
+    call(tmp_path, *TOY, "images=70", "logger=none", "batch_size=64", "hydra.run.dir=grown")
+    call(tmp_path, *TOY, "images=150", "logger=none", "batch_size=7", "hydra.run.dir=grown")
+    grown = tmp_path / "grown"
+    assert len(list((grown / "units").iterdir())) == 4
+    found, expected = ([float(row["value"]) for row in curve(folder)] for folder in (grown, toy))
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_a_killed_run_goes_on(tmp_path: Path) -> None:
+    arguments = (*TOY, "images=4000", "logger=none", "batch_size=64", "hydra.run.dir=killed")
+    process = subprocess.Popen(command(*arguments), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    units = tmp_path / "killed/units"
+    deadline = time.monotonic() + 120
+    while len(list(units.glob("*.parquet"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {path.name: path.read_bytes() for path in units.glob("*.parquet")}
+    assert 3 <= len(kept) < 63
+    assert not (tmp_path / "killed/curve.csv").exists()
+    call(tmp_path, *arguments)
+    assert len(list(units.glob("*.parquet"))) == 63
+    assert all((units / name).read_bytes() == content for name, content in kept.items())
+    assert len(curve(tmp_path / "killed")) > 0
+
+
+def records(path: Path) -> list[Any]:
+    """The records of an offline wandb file: LevelDB log blocks of 32 KiB, checksums included."""
+    content, out, buffer, at = path.read_bytes(), [], b"", 7
+    assert content[:4] == b":W&B"
+    while at + 7 <= len(content):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        checksum, length, kind = (
+            int.from_bytes(content[at : at + 4], "little"),
+            int.from_bytes(content[at + 4 : at + 6], "little"),
+            content[at + 6],
+        )
+        data = content[at + 7 : at + 7 + length]
+        assert zlib.crc32(bytes([kind]) + data) == checksum
+        buffer = data if kind in (1, 2) else buffer + data
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(buffer)
+            out.append(record)
+        at += 7 + length
+    return out
+
+
+def test_wandb_holds_metrics_against_nfe_and_the_images(toy: Path) -> None:
+    (path,) = toy.glob("wandb/offline-run-*/*.wandb")
+    found = records(path)
+    defined = [r.metric for r in found if r.WhichOneof("record_type") == "metric"]
+    assert any(metric.glob_name == "*" and metric.step_metric == "nfe" for metric in defined) or all(
+        metric.step_metric == "nfe" for metric in defined if metric.name != "nfe"
+    )
+    history = []
+    for record in found:
+        if record.WhichOneof("record_type") == "history":
+            items = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+            history.append({key: json.loads(value) for key, value in items.items()})
+    assert [row["nfe"] for row in history] == [6, 14, 22]
+    assert [row["score_final"] for row in history] == pytest.approx(values(toy, "score_final"))
+    assert len(list(path.parent.glob("files/media/images/*.png"))) == 3
+
+
+def test_without_a_logger_wandb_is_not_imported(tmp_path: Path) -> None:
+    script = (
+        "import sys, runpy; sys.argv = ['run.py', *sys.argv[1:]];\n"
+        f"try: runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert 'torch' in sys.modules and 'wandb' not in sys.modules"
+    )
+    arguments = (*TOY, "images=5", "logger=none")
+    subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_a_plan_needs_neither_weights_nor_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys, runpy; sys.argv = ['run.py', *sys.argv[1:]]; sys.modules['torch'] = None\n"
+        f"try: runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code"
+    )
+    arguments = ("plan_only=true", "model.build.weights=/nowhere", "hydra.run.dir=plan")
+    subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    assert [path.name for path in (tmp_path / "plan").iterdir()] == ["plan.csv"]
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_few_images_leave_metrics_empty(tmp_path: Path, images: int) -> None:
+    call(tmp_path, *TOY, f"images={images}", "logger=none", "hydra.run.dir=few")
+    empty = {row["metric"] for row in curve(tmp_path / "few") if not row["value"]}
+    assert empty == {1: {"frechet_distance", "kernel_distance", "precision", "recall"}, 2: {"precision", "recall"}}.get(
+        images, set()
+    )
+
+
+def test_without_a_search_there_is_no_search_score(tmp_path: Path) -> None:
+    call(tmp_path, *TOY, "budget.points=[1]", "images=4", "logger=none", "hydra.run.dir=one")
+    rows = {row["metric"]: row for row in curve(tmp_path / "one")}
+    assert rows["score"]["value"] == "" and rows["score_final"]["value"] != ""
+    assert rows["score"]["nfe"] == "6"
+
+
+def test_the_same_classes_whatever_the_order(tmp_path: Path) -> None:
+    call(tmp_path, *TOY, "dataset.classes=[3,5]", "images=4", "logger=none", "hydra.run.dir=two")
+    table = pq.read_table(tmp_path / "two/units")
+    assert dict(zip(table["image_id"].to_pylist(), table["label"].to_pylist(), strict=True)) == {0: 3, 1: 5, 2: 3, 3: 5}
+
+
+WRONG = {
+    "imagse=3": "unknown option 'imagse'; did you mean 'images'?",
+    "verifier.colour=1": "verifier has no 'colour'",
+    "budget=1000": "budget is a group (demo, paper); totals go in budget.nfe=[1000]",
+    "algorithm=hope": "Could not find 'algorithm/hope' Available options in 'algorithm': random",
+    "budget.nfe=[5] budget.points=null": "budget.nfe=5: below the final generation, budget.final_nfe=6",
+    "budget.nfe=[6,7] budget.points=null": "budget.nfe=7: buys nothing more than 6",
+    "budget.nfe=[6]": "give one of them",
+    "budget.points=[0]": "random search: N=0; at least 1",
+    "budget.search_nfe=0": "budget.search_nfe=0: a whole number, at least 1",
+    "dataset.classes=[10]": "10 is not a class id of mixture; 0 to 9",
+    "batch_size=0": "batch_size=0: auto or a whole number of rows, at least 1",
+    "images=0": "images=0: a whole number, at least 1",
+    "images=many": "images=many: a whole number, at least 1",
+    "seed=-1": "seed=-1: a whole number from 0",
+    "cfg_scale=-1": "cfg_scale=-1: a number, at least 0",
+    "device=tpu": "device=tpu: auto, cpu, cuda or cuda:N",
+    "model.solver=rk4": "model.solver=rk4: heun or euler",
+    "model.build.path=bent": "model.build.path='bent': one of linear, cosine",
+    "hydra.run.dir=/dev/null/out": "/dev/null",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_input_is_one_clear_line_and_leaves_nothing(tmp_path: Path, arguments: str) -> None:
+    done = call(tmp_path, *TOY, "logger=none", *arguments.split(), code=1)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ") and WRONG[arguments] in lines[0]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
+    call(tmp_path, "-m", *TOY, "images=3", "logger=none", "seed=0,1", "cfg_scale=1.0,1.5")
+    folders = list((tmp_path / "outputs").glob("toy-random-likelihood-*"))
+    assert len(folders) == 4
+    rows = {(row["seed"], row["cfg_scale"]): row for folder in folders for row in curve(folder)[-1:]}
+    assert set(rows) == {(seed, scale) for seed in ("0", "1") for scale in ("1.0", "1.5")}
+    assert int(rows["0", "1.5"]["network_rows"]) == 2 * int(rows["0", "1.0"]["network_rows"])
+
+
+def test_missing_assets_and_other_settings_are_told(tmp_path: Path) -> None:
+    base = ("logger=none", "images=2")
+    missing = call(tmp_path, *base, "verifier.head=/nowhere/head.safetensors", code=1)
+    assert "/nowhere/head.safetensors" in missing.stderr
+    (tmp_path / "broken.safetensors").write_bytes(b"not weights at all")
+    broken = call(tmp_path, *base, "model.build.weights=broken.safetensors", code=1)
+    assert "broken.safetensors" in broken.stderr and len(broken.stderr.strip().splitlines()) == 1
+    call(tmp_path, *TOY, *base, "hydra.run.dir=mine")
+    other = call(tmp_path, *TOY, *base, "seed=1", "hydra.run.dir=mine", code=1)
+    assert "holds results of settings.seed=0, not 1" in other.stderr
+
+
+def test_the_traceback_is_there_on_request(tmp_path: Path) -> None:
+    done = call(tmp_path, *TOY, "images=0", code=1, HYDRA_FULL_ERROR="1")
+    assert "Traceback" in done.stderr
+
+
+def test_no_wandb_is_told_before_anything_runs(tmp_path: Path) -> None:
+    script = (
+        "import sys, runpy; sys.argv = ['run.py', *sys.argv[1:]]; sys.modules['wandb'] = None\n"
+        f"runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *TOY, "images=2"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "use logger=none" in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

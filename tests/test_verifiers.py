@@ -1,0 +1,83 @@
+"""Feature networks and classifier verifiers on the photographs that come with the package."""
+
+import numpy as np
+import pytest
+import torch
+
+from noise_search.datasets.cifar10 import shipped_images
+from noise_search.metrics.judges import images_to_tensor, lite2, tensor_to_images
+from noise_search.models.efficientnet import EfficientNetLite
+from noise_search.models.toy import coloured_waves
+from noise_search.verifiers.base import Candidates
+from noise_search.verifiers.classifier import Classifier
+from noise_search.verifiers.likelihood import Likelihood
+
+IMAGES, LABELS = shipped_images("heads")
+
+
+@pytest.mark.parametrize(("size", "output"), [(0, "logit"), (0, "probability"), (1, "logit")])
+def test_classifiers_know_real_photographs(size: int, output: str) -> None:
+    """Score every photograph under all ten classes: the true one must be the best for most."""
+    verifier = Classifier(size, resolution=96, output=output)
+    images = images_to_tensor(IMAGES[:100])
+    with torch.inference_mode():
+        scores = torch.stack(
+            [verifier.score(Candidates(images[:, None], torch.full((100,), k)))[:, 0] for k in range(10)], 1
+        )
+    assert (scores.argmax(1).numpy() == LABELS[:100]).mean() > 0.7
+    if output == "probability":
+        assert torch.allclose(scores.sum(1), torch.ones(100), atol=1e-3)
+
+
+def test_scores_are_laid_out_by_image_and_candidate() -> None:
+    verifier = Classifier(0, resolution=96, precision="float32")
+    images = images_to_tensor(IMAGES[:6]).unflatten(0, (2, 3))
+    labels = torch.tensor([3, 7])
+    with torch.inference_mode():
+        together = verifier.score(Candidates(images, labels))
+        for b in range(2):
+            for k in range(3):
+                alone = verifier.score(Candidates(images[b : b + 1, k : k + 1], labels[b : b + 1]))
+                assert torch.allclose(together[b, k], alone[0, 0], atol=1e-3)
+
+
+def test_a_bad_output_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"verifier.output='loud'.*logit, probability"):
+        Classifier(0, 96, "loud")
+
+
+def test_a_head_for_another_resolution_is_refused() -> None:
+    with pytest.raises(ValueError, match="trained for Lite0 at 96 px"):
+        Classifier(0, 64)
+
+
+def test_feature_networks_give_1280_numbers_and_seven_stages() -> None:
+    net = EfficientNetLite(2, 64)
+    images = images_to_tensor(IMAGES[:2])
+    with torch.inference_mode():
+        assert net(images).shape == (2, 1280)
+        assert [stage.shape[-1] for stage in net.stages(images)] == [32, 16, 8, 4, 4, 2, 2]
+    with pytest.raises(ValueError, match="size=3"):
+        EfficientNetLite(3)
+
+
+def test_the_judge_knows_real_photographs_and_measures_no_distance_between_them() -> None:
+    judge = lite2()
+    images, labels = shipped_images("reference")
+    probabilities = judge.probabilities(judge.reference)
+    assert (probabilities.argmax(1) == labels).mean() > 0.75
+    assert np.array_equal(judge.features(images[:8]), judge.features(images[:8]))
+    assert not {image.tobytes() for image in images} & {image.tobytes() for image in IMAGES}
+
+
+def test_images_survive_the_way_to_bytes_and_back() -> None:
+    assert np.array_equal(tensor_to_images(images_to_tensor(IMAGES[:5])), IMAGES[:5])
+
+
+def test_the_toys_verifier_prefers_the_right_class() -> None:
+    mixture = coloured_waves()
+    labels = torch.arange(10)
+    images = mixture.sample(labels, torch.Generator().manual_seed(0))
+    right = Likelihood().score(Candidates(images[:, None], labels))
+    wrong = Likelihood().score(Candidates(images[:, None], (labels + 1) % 10))
+    assert (right > wrong).all()
