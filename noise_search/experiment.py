@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import platform
 import sys
 import time
@@ -143,7 +144,7 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     started = time.monotonic()
     table = read_units(folder)
     table = table.filter(pa.array(table["image_id"].to_numpy() < parts.settings.images))
-    names = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
+    names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
     names |= {"cfg_scale": parts.settings.cfg_scale, "seed": parts.settings.seed}
     names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.model.weights.items())
     rows = curve(parts, table, names)
@@ -157,15 +158,7 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     grids = write_grids(folder / "images", table, parts.plan.purchases)
 
     spent = bill(parts, table)
-    facts: dict[str, Any] = {
-        **spent,
-        **{f"seconds to {k}": round(v, 1) for k, v in seconds.items() if k != "images"},
-        "images made this time": int(seconds["images"]),
-        "device": f"{parts.device}, {platform.machine()}, {platform.system()}",
-        **{f"weights: {name}": digest for name, digest in parts.model.weights.items()},
-        "Python": platform.python_version(),
-        **{name: version(name) for name in LIBRARIES},
-    }
+    facts = facts_of(parts, spent, seconds)
     title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"
     plan_text = parts.plan.text(parts.settings.images, cfg.model.rows_per_second)
     yaml = OmegaConf.to_yaml(cfg, resolve=True)
@@ -177,6 +170,17 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     record = {"images": parts.settings.images, "spent": spent, "seconds": seconds, "facts": facts}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")
+
+
+def facts_of(parts: "Parts", spent: dict[str, int], seconds: dict[str, float]) -> dict[str, Any]:
+    """What the report says of cost, machine, weights and versions."""
+    facts: dict[str, Any] = dict(spent)
+    facts |= {f"seconds to {stage}": round(value, 1) for stage, value in seconds.items() if stage != "images"}
+    facts["images made this time"] = int(seconds["images"])
+    facts["device"] = f"{parts.device}, {os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}"
+    facts |= {f"weights: {name}": digest for name, digest in parts.model.weights.items()}
+    facts["Python"] = platform.python_version()
+    return facts | {name: version(name) for name in LIBRARIES}
 
 
 def bill(parts: "Parts", table: Any) -> dict[str, int]:

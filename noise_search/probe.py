@@ -14,14 +14,14 @@ from noise_search.models.efficientnet import EfficientNetLite
 
 
 def features_of(
-    split: str, size: int, resolution: int, count: int, folder: Path, device: str
+    split: str, size: int, resolution: int, precision: str, count: int, folder: Path, device: str
 ) -> tuple[np.ndarray, Tensor]:
     """float32 [count, 1280] and labels of the first `count` images of a split, kept in `folder`."""
     images, labels = load_cifar10(split)
-    path = folder / f"lite{size}_{resolution}px_{split}_{count}.npy"
+    path = folder / f"lite{size}_{resolution}px_{precision}_{split}_{count}.npy"
     if not path.is_file():
         started = time.monotonic()
-        values = lite_features(EfficientNetLite(size, resolution).to(device), images[:count], device)
+        values = lite_features(EfficientNetLite(size, resolution, precision).to(device), images[:count], device)
         print(f"{path.name}: {len(values) / (time.monotonic() - started):.0f} images/s", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, values)

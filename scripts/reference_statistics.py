@@ -22,8 +22,8 @@ def main(cfg: DictConfig) -> None:
     for half in HALVES:
         write_sprite(half, assets.FOLDER)
     folder = Path(cfg.folder)
-    train = features_of("train", cfg.size, cfg.resolution, 50_000, folder, cfg.device)
-    test = features_of("test", cfg.size, cfg.resolution, 10_000, folder, cfg.device)
+    train = features_of("train", cfg.size, cfg.resolution, cfg.precision, 50_000, folder, cfg.device)
+    test = features_of("test", cfg.size, cfg.resolution, cfg.precision, 10_000, folder, cfg.device)
     statistics = Statistics.of(train[0], train[0][:1000].mean(0, dtype=np.float64))
     weight, bias = fit(*train, cfg.decay)
     card = {"accuracy_train": accuracy(*train, weight, bias), "accuracy_test": accuracy(*test, weight, bias)}

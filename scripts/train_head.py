@@ -17,8 +17,8 @@ from noise_search.weights import save_weights
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="head")
 def main(cfg: DictConfig) -> None:
     folder = Path(cfg.folder)
-    train = features_of("train", cfg.size, cfg.resolution, cfg.images, folder, cfg.device)
-    test = features_of("test", cfg.size, cfg.resolution, 10_000, folder, cfg.device)
+    train = features_of("train", cfg.size, cfg.resolution, cfg.precision, cfg.images, folder, cfg.device)
+    test = features_of("test", cfg.size, cfg.resolution, cfg.precision, 10_000, folder, cfg.device)
     weight, bias = fit(*train, cfg.decay)
     card = {"accuracy_train": accuracy(*train, weight, bias), "accuracy_test": accuracy(*test, weight, bias)}
     print(f"Lite{cfg.size} at {cfg.resolution} px, {cfg.images} training images: {card}")

@@ -9,7 +9,7 @@ from noise_search.store import SCHEMA, finished_ids, read_units, write_unit
 
 
 def rows(ids: list[int]) -> list[dict]:
-    filler = {name: 0 for name in SCHEMA.names} | {"png": b"x" * 3000, "features": b"y" * 5120, "score": None}
+    filler = dict.fromkeys(SCHEMA.names, 0) | {"png": b"x" * 3000, "features": b"y" * 5120, "score": None}
     return [filler | {"image_id": i, "point": p} for i in ids for p in (1, 2)]
 
 

@@ -36,7 +36,7 @@ def shipped_images(half: str) -> tuple[np.ndarray, np.ndarray]:
     """
     if half not in HALVES:
         raise ValueError(f"half={half!r}: one of {', '.join(HALVES)}")
-    sprite = np.asarray(Image.open(asset(f"cifar10_{half}.png")).convert("RGB"))  # 10 rows (classes) of 100
+    sprite = np.asarray(Image.open(asset(f"cifar10_{half}.webp")).convert("RGB"))  # 10 rows (classes) of 100
     images = sprite.reshape(10, 32, 100, 32, 3).transpose(2, 0, 1, 3, 4).reshape(1000, 32, 32, 3)
     return images, np.tile(np.arange(10, dtype=np.int64), 100)
 
@@ -65,4 +65,4 @@ def write_sprite(half: str, folder: Path) -> None:
     start = 100 * HALVES.index(half)
     rows = np.stack([images[labels == k][start : start + 100] for k in range(10)])  # [10, 100, 32, 32, 3]
     sprite = rows.transpose(0, 2, 1, 3, 4).reshape(320, 3200, 3)
-    Image.fromarray(sprite).save(folder / f"cifar10_{half}.png", optimize=True)
+    Image.fromarray(sprite).save(folder / f"cifar10_{half}.webp", lossless=True, quality=100, method=6)

@@ -48,7 +48,7 @@ def tensor_to_images(images: torch.Tensor) -> np.ndarray:
 
 @torch.inference_mode()
 def lite_features(net: EfficientNetLite, images: np.ndarray, device: str, batch: int = 250) -> np.ndarray:
-    """float32 [N, 1280] of uint8 images, in float32 arithmetic."""
+    """float32 [N, 1280] of uint8 images [N, H, W, 3]."""
     parts = [images[i : i + batch] for i in range(0, len(images), batch)]
     out = [net(images_to_tensor(part, device)).cpu().numpy() for part in parts]
     return np.concatenate(out) if out else np.empty((0, FEATURES), dtype=np.float32)

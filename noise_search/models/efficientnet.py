@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from noise_search.weights import dtype_of
+
 FEATURES = 1280
 
 
@@ -34,12 +36,12 @@ class EfficientNetLite(nn.Module):
     """images [N, 3, H, W] in [-1, 1] -> features [N, 1280], frozen, in evaluation mode.
 
     size: 0, 1 or 2. resolution: pixels; images are resized (bilinear) to it first, because 32 px photographs leave
-    nothing of a network with total stride 32.
+    nothing of a network with total stride 32. precision: "float32" or "bfloat16" (autocast) of the forward pass.
     """
 
-    def __init__(self, size: int, resolution: int = 96) -> None:
+    def __init__(self, size: int, resolution: int = 96, precision: str = "float32") -> None:
         super().__init__()
-        self.name, self.resolution = f"Lite{size}", resolution
+        self.resolution, self.dtype = resolution, dtype_of(precision)
         self.net: Any = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False, num_classes=0)
         published = torch.load(weights_path(size), map_location="cpu", weights_only=True)
         values = [v for k, v in published.items() if not k.startswith("_fc.")]
@@ -55,7 +57,8 @@ class EfficientNetLite(nn.Module):
         return images.contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(self.resize(images))
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.net(self.resize(images)).float()
 
     def stages(self, images: Tensor) -> list[Tensor]:
         """The output of each of the seven stages, [N, C, H', W'] at strides 2, 4, 8, 16, 16, 32, 32."""

@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator, ScalarFormatter
+from matplotlib.ticker import NullLocator
 
 TITLES = {
     "score": "verifier score of the search pass",
@@ -42,6 +42,15 @@ def label(row: dict[str, Any]) -> str:
     return f"{name} ({row['network']}), {biased}n = {row['n_images']:,}"
 
 
+def spaced(values: Sequence[int], least: float = 1.3) -> list[int]:
+    """Those of the growing values that are far enough apart on a log axis to be written under it."""
+    kept: list[int] = []
+    for value in values:
+        if not kept or value >= least * kept[-1]:
+            kept.append(value)
+    return kept
+
+
 def draw(axes: Axes, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]], x: str = "nfe") -> None:
     """One curve with its interval, and the floors of its metric as dashed lines."""
     metric = rows[0]["metric"]
@@ -57,9 +66,9 @@ def draw(axes: Axes, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, 
             style = {"real": "--", "reconstructed": ":"}[floor["kind"]]
             axes.axhline(floor["value"], color=FLOOR, ls=style, lw=1.2, label=f"{floor['kind']} images, same n")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(nfe, [str(value) for value in nfe])
+    ticks = spaced(nfe)
+    axes.set_xticks(ticks, [f"{value:,}" for value in ticks])
     axes.set_xlabel("NFE per image" if x == "nfe" else "NFE per image, published convention")
     axes.set_ylabel(label(rows[0]))
     axes.set_title(f"{TITLES[metric]} ({BETTER.get(metric, 'higher')} is better)", fontsize=10)

@@ -8,7 +8,7 @@ from torch import Tensor
 from noise_search.assets import asset
 from noise_search.models.efficientnet import EfficientNetLite
 from noise_search.verifiers.base import Candidates
-from noise_search.weights import dtype_of, load_weights
+from noise_search.weights import load_weights
 
 OUTPUTS = ("logit", "probability")
 
@@ -32,8 +32,8 @@ class Classifier:
         if output not in OUTPUTS:
             raise ValueError(f"verifier.output={output!r}: one of {', '.join(OUTPUTS)}")
         self.name = f"classifier Lite{size} ({output})"
-        self.output, self.device, self.precision = output, torch.device(device), dtype_of(precision)
-        self.features = EfficientNetLite(size, resolution).to(self.device)
+        self.output = output
+        self.features = EfficientNetLite(size, resolution, precision).to(device)
         path = Path(head) if head else asset(f"classifier_lite{size}.safetensors")
         state, self.card = load_weights(path)
         trained = self.card["config"]
@@ -42,13 +42,11 @@ class Classifier:
                 f"{path}: trained for Lite{trained['size']} at {trained['resolution']} px,"
                 f" not for Lite{size} at {resolution} px"
             )
-        self.weight, self.bias = state["weight"].to(self.device), state["bias"].to(self.device)
+        self.weight, self.bias = state["weight"].to(device), state["bias"].to(device)
 
     def score(self, candidates: Candidates) -> Tensor:
         images = candidates.images
         b, k = images.shape[:2]
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            features = self.features(images.flatten(0, 1))
-        logits = features.float() @ self.weight.T + self.bias  # [B * K, classes]
+        logits = self.features(images.flatten(0, 1)) @ self.weight.T + self.bias  # [B * K, classes]
         values = logits if self.output == "logit" else logits.softmax(1)
         return values[torch.arange(b * k), candidates.labels.repeat_interleave(k)].view(b, k)
