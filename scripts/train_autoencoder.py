@@ -48,14 +48,15 @@ def main(cfg: DictConfig) -> None:
     device = torch.device(cfg.device)
     images = torch.from_numpy(load_cifar10("train")[0]).permute(0, 3, 1, 2)
     autoencoder = ConvAutoencoder(cfg.latent, tuple(cfg.widths), tuple(cfg.depths))
+    autoencoder.start_at_principal_components(images[:5000].float() / 127.5 - 1)
     net = Trained(autoencoder, cfg.latent).to(device, memory_format=torch.channels_last)
     features = EfficientNetLite(0, resolution=64).to(device)
     half = int(cfg.perceptual_share * cfg.batch_size)
 
     def terms(x: Tensor) -> dict[str, Tensor]:
         with torch.autocast(device.type, torch.bfloat16):
-            code = net.autoencoder.encoder(x)
-            y = net.autoencoder.decoder(code + cfg.noise * torch.randn_like(code))
+            code = net.autoencoder.raw_code(x)
+            y = net.autoencoder.from_raw_code(code + cfg.noise * torch.randn_like(code))
             with torch.no_grad():
                 target = features.stages(x[:half])
             found = features.stages(y[:half])
@@ -81,9 +82,9 @@ def main(cfg: DictConfig) -> None:
     average, spent = train(Path(cfg.folder), net, [optimizer], loss, cfg.minutes)
     result = average.net.autoencoder
     with torch.no_grad():
-        code = torch.cat([result.encoder(x.to(device).float() / 127.5 - 1) for x in images.split(500)])
+        code = torch.cat([result.raw_code(x.to(device).float() / 127.5 - 1) for x in images.split(500)])
         result.mean.copy_(code.mean((0, 2, 3)))
-        result.std.copy_(code.std((0, 2, 3)))
+        result.std.fill_((code - result.mean[:, None, None]).square().mean().sqrt())
         test = torch.from_numpy(load_cifar10("test")[0]).permute(0, 3, 1, 2).float() / 127.5 - 1
         card = {"psnr_test_db": psnr(result, test.to(device)), "images_seen": spent["steps"] * cfg.batch_size} | spent
     print(card)

@@ -23,10 +23,12 @@ class ResidualBlock(nn.Module):
 
 
 class ConvAutoencoder(nn.Module):
-    """images [N, 3, 32, 32] in [-1, 1] <-> latents [N, latent, 4, 4], about unit variance per channel.
+    """images [N, 3, 32, 32] in [-1, 1] <-> latents [N, latent, 4, 4], of mean zero and unit variance overall.
 
-    widths: channels at 16, 8 and 4 pixels. depths: residual blocks at those sizes, in the decoder. The buffers `mean`
-    and `std` [latent] standardise the raw code; training measures them once, at its end.
+    A linear map of 8 x 8 patches plus convolutions that correct it, both ways; training starts the linear part at the
+    principal components and the corrections at zero. widths: channels at 16, 8 and 4 pixels. depths: residual blocks at
+    those sizes, in the decoder. The buffers `mean` [latent] and `std` [1] standardise the raw code; training measures
+    them once, at its end. One scale for all channels, because the strong ones carry the content.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class ConvAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         a, b, c = widths
+        self.linear_in = nn.Conv2d(3, latent, 8, stride=8)
+        self.linear_out = nn.ConvTranspose2d(latent, 3, 8, stride=8)
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(2),
             nn.Conv2d(12, a, 3, padding=1),
@@ -66,11 +70,34 @@ class ConvAutoencoder(nn.Module):
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.zeros(latent))
-        self.register_buffer("std", torch.ones(latent))
+        self.register_buffer("std", torch.ones(1))
+
+    def raw_code(self, images: Tensor) -> Tensor:
+        return self.linear_in(images) + self.encoder(images)
+
+    def from_raw_code(self, code: Tensor) -> Tensor:
+        return self.linear_out(code) + self.decoder(code)
 
     def encode(self, images: Tensor) -> Tensor:
-        code = self.encoder(images)
-        return (code - self.mean[:, None, None]) / self.std[:, None, None]
+        return (self.raw_code(images) - self.mean[:, None, None]) / self.std
 
     def decode(self, latents: Tensor) -> Tensor:
-        return self.decoder(latents * self.std[:, None, None] + self.mean[:, None, None])
+        return self.from_raw_code(latents * self.std + self.mean[:, None, None])
+
+    @torch.no_grad()
+    def start_at_principal_components(self, images: Tensor) -> None:
+        """images [N, 3, 32, 32]. Channel scales go as the fourth root of the variance: under noise of one size and a
+        penalty on the squared code, that is the least squared error of a linear code."""
+        latent = len(self.linear_in.weight)
+        patches = F.unfold(images, 8, stride=8).transpose(1, 2).flatten(0, 1)  # [N * 16, 192]
+        mean = patches.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
+        variances, vectors = values[-latent:].flip(0), vectors[:, -latent:].flip(1)
+        scale = variances**-0.25
+        self.linear_in.weight.copy_((vectors * scale).T.view(latent, 3, 8, 8))
+        self.linear_in.bias.copy_(-(mean @ vectors) * scale)
+        self.linear_out.weight.copy_((vectors / scale).T.view(latent, 3, 8, 8))
+        self.linear_out.bias.copy_(mean.view(3, 64).mean(1))
+        for layer in (self.encoder[-1], self.decoder[-2]):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
