@@ -1,0 +1,65 @@
+"""Scripts that need no training: the fetched data set is verified before it is written."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from noise_search.datasets.cifar10 import cifar10, heldout_images, load_cifar10, shipped_images
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"scripts/{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_altered_photographs_are_refused() -> None:
+    fetch = script("fetch_cifar10")
+    arrays = {
+        "train_images": np.zeros((50_000, 32, 32, 3), np.uint8),
+        "train_labels": np.zeros(50_000, np.uint8),
+        "test_images": np.zeros((10_000, 32, 32, 3), np.uint8),
+        "test_labels": np.zeros(10_000, np.uint8),
+    }
+    with pytest.raises(ValueError, match="train_images: sha256 is"):
+        fetch.verify(arrays)
+
+
+def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["fetch_cifar10.py", "elsewhere"])
+    with pytest.raises(SystemExit, match="unknown source 'elsewhere'"):
+        script("fetch_cifar10").main()
+
+
+def test_a_missing_data_set_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"scripts/fetch_cifar10\.py"):
+        load_cifar10("train", tmp_path / "cifar10.npz")
+
+
+def test_shipped_photographs_are_balanced_in_every_prefix() -> None:
+    images, labels = shipped_images("reference")
+    assert images.shape == (1000, 32, 32, 3) and images.dtype == np.uint8
+    assert np.bincount(labels).tolist() == [100] * 10
+    assert np.bincount(labels[:250], minlength=10).tolist() == [25] * 10
+    assert images.reshape(1000, -1).std(1).min() > 0
+    with pytest.raises(ValueError, match="heads, reference"):
+        shipped_images("both")
+
+
+def test_held_out_photographs_end_where_the_shipped_ones_do(tmp_path: Path) -> None:
+    found = heldout_images(300, tmp_path / "absent.npz")
+    assert found is not None and len(found) == 300
+    assert heldout_images(1001, tmp_path / "absent.npz") is None
+
+
+def test_classes_are_a_function_of_the_image_id() -> None:
+    assert cifar10().labels([0, 13, 29]).tolist() == [0, 3, 9]
+    assert cifar10([2, 7]).labels(range(5)).tolist() == [2, 7, 2, 7, 2]
+    for bad in ([], [10], [-1], [1.5]):
+        with pytest.raises(ValueError, match=r"dataset\.classes"):
+            cifar10(bad)
