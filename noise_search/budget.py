@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from noise_search.files import write_text
 from noise_search.settings import whole
 
 if TYPE_CHECKING:
@@ -30,23 +30,24 @@ class Purchase:
 class Budget:
     """search_nfe: c, NFE of one search iteration; final_nfe: NFE of the final generation; both >= 1.
 
-    Exactly one of nfe (totals per image; the algorithm buys the most it can at or under each) and points (the
-    algorithm's own axis: N, K or M) is given.
+    Totals per image in nfe (the algorithm buys the most it can at or under each), or points of the algorithm's own
+    axis (N, K or M), not both; default_points where neither is given.
     """
 
     search_nfe: int
     final_nfe: int
     nfe: tuple[int, ...] | None = None
     points: tuple[int, ...] | None = None
+    default_points: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("search_nfe", "final_nfe"):
             if not whole(getattr(self, name)) or getattr(self, name) < 1:
                 raise ValueError(f"budget.{name}={getattr(self, name)}: a whole number, at least 1")
-        if (self.nfe is None) == (self.points is None):
-            raise ValueError(
-                f"budget.nfe={self.nfe} budget.points={self.points}: give one of them and set the other to null"
-            )
+        if self.nfe is not None and self.points is not None:
+            raise ValueError(f"budget.nfe={self.nfe} budget.points={self.points}: give one of them")
+        if self.nfe is None and self.points is None:
+            object.__setattr__(self, "points", self.default_points or ())
         for name in ("nfe", "points"):
             values = getattr(self, name)
             if values is None:
@@ -106,7 +107,7 @@ class Plan:
         each = images * (2 if self.guided else 1)
         return each * (self.sweep_search + self.sweep_final[0]), each * (self.sweep_search + self.sweep_final[1])
 
-    def text(self, images: int, rows_per_second: float | None) -> str:
+    def text(self, images: int, rows_per_second: float) -> str:
         """For a person: one line a budget, then the bill and the expected time of the network alone."""
         lines = [f"plan: {self.series}, {images} images", "  point      nfe  (search + final)  nfe_paper  network_rows"]
         for p in self.purchases:
@@ -117,19 +118,14 @@ class Plan:
             f"  whole sweep: {self.sweep_search} NFE an image to search, {self.sweep_final[0]} to {self.sweep_final[1]}"
             f" to render its winners; {low:,} to {high:,} network rows in all"
         )
-        if rows_per_second:
-            lines.append(
-                f"  expected: {low / rows_per_second / 60:.1f} to {high / rows_per_second / 60:.1f} minutes of network"
-                f" time at {rows_per_second:.0f} rows/s (two CPU cores)"
-            )
+        minutes = " to ".join(f"{rows / rows_per_second / 60:.1f}" for rows in (low, high))
+        lines.append(f"  expected: {minutes} minutes of network time at {rows_per_second:.0f} rows/s (two CPU cores)")
         return "\n".join(lines)
 
     def write_csv(self, path: Path) -> None:
         names = ("point", "nfe", "nfe_paper", "network_rows")
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("series", *names))
-            writer.writerows((self.series, *(asdict(p)[name] for name in names)) for p in self.purchases)
+        rows = [(self.series, *(getattr(p, name) for name in names)) for p in self.purchases]
+        write_text(path, "".join(",".join(map(str, row)) + "\n" for row in [("series", *names), *rows]))
 
 
 def make_plan(series: str, algorithm: Algorithm, budget: Budget, guided: bool, multiply_adds: int) -> Plan:

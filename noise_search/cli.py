@@ -12,8 +12,11 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-KEYS = ("images", "seed", "cfg_scale", "batch_size", "device", "plan_only")
-GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics", "logger", "experiment")
+from noise_search.settings import GROUPS as RESULT_GROUPS
+from noise_search.settings import Settings
+
+KEYS = tuple(Settings.__dataclass_fields__)
+GROUPS = (*RESULT_GROUPS, "logger", "experiment")
 SHOWN = (ValueError, TypeError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"  # asked for by the user
 

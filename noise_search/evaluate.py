@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 from noise_search.files import write_text
 from noise_search.metrics.frechet import Gaussian, frechet_distance
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
-from noise_search.metrics.scores import inception_score, jackknife, kernel_distance, precision_recall
+from noise_search.metrics.scores import inception_score, jackknife_error, kernel_distance, precision_recall
 from noise_search.metrics.statistics import Statistics
 from noise_search.runner import Parts
 
@@ -34,6 +35,7 @@ COLUMNS = (
     ),
     "weights",
 )
+FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
 NEIGHBOURS = 3  # of precision and recall
 
 
@@ -57,51 +59,62 @@ def mean_of(values: np.ndarray) -> Value:
     return Value(mean, mean - half, mean + half)
 
 
-def of_set(metric: Callable[[np.ndarray], float], n: int, needed: int) -> Value:
-    """A metric of a set of n images, by a grouped jackknife; empty below `needed` images."""
+def of_set(
+    metric: Callable[[np.ndarray], tuple[float, ...]], n: int, needed: int, numbers: int = 1, most: float = math.inf
+) -> list[Value]:
+    """The `numbers` that a metric gives a set of n images, with jackknife intervals cut to [-most, most].
+
+    Empty below `needed` images; no interval below ten times as many.
+    """
     if n < needed:
-        return Value()
-    everything = metric(np.arange(n))
+        return [Value()] * numbers
+    values = metric(np.arange(n))
     if n < 10 * needed:
-        return Value(everything)
-    return Value(everything, *jackknife(metric, n))
+        return [Value(value) for value in values]
+    half = 1.96 * jackknife_error(metric, n)
+    return [Value(v, max(-most, v - h), min(most, v + h)) for v, h in zip(values, half.tolist(), strict=True)]
 
 
 def distances(features: np.ndarray, judge: Judge) -> dict[str, Value]:
-    """Frechet and kernel distance, precision and recall of features [N, D] to the judge's real images.
+    """Kernel and Frechet distance, precision and recall of features [N, D] to the judge's real images.
 
-    The Frechet distance has no interval: over one set of images an honest one would have to come from seeds.
+    Precision and recall use as many samples as there are real images, at most. The Frechet distance has no interval:
+    over one set of images an honest one would have to come from seeds.
     """
-    n = len(features)
+    n, reference = len(features), judge.reference()
+    cut = features[: len(reference)]
+    (kernel,) = of_set(lambda chosen: (kernel_distance(features[chosen], reference),), n, 2)
+    precision, recall = of_set(
+        lambda chosen: precision_recall(cut[chosen], reference[: len(cut)], NEIGHBOURS),
+        len(cut),
+        NEIGHBOURS + 1,
+        2,
+        1.0,
+    )
     frechet = Value()
     if n >= 2:
         statistics = Statistics.of(features, judge.gaussian.mean)
         frechet = Value(frechet_distance(Gaussian(statistics.mean, statistics.covariance), judge.gaussian))
+    return {"kernel_distance": kernel, "frechet_distance": frechet, "precision": precision, "recall": recall}
 
-    def pr(index: int) -> Callable[[np.ndarray], float]:
-        return lambda chosen: precision_recall(features[chosen], judge.reference, NEIGHBOURS)[index]
 
-    return {
-        "frechet_distance": frechet,
-        "kernel_distance": of_set(lambda chosen: kernel_distance(features[chosen], judge.reference), n, 2),
-        "precision": of_set(pr(0), n, NEIGHBOURS + 1),
-        "recall": of_set(pr(1), n, NEIGHBOURS + 1),
-    }
+def judged(features: np.ndarray, labels: np.ndarray, judge: Judge) -> dict[str, Value]:
+    """All that the judge says of images with these features [N, D] and labels [N]."""
+    p = judge.probabilities(features)
+    (score,) = of_set(lambda chosen: (inception_score(p[chosen]),), len(p), 1)
+    accuracy = mean_of((p.argmax(1) == labels).astype(np.float64))
+    return {"inception_score": score, "class_accuracy": accuracy, **distances(features, judge)}
 
 
 def metrics(rows: pa.Table, first: np.ndarray, parts: Parts) -> dict[str, Value]:
     """All metrics of the rows of one budget. first: score_final at the first budget, for the paired difference."""
     features = np.stack([np.frombuffer(value, np.float32) for value in rows["features"].to_pylist()])
     final = rows["score_final"].to_numpy()
-    probabilities = parts.judge.probabilities(features)
-    correct = (probabilities.argmax(1) == rows["label"].to_numpy()).astype(np.float64)
     return {
         "score": mean_of(rows["score"].to_numpy().astype(np.float64)),
         "score_final": mean_of(final),
         "score_final_gain": mean_of(final - first),
-        "inception_score": of_set(lambda chosen: inception_score(probabilities[chosen]), len(final), 1),
-        "class_accuracy": mean_of(correct),
-        **distances(features, parts.judge),
+        **judged(features, rows["label"].to_numpy(), parts.judge),
     }
 
 
@@ -119,12 +132,13 @@ def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str
         networks |= dict.fromkeys(("score", "score_final", "score_final_gain"), parts.verifier.name)
         references = {"frechet_distance": judge.gaussian_name}
         references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
+        limits = dict.fromkeys(("precision", "recall"), len(judge.reference()))
         for metric, value in metrics(rows, first, parts).items():
             out.append(
                 {
                     **names,
                     **{k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)},
-                    "n_images": rows.num_rows,
+                    "n_images": min(rows.num_rows, limits.get(metric, rows.num_rows)),
                     "metric": metric,
                     "network": networks.get(metric, judge.network),
                     "reference": references.get(metric, ""),
@@ -137,27 +151,23 @@ def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str
 
 
 def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
-    """The distances of real images, as many as the samples, and of their autoencoder reconstructions.
+    """What the judge says of real images, as many as the samples, and of their autoencoder reconstructions.
 
     Empty where fewer held-out images are at hand: a floor at another n would be another number.
     """
     judge = parts.judge
     out: list[dict[str, Any]] = []
-    real = judge.heldout(n)
-    if real is None:
+    heldout = judge.heldout(n)
+    if heldout is None:
         return out
+    real, labels = heldout
     kinds = {"real": real}
     if parts.model.reconstruct:
         kinds["reconstructed"] = tensor_to_images(parts.model.reconstruct(images_to_tensor(real, parts.device)))
     for kind, images in kinds.items():
-        features = judge.features(images)
-        probabilities = judge.probabilities(features)
-        values = distances(features, judge)
-        values["inception_score"] = Value(inception_score(probabilities))
-        for metric, value in values.items():
-            out.append(
-                {"kind": kind, "metric": metric, "n_images": n, "images": judge.heldout_name, "value": value.value}
-            )
+        for metric, value in judged(judge.features(images), labels, judge).items():
+            row = {"kind": kind, "metric": metric, "n_images": n, "images": judge.heldout_name}
+            out.append(row | {"value": value.value, "ci_low": value.low, "ci_high": value.high})
     return out
 
 

@@ -6,7 +6,8 @@ import os
 import platform
 import sys
 import time
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +27,24 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "py
 
 
 def run_experiment(cfg: DictConfig) -> None:
-    """Everything that `python run.py` does. Leaves no folder behind if the configuration is refused."""
+    """Everything that `python run.py` does. Writes nothing if the configuration is refused."""
     hydra_cfg = HydraConfig.get()
     folder, choices = Path(hydra_cfg.runtime.output_dir), dict(hydra_cfg.runtime.choices)
     try:
         settings = read_settings(cfg)
         plan = plan_of(cfg, settings, choices)
-        refuse_other_settings(folder, {"settings": result_settings(cfg)})
+        identity: dict[str, Any] = {"settings": result_settings(cfg)}
+        refuse_other_settings(folder, identity)
         print(plan.text(settings.images, cfg.model.rows_per_second), flush=True)
         if settings.plan_only:
             plan.write_csv(folder / "plan.csv")
             return
-        parts = assemble(cfg, settings, plan)
+        if not os.access(folder, os.W_OK):
+            raise ValueError(f"{folder} cannot be written: choose another hydra.run.dir")
         logger = build(cfg.logger)
+        parts = assemble(cfg, settings, plan)
+        identity["weights"] = parts.weights
+        refuse_other_settings(folder, identity)
     except BaseException:
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -46,8 +52,7 @@ def run_experiment(cfg: DictConfig) -> None:
     if finished(folder, settings.images):
         print(f"{folder} is complete for {settings.images} images: nothing to do")
         return
-    identity = {"settings": result_settings(cfg), "weights": parts.model.weights}
-    refuse_other_settings(folder, identity)
+    (folder / "run.json").unlink(missing_ok=True)
     write_text(folder / "identity.json", json.dumps(identity, indent=2) + "\n")
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     plan.write_csv(folder / "plan.csv")
@@ -77,7 +82,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
-    return Parts(
+    parts = Parts(
         verifier=build(cfg.verifier, device=device),
         model=build(cfg.model.build, device=device),
         dataset=build(cfg.dataset),
@@ -89,6 +94,29 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
         solver=cfg.model.solver,
         device=device,
     )
+    refuse_misfits(parts)
+    return parts
+
+
+def refuse_misfits(parts: "Parts") -> None:
+    """One blank image goes through verifier and judge, so that groups that do not fit are told before the search."""
+    import torch
+
+    from noise_search.metrics.judges import tensor_to_images
+    from noise_search.verifiers.base import Candidates
+
+    model, dataset = parts.model, parts.dataset
+    if len(dataset.names) != model.classes:
+        raise ValueError(f"dataset {dataset.name} has {len(dataset.names)} classes, model {model.name} {model.classes}")
+    with torch.inference_mode():
+        image = model.decoder(torch.zeros(1, *model.shape, device=parts.device))
+        size = "x".join(map(str, image.shape[1:]))
+        try:
+            parts.verifier.score(Candidates(image[None], torch.zeros(1, dtype=torch.int64, device=parts.device)))
+        except RuntimeError as error:
+            raise ValueError(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
+        if parts.judge.features(tensor_to_images(image)).shape[1] != len(parts.judge.gaussian.mean):
+            raise ValueError(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
 
 
 def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
@@ -119,12 +147,15 @@ def finished(folder: Path, images: int) -> bool:
 
 def start_log(folder: Path, text: str) -> None:
     """Messages go to folder/run.log and to standard output."""
-    log.handlers.clear()
+    for handler in list(log.handlers):
+        handler.close()
+        log.removeHandler(handler)
     log.setLevel(logging.INFO)
-    for handler in (logging.FileHandler(folder / "run.log"), logging.StreamHandler(sys.stdout)):
+    handlers = (logging.FileHandler(folder / "run.log"), logging.StreamHandler(sys.stdout))
+    for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         log.addHandler(handler)
-    log.handlers[0].emit(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
+    handlers[0].emit(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
 
 
 def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: dict[str, str]) -> None:
@@ -132,7 +163,8 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     import numpy as np
     import pyarrow as pa
 
-    from noise_search.evaluate import COLUMNS, curve, floors, write_csv
+    from noise_search.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, write_csv
+    from noise_search.loggers import Record
     from noise_search.report.figures import figures
     from noise_search.report.html import write_report
     from noise_search.report.images import write_grids
@@ -146,15 +178,15 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     table = table.filter(pa.array(table["image_id"].to_numpy() < parts.settings.images))
     names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
     names |= {"cfg_scale": parts.settings.cfg_scale, "seed": parts.settings.seed}
-    names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.model.weights.items())
+    names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.weights.items())
     rows = curve(parts, table, names)
     write_csv(folder / "curve.csv", rows, COLUMNS)
     floor_rows = floors(parts, parts.settings.images)
-    write_csv(folder / "floors.csv", floor_rows, ("kind", "metric", "n_images", "images", "value"))
+    write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
     if not floor_rows:
         log.info("no floors: not %d held-out images at hand (scripts/fetch_cifar10.py)", parts.settings.images)
     seconds["evaluate"] = time.monotonic() - started
-    pictures = figures(folder / "figures", rows, floor_rows)
+    pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
     grids = write_grids(folder / "images", table, parts.plan.purchases)
 
     spent = bill(parts, table)
@@ -165,8 +197,9 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     write_report(
         folder / "report.html", title, plan_text, rows, floor_rows, pictures, table, parts.dataset.names, yaml, facts
     )
-    config = OmegaConf.to_container(cfg, resolve=True)
-    logger.log(folder, folder.name, config, rows, {p: np.asarray(grid) for p, grid in grids.items()})
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
+    logger.log(Record(folder, config, rows, parts.settings.axis, pictures_of))
     record = {"images": parts.settings.images, "spent": spent, "seconds": seconds, "facts": facts}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")
@@ -178,9 +211,12 @@ def facts_of(parts: "Parts", spent: dict[str, int], seconds: dict[str, float]) -
     facts |= {f"seconds to {stage}": round(value, 1) for stage, value in seconds.items() if stage != "images"}
     facts["images made this time"] = int(seconds["images"])
     facts["device"] = f"{parts.device}, {os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}"
-    facts |= {f"weights: {name}": digest for name, digest in parts.model.weights.items()}
+    facts |= {f"weights: {name}": digest for name, digest in parts.weights.items()}
     facts["Python"] = platform.python_version()
-    return facts | {name: version(name) for name in LIBRARIES}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # wandb is not needed without its logger
+            facts[name] = version(name)
+    return facts
 
 
 def bill(parts: "Parts", table: Any) -> dict[str, int]:

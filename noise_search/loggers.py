@@ -3,33 +3,31 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Record:
+    """A finished run. curve: rows as in curve.csv; axis: their column that is the x axis; grids: point -> one uint8
+    picture [H, W, 3] of the chosen images."""
+
+    folder: Path
+    config: dict[str, Any]
+    curve: Sequence[Mapping[str, Any]]
+    axis: str
+    grids: Mapping[int, np.ndarray]
+
+
 class Logger(Protocol):
-    def log(
-        self,
-        folder: Path,
-        name: str,
-        config: dict[str, Any],
-        curve: Sequence[Mapping[str, Any]],
-        grids: dict[int, np.ndarray],
-    ) -> None:
-        """curve: rows as in curve.csv; grids: point -> one uint8 picture [H, W, 3] of the sampled images."""
+    def log(self, record: Record) -> None: ...
 
 
 class NoLogger:
-    def log(
-        self,
-        folder: Path,
-        name: str,
-        config: dict[str, Any],
-        curve: Sequence[Mapping[str, Any]],
-        grids: dict[int, np.ndarray],
-    ) -> None:
+    def log(self, record: Record) -> None:
         """Nothing."""
 
 
@@ -49,42 +47,29 @@ class WandbLogger:
             return chosen
         return "online" if self.wandb.login(prompt=False) else "offline"
 
-    def log(
-        self,
-        folder: Path,
-        name: str,
-        config: dict[str, Any],
-        curve: Sequence[Mapping[str, Any]],
-        grids: dict[int, np.ndarray],
-    ) -> None:
+    def log(self, record: Record) -> None:
         try:
-            self._log(folder, name, config, curve, grids)
+            self._log(record)
         except Exception as error:  # a mirror that fails must not end a run whose results are on disk
-            print(f"wandb: {type(error).__name__}: {error}; the results are in {folder}", file=sys.stderr)
+            print(f"wandb: {type(error).__name__}: {error}; the results are in {record.folder}", file=sys.stderr)
 
-    def _log(
-        self,
-        folder: Path,
-        name: str,
-        config: dict[str, Any],
-        curve: Sequence[Mapping[str, Any]],
-        grids: dict[int, np.ndarray],
-    ) -> None:
-        settings = self.wandb.Settings(silent=True, console="off")
+    def _log(self, record: Record) -> None:
         run = self.wandb.init(
             project=self.project,
-            name=name,
+            name=record.folder.name,
             group=self.group,
             tags=self.tags,
-            config=config,
-            dir=str(folder),
+            config=record.config,
+            dir=str(record.folder),
             mode=self.mode(),
-            settings=settings,
+            settings=self.wandb.Settings(silent=True, console="off"),
         )
-        run.define_metric("nfe", hidden=True)
-        run.define_metric("*", step_metric="nfe")
-        for point in dict.fromkeys(row["point"] for row in curve):
-            rows = [row for row in curve if row["point"] == point]
-            values = {row["metric"]: row["value"] for row in rows if row["value"] is not None}
-            run.log({"nfe": rows[0]["nfe"], **values, "images": self.wandb.Image(grids[point])})
-        run.finish()
+        try:
+            run.define_metric(record.axis, hidden=True)
+            run.define_metric("*", step_metric=record.axis)
+            for point, grid in record.grids.items():
+                rows = [row for row in record.curve if row["point"] == point]
+                values = {row["metric"]: row["value"] for row in rows if row["value"] is not None}
+                run.log({record.axis: rows[0][record.axis], **values, "images": self.wandb.Image(grid)})
+        finally:
+            run.finish()

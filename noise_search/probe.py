@@ -24,7 +24,8 @@ def features_of(
         values = lite_features(EfficientNetLite(size, resolution, precision).to(device), images[:count], device)
         print(f"{path.name}: {len(values) / (time.monotonic() - started):.0f} images/s", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, values)
+        np.save(path.with_suffix(".partial.npy"), values)
+        path.with_suffix(".partial.npy").rename(path)
     return np.load(path), torch.from_numpy(labels[:count])
 
 

@@ -7,31 +7,41 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Counts NFE towards `total` and finished images; shows images/s, NFE/s and the time left."""
+    """Counts NFE and finished images; shows images/s, NFE/s and the time left.
 
-    def __init__(self, total: int, every: float = 15.0) -> None:
-        self.total, self.nfe, self.images, self.every = total, 0, 0, every
+    images: how many there are to make. each: NFE that one is expected to take; corrected by what finished ones took.
+    """
+
+    def __init__(self, images: int, each: float, every: float = 15.0) -> None:
+        self.expected, self.each, self.every = images, each, every
+        self.nfe, self.images = 0, 0
         self.started = self.shown = time.monotonic()
-        self.bar = tqdm(total=total, unit="NFE", unit_scale=True) if sys.stderr.isatty() else None
+        self.bar = tqdm(total=int(self.total), unit="NFE", unit_scale=True) if sys.stderr.isatty() else None
+
+    @property
+    def total(self) -> float:
+        return self.expected * self.each
 
     def add(self, nfe: int, images: int = 0) -> None:
         self.nfe, self.images = self.nfe + nfe, self.images + images
+        if images:
+            self.each = self.nfe / self.images
         now = time.monotonic()
-        rate = self.images / (now - self.started)
-        if self.bar:
+        rate, speed = self.images / (now - self.started), self.nfe / (now - self.started)
+        if self.bar is not None:
+            self.bar.total = int(self.total)
             self.bar.update(nfe)
             self.bar.set_postfix_str(f"{rate:.2f} images/s")
         elif now - self.shown > self.every:
             self.shown = now
-            speed = self.nfe / (now - self.started)
-            left = max(0, self.total - self.nfe) / speed if speed else float("inf")
+            left = max(0.0, self.total - self.nfe) / speed if speed else float("inf")
             print(
-                f"{self.nfe / self.total:4.0%}  {self.images} images finished  {rate:.2f} images/s  {speed:.0f} NFE/s  "
-                f"{left:.0f} s left",
+                f"{min(1.0, self.nfe / self.total):4.0%}  {self.images} images finished  {rate:.2f} images/s  "
+                f"{speed:.0f} NFE/s  {left:.0f} s left",
                 file=sys.stderr,
                 flush=True,
             )
 
     def close(self) -> None:
-        if self.bar:
+        if self.bar is not None:
             self.bar.close()

@@ -44,6 +44,11 @@ class Parts:
     device: str
 
     @property
+    def weights(self) -> dict[str, str]:
+        """File name -> sha256 of everything that was loaded."""
+        return self.model.weights | self.verifier.weights | self.judge.weights
+
+    @property
     def batch_size(self) -> int:
         size = self.settings.batch_size
         return self.model.batch_size if size == "auto" else int(size)
@@ -64,7 +69,7 @@ def run(parts: Parts, folder: Path) -> dict[str, float]:
     done = finished_ids(folder)
     missing = [i for i in range(parts.settings.images) if i not in done]
     seconds = {"images": float(len(missing)), "search": 0.0, "render": 0.0, "judge": 0.0}
-    progress = Progress(len(missing) * (parts.plan.sweep_search + parts.plan.sweep_final[0]))
+    progress = Progress(len(missing), parts.plan.sweep_search + sum(parts.plan.sweep_final) // 2)
     for group in units(missing, max(1, parts.batch_size // UNIT)):
         rows = compute(parts, [i for unit in group for i in unit], progress, seconds)
         for unit in group:
@@ -88,11 +93,11 @@ def compute(parts: Parts, ids: list[int], progress: Progress, seconds: dict[str,
     for event in sweep(problem, parts.algorithm, [p.point for p in parts.plan.purchases], guided):
         if isinstance(event, Readout):
             readouts.append(event)
-        total = int(guided.evaluations.count.sum())
-        progress.add(total - seen)
-        seen = total
+        progress.add(int(guided.evaluations.count.sum()) - seen)
+        seen = int(guided.evaluations.count.sum())
     seconds["search"] += time.monotonic() - started
 
+    nfe_search, rows_search = guided.evaluations.count.clone(), network.rows.count.clone()
     winners = [readout.state.candidate.cpu().numpy() for readout in readouts]
     first: dict[tuple[int, int], int] = {}  # (image, address of its noise) -> the first readout that chose it
     for number, chosen in enumerate(winners):
@@ -103,7 +108,9 @@ def compute(parts: Parts, ids: list[int], progress: Progress, seconds: dict[str,
     check_ledger(parts, guided, readouts, first)
 
     out = []
-    rows_final = parts.budget.final_nfe * (1 if parts.settings.cfg_scale == 1.0 else 2)
+    distinct = distinct_winners(first, len(ids))
+    rows_final = (network.rows.count - rows_search) // distinct
+    nfe_final = (guided.evaluations.count - nfe_search) // distinct
     for readout, chosen in zip(readouts, winners, strict=True):
         scores = readout.state.score.cpu().numpy()
         for image, candidate in enumerate(chosen):
@@ -113,10 +120,10 @@ def compute(parts: Parts, ids: list[int], progress: Progress, seconds: dict[str,
                     "label": int(labels[image]),
                     "point": readout.point,
                     "candidate": int(candidate),
-                    "score": float(scores[image]) if np.isfinite(scores[image]) else None,
+                    "score": float(scores[image]) if readout.evaluations[image] else None,
                     "nfe_search": int(readout.evaluations[image]),
-                    "nfe_final": parts.budget.final_nfe,
-                    "network_rows": int(readout.rows[image]) + rows_final,
+                    "nfe_final": int(nfe_final[image]),
+                    "network_rows": int(readout.rows[image] + rows_final[image]),
                     "spent_nfe": int(guided.evaluations.count[image]),
                     "spent_rows": int(network.rows.count[image]),
                     **finals[image, int(candidate)],
@@ -153,15 +160,22 @@ def render(
     return out
 
 
+def distinct_winners(first: dict[tuple[int, int], int], images: int) -> Tensor:
+    """How many different noises the budgets chose for each image, int64 [images]."""
+    return torch.bincount(torch.tensor([image for image, _ in first]), minlength=images)
+
+
 def check_ledger(parts: Parts, guided: Guided, readouts: list[Readout], first: dict[tuple[int, int], int]) -> None:
-    """The meter must agree with the closed form: for every point, and for the whole sweep with its distinct winners."""
-    winners = torch.bincount(torch.tensor([image for image, _ in first]), minlength=len(guided.labels))
-    planned = parts.plan.sweep_search + parts.budget.final_nfe * winners
+    """Both meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
+    factor = 1 if parts.settings.cfg_scale == 1.0 else 2
+    planned = parts.plan.sweep_search + parts.budget.final_nfe * distinct_winners(first, len(guided.labels))
     agrees = torch.equal(guided.evaluations.count, planned)
+    agrees &= torch.equal(guided.network.rows.count, factor * planned)
     for purchase, readout in zip(parts.plan.purchases, readouts, strict=True):
         agrees &= bool((readout.evaluations == purchase.nfe_search).all())
+        agrees &= bool((readout.rows == factor * purchase.nfe_search).all())
     if not agrees:
-        raise RuntimeError("the NFE ledger is wrong: what the meter counted is not what the plan promised")
+        raise RuntimeError("the NFE ledger is wrong: what the meters counted is not what the plan promised")
 
 
 def png(image: np.ndarray) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
+AXES = ("nfe", "nfe_paper")
 SOLVERS = ("heun", "euler")
 UNIT = 64  # image ids in one unit of finished work
 
@@ -24,6 +26,7 @@ class Settings:
     batch_size: int | str
     device: str
     plan_only: bool
+    axis: str
 
     def __post_init__(self) -> None:
         def require(name: str, good: bool, allowed: str) -> None:
@@ -36,8 +39,9 @@ class Settings:
         require("cfg_scale", number and 0 <= self.cfg_scale < float("inf"), "a number, at least 0 (1: no guidance)")
         rows = self.batch_size == "auto" or (whole(self.batch_size) and int(self.batch_size) >= 1)
         require("batch_size", rows, "auto or a whole number of rows, at least 1")
-        known = isinstance(self.device, str) and self.device.split(":")[0] in ("auto", "cpu", "cuda")
+        known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)) is not None
         require("device", known, "auto, cpu, cuda or cuda:N")
+        require("axis", self.axis in AXES, " or ".join(AXES))
         require("plan_only", isinstance(self.plan_only, bool), "true or false")
 
 
@@ -52,8 +56,10 @@ def read_settings(cfg: DictConfig) -> Settings:
 
 def result_settings(cfg: DictConfig) -> dict[str, Any]:
     """Exactly what can change a result: the groups, the seed, the guidance; not `images`, nor how it is run."""
-    chosen = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in GROUPS}
-    return chosen | {"seed": cfg.seed, "cfg_scale": float(cfg.cfg_scale)}
+    chosen: dict[str, Any] = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in GROUPS}
+    chosen["model"].pop("rows_per_second")
+    scale = float(cfg.cfg_scale) if isinstance(cfg.cfg_scale, int) else cfg.cfg_scale
+    return chosen | {"seed": cfg.seed, "cfg_scale": scale}
 
 
 def result_hash(*, _root_: DictConfig) -> str:

@@ -13,21 +13,21 @@ SCHEMA = pa.schema(
         ("label", pa.int32()),
         ("point", pa.int64()),  # of the algorithm's axis: N, K or M
         ("candidate", pa.int64()),  # the address of the chosen noise
-        ("score", pa.float32()),  # of the chosen candidate in the search pass; null where nothing was searched
+        ("score", pa.float32()),  # of the chosen candidate in the search pass; null where the point needs no search
         ("score_final", pa.float32()),  # of the rendered image
         ("nfe_search", pa.int64()),  # metered, for this point alone
         ("nfe_final", pa.int64()),
         ("network_rows", pa.int64()),
         ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
         ("spent_rows", pa.int64()),
-        ("png", pa.binary()),
-        ("features", pa.binary()),  # float32, of the judge's network
+        ("png", pa.large_binary()),
+        ("features", pa.large_binary()),  # float32, of the judge's network
     ]
 )
 
 
 def write_unit(folder: Path, rows: list[dict]) -> None:
-    """Write finished images as units/<first id>-<last id>.parquet: temporary name, fsync, rename."""
+    """Write finished images as units/<first id>-<last id>.parquet: temporary name, fsync, rename, fsync."""
     units = folder / "units"
     units.mkdir(parents=True, exist_ok=True)
     ids = [row["image_id"] for row in rows]
@@ -43,6 +43,9 @@ def write_unit(folder: Path, rows: list[dict]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+    descriptor = os.open(units, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def read_units(folder: Path, columns: list[str] | None = None) -> pa.Table:

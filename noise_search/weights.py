@@ -28,13 +28,15 @@ def save_weights(path: Path, state: dict[str, Tensor], card: dict, dtype: torch.
     os.replace(temporary, path)
 
 
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """float32 tensors and the card of a file that `save_weights` wrote."""
+def load_weights(path: Path, expected: str) -> tuple[dict[str, Tensor], dict]:
+    """float32 tensors and the card of a file that `save_weights` wrote; `expected` is a tensor that it must hold."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file of weights")
     try:
         with safe_open(path, framework="pt") as file:
-            state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 (not a dict)
+            if expected not in file.keys():  # noqa: SIM118 (not a dict)
+                raise KeyError(f"it has no tensor {expected!r}")
+            state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
             return state, json.loads(file.metadata()["card"])
     except (SafetensorError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: not a file of weights that this project wrote ({error})") from error
+        raise ValueError(f"{path}: not the weights that were expected ({error})") from error

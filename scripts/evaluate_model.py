@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from noise_search.datasets.cifar10 import cifar10, load_cifar10
+from noise_search.datasets.cifar10 import cifar10, heldout_images, load_cifar10
 from noise_search.denoiser import Guided, MeteredNetwork
+from noise_search.evaluate import judged
 from noise_search.flow import Flow
 from noise_search.grid import uniform_grid
-from noise_search.metrics.frechet import Gaussian, frechet_distance
 from noise_search.metrics.judges import Judge, images_to_tensor, lite2, tensor_to_images
-from noise_search.metrics.scores import inception_score, kernel_distance, precision_recall
 from noise_search.models.base import Model
 from noise_search.models.embedded import embedded_sit
 from noise_search.noise import normal
@@ -42,21 +41,10 @@ def sample(model: Model, labels: np.ndarray, scale: float, nfe: int, seed: int, 
     return np.concatenate(out)
 
 
-def measure(judge: Judge, images: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+def measure(judge: Judge, images: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float | None], np.ndarray]:
     """All numbers of a set of images on the judge, and its features."""
     features = judge.features(images)
-    probabilities = judge.probabilities(features)
-    precision, recall = precision_recall(features, judge.reference)
-    values = features.astype(np.float64)
-    gaussian = Gaussian(values.mean(0), np.cov(values.T))
-    return {
-        "class_accuracy": float((probabilities.argmax(1) == labels).mean()),
-        "inception_score": inception_score(probabilities),
-        "frechet_distance": frechet_distance(gaussian, judge.gaussian),
-        "kernel_distance": kernel_distance(features, judge.reference),
-        "precision": precision,
-        "recall": recall,
-    }, features
+    return {name: value.value for name, value in judged(features, labels, judge).items()}, features
 
 
 def nearest(a: np.ndarray, b: np.ndarray) -> float:
@@ -70,9 +58,9 @@ def nearest(a: np.ndarray, b: np.ndarray) -> float:
 def main(cfg: DictConfig) -> None:
     model, judge = embedded_sit("sit_cifar10", cfg.weights, cfg.autoencoder, device=cfg.device), lite2(cfg.device)
     labels = cifar10().labels(range(cfg.images))
-    test, test_labels = load_cifar10("test")
-    real, real_labels = test[: cfg.images], test_labels[: cfg.images]
-    assert model.reconstruct is not None
+    heldout = heldout_images(cfg.images)
+    assert model.reconstruct is not None and heldout is not None
+    real, real_labels = heldout
     with torch.inference_mode():
         parts = [real[i : i + 1000] for i in range(0, len(real), 1000)]
         coded = [tensor_to_images(model.reconstruct(images_to_tensor(part, cfg.device))) for part in parts]
@@ -95,7 +83,7 @@ def main(cfg: DictConfig) -> None:
             numbers["nearest_train_features"] = nearest(features[:n], train_features)
             numbers["nearest_train_pixels"] = nearest(pixels, train_pixels)
         report[f"guidance {scale:g}"] = numbers
-        print(json.dumps({"scale": scale, **{k: round(v, 4) for k, v in numbers.items()}}), flush=True)
+        print(json.dumps({"scale": scale, **{k: v and round(v, 4) for k, v in numbers.items()}}), flush=True)
         Path(cfg.sheet).mkdir(parents=True, exist_ok=True)
         sheet(images[:100]).save(Path(cfg.sheet) / f"samples_cfg{scale:g}.png")
     if cfg.neighbours:

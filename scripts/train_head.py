@@ -1,6 +1,6 @@
 """Train a linear CIFAR-10 head on frozen EfficientNet-Lite features (configs/train/head.yaml) and measure it.
 
-Multinomial logistic regression, L-BFGS in float64, on the training set; accuracy on the 10,000 test images. The judge's
+Multinomial logistic regression, L-BFGS, on the training set; accuracy on the 10,000 test images. The judge's
 probe (Lite2) comes from scripts/reference_statistics.py.
 """
 

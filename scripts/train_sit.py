@@ -44,7 +44,8 @@ def alignment_features(images: Tensor, path: Path, device: torch.device) -> Tens
             if i % 20 == 0:
                 print(f"features of {i * 250} images", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(torch.cat(parts), path)
+        torch.save(torch.cat(parts), path.with_suffix(".partial"))
+        path.with_suffix(".partial").rename(path)
     return torch.load(path, weights_only=True)
 
 

@@ -1,6 +1,7 @@
 """Shared pieces: the exact toy as a problem, with a spy inside every meter."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -30,6 +31,7 @@ class Brightness:
     """A verifier whose optimum is known: the mean of the image."""
 
     name = "brightness"
+    weights: ClassVar[dict[str, str]] = {}
 
     def score(self, candidates: Candidates) -> Tensor:
         return candidates.images.flatten(2).mean(2)

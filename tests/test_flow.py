@@ -18,7 +18,7 @@ def endpoint(nfe: int, solver: str, path: str, scale: float = 1.0) -> torch.Tens
 @pytest.mark.parametrize("path", ["linear", "cosine"])
 @pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
 def test_order_of_convergence(solver: str, order: int, path: str) -> None:
-    exact = endpoint(8000, "heun", path)
+    exact = endpoint(4000, "heun", path)
     errors = [float((endpoint(nfe, solver, path) - exact).abs().mean()) for nfe in (100, 200, 400)]
     for coarse, fine in itertools.pairwise(errors):
         assert 2 ** (order - 0.25) < coarse / fine < 2 ** (order + 0.4)
@@ -37,9 +37,12 @@ def test_odd_heun_ends_with_one_euler_step() -> None:
     assert uniform_grid(25, "heun").stages == (2,) * 12 + (1,)
 
 
-def test_odd_nfe_is_better_than_the_even_number_below() -> None:
-    exact = endpoint(8000, "heun", "linear")
-    assert (endpoint(41, "heun", "linear") - exact).abs().mean() < (endpoint(10, "heun", "linear") - exact).abs().mean()
+def test_an_odd_nfe_keeps_the_order_of_heun() -> None:
+    """One Euler step at the end, of length h, costs an error of order h^2 like the rest."""
+    exact = endpoint(4000, "heun", "linear")
+    errors = [float((endpoint(nfe, "heun", "linear") - exact).abs().mean()) for nfe in (101, 201, 401)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert 2**1.6 < coarse / fine < 2**2.4
 
 
 @pytest.mark.parametrize(("nfe", "solver"), [(0, "heun"), (-1, "euler"), (4, "rk4")])

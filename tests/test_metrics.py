@@ -6,7 +6,7 @@ import scipy.linalg
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from noise_search.metrics.frechet import Gaussian, frechet_distance
-from noise_search.metrics.scores import inception_score, jackknife, kernel_distance, precision_recall
+from noise_search.metrics.scores import inception_score, jackknife_error, kernel_distance, precision_recall
 from noise_search.metrics.statistics import Statistics
 
 
@@ -101,11 +101,18 @@ def test_precision_and_recall_see_collapse_and_strays() -> None:
     assert precision_recall(wide, real)[0] < 0.4
 
 
-def test_jackknife_covers_the_truth() -> None:
-    rng = np.random.default_rng(0)
-    hits = 0
+def test_the_kernel_does_not_depend_on_its_blocks() -> None:
+    x, y = correlated(50, 5, 0), correlated(40, 5, 1)
+    assert kernel_distance(x, y, block=7) == pytest.approx(kernel_distance(x, y), rel=1e-12)
+
+
+@pytest.mark.parametrize("classes", [1, 10])
+def test_jackknife_covers_the_truth(classes: int) -> None:
+    """Of images whose ids cycle through classes with different means too: no group may be one class."""
+    rng, hits, n = np.random.default_rng(0), 0, 200
+    means = np.arange(n) % classes
     for _ in range(300):
-        x = rng.exponential(1.0, 100)
-        low, high = jackknife(lambda chosen, x=x: float(x[chosen].mean()), 100, groups=20)
-        hits += low < 1.0 < high
-    assert 0.88 < hits / 300 < 0.99
+        x = means + rng.exponential(1.0, n)
+        (error,) = jackknife_error(lambda chosen, x=x: (float(x[chosen].mean()),), n)
+        hits += abs(x.mean() - 1.0 - means.mean()) < 1.96 * error
+    assert 0.86 < hits / 300 < 0.99

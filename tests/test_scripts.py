@@ -53,7 +53,7 @@ def test_shipped_photographs_are_balanced_in_every_prefix() -> None:
 
 def test_held_out_photographs_end_where_the_shipped_ones_do(tmp_path: Path) -> None:
     found = heldout_images(300, tmp_path / "absent.npz")
-    assert found is not None and len(found) == 300
+    assert found is not None and len(found[0]) == len(found[1]) == 300
     assert heldout_images(1001, tmp_path / "absent.npz") is None
 
 

@@ -6,6 +6,7 @@ import torch
 
 from noise_search.datasets.cifar10 import shipped_images
 from noise_search.metrics.judges import images_to_tensor, lite2, tensor_to_images
+from noise_search.metrics.scores import kernel_distance
 from noise_search.models.efficientnet import EfficientNetLite
 from noise_search.models.toy import coloured_waves
 from noise_search.verifiers.base import Candidates
@@ -61,12 +62,15 @@ def test_feature_networks_give_1280_numbers_and_seven_stages() -> None:
         EfficientNetLite(3)
 
 
-def test_the_judge_knows_real_photographs_and_measures_no_distance_between_them() -> None:
+def test_the_judge_knows_real_photographs_and_tells_them_from_others() -> None:
     judge = lite2()
     images, labels = shipped_images("reference")
-    probabilities = judge.probabilities(judge.reference)
-    assert (probabilities.argmax(1) == labels).mean() > 0.75
-    assert np.array_equal(judge.features(images[:8]), judge.features(images[:8]))
+    reference = judge.reference()
+    assert (judge.probabilities(reference).argmax(1) == labels).mean() > 0.75
+    assert judge.gaussian.covariance.shape == (1280, 1280)
+    assert abs(kernel_distance(judge.features(IMAGES[:300]), reference)) < 0.03
+    blurred = IMAGES[:300].reshape(300, 8, 4, 8, 4, 3).mean((2, 4)).repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    assert kernel_distance(judge.features(blurred), reference) > 0.2
     assert not {image.tobytes() for image in images} & {image.tobytes() for image in IMAGES}
 
 

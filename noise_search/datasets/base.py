@@ -8,15 +8,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Dataset:
-    """names: of all classes; chosen: class ids that the images cycle through (None: all, so classes are balanced)."""
+    """names: of all classes; chosen: a list of class ids that the images cycle through, None: all."""
 
     name: str
     names: tuple[str, ...]
-    chosen: tuple[int, ...] | None = None
+    chosen: list[int] | None = None
 
     def __post_init__(self) -> None:
-        if self.chosen is not None and not self.chosen:
-            raise ValueError("dataset.classes=[]: at least one class id, or null for all")
+        if self.chosen is not None and (not isinstance(self.chosen, list) or not self.chosen):
+            raise ValueError(f"dataset.classes={self.chosen}: a list of class ids, or null for all")
         for k in self.chosen or ():
             if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < len(self.names):
                 raise ValueError(f"dataset.classes: {k} is not a class id of {self.name}; 0 to {len(self.names) - 1}")

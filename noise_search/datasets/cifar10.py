@@ -1,6 +1,5 @@
 """CIFAR-10: the ten classes, 2 x 1,000 shipped test photographs, and the full set where a script has fetched it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ PATH = Path("data/cifar10.npz")
 HALVES = ("heads", "reference")  # for verifiers' prototypes; for metrics
 
 
-def cifar10(classes: Sequence[int] | None = None) -> Dataset:
+def cifar10(classes: list[int] | None = None) -> Dataset:
     """Conditions over the ten classes, or over the class ids in `classes`."""
-    return Dataset("cifar10", CLASSES, None if classes is None else tuple(classes))
+    return Dataset("cifar10", CLASSES, classes)
 
 
 def load_cifar10(split: str, path: Path = PATH) -> tuple[np.ndarray, np.ndarray]:
@@ -41,22 +40,24 @@ def shipped_images(half: str) -> tuple[np.ndarray, np.ndarray]:
     return images, np.tile(np.arange(10, dtype=np.int64), 100)
 
 
-def heldout_images(n: int, path: Path = PATH) -> np.ndarray | None:
-    """n test photographs that are not in the reference half: the shipped ones first, then those of the full set.
+def heldout_images(n: int, path: Path = PATH) -> tuple[np.ndarray, np.ndarray] | None:
+    """n test photographs outside the reference half, and their labels: the shipped ones first, then the full set's.
 
     None where they are not at hand: beyond 1,000 the full set must have been fetched; there are 9,000 in all.
     """
-    shipped = shipped_images("heads")[0]
+    shipped, shipped_labels = shipped_images("heads")
     if n <= len(shipped):
-        return shipped[:n]
+        return shipped[:n], shipped_labels[:n]
     if not path.is_file():
         return None
     images, labels = load_cifar10("test", path)
     rank = np.empty(len(labels), dtype=np.int64)  # of an image within its class
     for k in range(10):
         rank[labels == k] = np.arange((labels == k).sum())
-    rest = images[rank >= 200]
-    return np.concatenate([shipped, rest])[:n] if n <= len(shipped) + len(rest) else None
+    rest = rank >= 200
+    if n > len(shipped) + rest.sum():
+        return None
+    return np.concatenate([shipped, images[rest]])[:n], np.concatenate([shipped_labels, labels[rest]])[:n]
 
 
 def write_sprite(half: str, folder: Path) -> None:

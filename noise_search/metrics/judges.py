@@ -1,13 +1,15 @@
 """Judges: a feature network and its real images. What selects must not judge: no verifier uses these networks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
 
 from noise_search.assets import asset
 from noise_search.datasets.cifar10 import heldout_images, shipped_images
+from noise_search.files import sha256
 from noise_search.metrics.frechet import Gaussian
 from noise_search.models.efficientnet import FEATURES, EfficientNetLite
 from noise_search.models.toy import coloured_waves
@@ -20,8 +22,9 @@ class Judge:
 
     features: uint8 [N, H, W, 3] -> float32 [N, D]. probabilities: features -> [N, classes], of the probe that the
     inception score uses. gaussian: statistics that the Frechet distance is taken to, `gaussian_name` says of what.
-    reference: features [M, D] of real images for kernel distance, precision and recall. heldout: n -> that many real
-    images that are in neither, uint8 [n, h, w, 3], for the floor of every distance; None if fewer are at hand.
+    reference: () -> features [M, D] of real images for kernel distance, precision and recall. heldout: n -> that many
+    real images that are in neither, uint8 [n, h, w, 3], and their labels, for the floor of every distance; None if
+    fewer are at hand. weights: file name -> sha256.
     """
 
     network: str
@@ -30,10 +33,11 @@ class Judge:
     probabilities: Callable[[np.ndarray], np.ndarray]
     gaussian: Gaussian
     gaussian_name: str
-    reference: np.ndarray
+    reference: Callable[[], np.ndarray]
     reference_name: str
-    heldout: Callable[[int], np.ndarray | None]
+    heldout: Callable[[int], tuple[np.ndarray, np.ndarray] | None]
     heldout_name: str
+    weights: dict[str, str] = field(default_factory=dict)
 
 
 def images_to_tensor(images: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
@@ -56,7 +60,8 @@ def lite_features(net: EfficientNetLite, images: np.ndarray, device: str, batch:
 
 def lite2(device: str = "cpu") -> Judge:
     """EfficientNet-Lite2 on CIFAR-10, its linear probe and its statistics of the 50,000 training images."""
-    state, card = load_weights(asset("judge_lite2.safetensors"))
+    path = asset("judge_lite2.safetensors")
+    state, card = load_weights(path, "covariance")
     net = EfficientNetLite(2, card["config"]["resolution"]).to(device)
     weight, bias = state["weight"].numpy(), state["bias"].numpy()
     covariance = np.zeros((FEATURES, FEATURES))
@@ -76,10 +81,11 @@ def lite2(device: str = "cpu") -> Judge:
         probabilities=probabilities,
         gaussian=Gaussian(state["mean"].double().numpy(), covariance),
         gaussian_name="CIFAR-10 train (50000 images)",
-        reference=features(shipped_images("reference")[0]),
+        reference=cache(lambda: features(shipped_images("reference")[0])),
         reference_name="CIFAR-10 test (1000 images)",
         heldout=heldout_images,
         heldout_name="CIFAR-10 test (other images)",
+        weights={path.name: sha256(path)},
     )
 
 
@@ -106,8 +112,8 @@ def pixels(device: str = "cpu") -> Judge:
         probabilities=probabilities,
         gaussian=Gaussian(everything[2000:].mean(0, dtype=np.float64), np.cov(everything[2000:].astype(np.float64).T)),
         gaussian_name="18000 exact samples",
-        reference=everything[:1000],
+        reference=lambda: everything[:1000],
         reference_name="1000 exact samples",
-        heldout=lambda n: images[1000 : 1000 + n] if n <= 1000 else None,
+        heldout=lambda n: (images[1000 : 1000 + n], labels[:n].numpy()) if n <= 1000 else None,
         heldout_name="other exact samples",
     )

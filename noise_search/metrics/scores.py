@@ -5,21 +5,22 @@ from collections.abc import Callable
 import numpy as np
 
 
-def kernel_distance(x: np.ndarray, y: np.ndarray) -> float:
+def kernel_distance(x: np.ndarray, y: np.ndarray, block: int = 2000) -> float:
     """KID (Binkowski et al. 2018): squared MMD with kernel (x.y / D + 1)^3, unbiased; x [N, D], y [M, D], N, M >= 2.
 
-    One estimate on all pairs rather than a mean over random subsets: no generator, and the least variance.
+    One estimate on all pairs rather than a mean over random subsets: no generator, and the least variance. The kernel
+    is summed `block` rows at a time, so memory stays at block * max(N, M) numbers.
     """
     x, y, d = x.astype(np.float64), y.astype(np.float64), x.shape[1]
 
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / d + 1) ** 3
+    def total(a: np.ndarray, b: np.ndarray) -> float:
+        return sum(float(((a[i : i + block] @ b.T / d + 1) ** 3).sum()) for i in range(0, len(a), block))
 
     def within(a: np.ndarray) -> float:
-        k = kernel(a, a)
-        return float((k.sum() - np.trace(k)) / (len(a) * (len(a) - 1)))
+        diagonal = float((((a * a).sum(1) / d + 1) ** 3).sum())
+        return (total(a, a) - diagonal) / (len(a) * (len(a) - 1))
 
-    return within(x) + within(y) - 2 * float(kernel(x, y).mean())
+    return within(x) + within(y) - 2 * total(x, y) / (len(x) * len(y))
 
 
 def inception_score(probabilities: np.ndarray) -> float:
@@ -34,13 +35,12 @@ def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # [N, D], [M, D] ->
 
 
 def precision_recall(x: np.ndarray, y: np.ndarray, k: int = 3) -> tuple[float, float]:
-    """Improved precision and recall (Kynkaanniemi et al. 2019) of samples x against real images y, both cut to as many.
+    """Improved precision and recall (Kynkaanniemi et al. 2019) of samples x [N, D] against real images y [M, D].
 
-    Precision: share of samples within some real image's k-nearest-neighbour ball; recall: the reverse. Needs more
-    than k images on either side.
+    Precision: share of samples within some real image's k-nearest-neighbour ball; recall: the reverse. Both depend on
+    N and M, so only values at equal counts compare. Needs more than k images on either side.
     """
-    n = min(len(x), len(y))
-    x, y = x[:n].astype(np.float64), y[:n].astype(np.float64)
+    x, y = x.astype(np.float64), y.astype(np.float64)
 
     def radii(a: np.ndarray) -> np.ndarray:  # squared distance to the k-th neighbour; index 0 is the image itself
         return np.partition(_distances(a, a), k, axis=1)[:, k]
@@ -51,13 +51,12 @@ def precision_recall(x: np.ndarray, y: np.ndarray, k: int = 3) -> tuple[float, f
     return float(precision), float(recall)
 
 
-def jackknife(value: Callable[[np.ndarray], float], n: int, groups: int = 10) -> tuple[float, float]:
-    """95 % interval of value(all of n) from leaving out one of `groups` equal groups of images at a time.
+def jackknife_error(metric: Callable[[np.ndarray], tuple[float, ...]], n: int, groups: int = 10) -> np.ndarray:
+    """Standard errors of metric(all of n), from leaving out one of `groups` runs of neighbouring images at a time.
 
-    value maps indices [m] to a number. A bootstrap would repeat images, which biases distances between sets.
+    metric maps indices [m] to numbers. Image ids cycle through the classes, so a run of neighbours is balanced. A
+    bootstrap would repeat images, which biases distances between sets.
     """
     everything = np.arange(n)
-    left_out = np.array([value(everything[everything % groups != g]) for g in range(groups)])
-    error = np.sqrt((groups - 1) / groups * ((left_out - left_out.mean()) ** 2).sum())
-    centre = value(everything)
-    return centre - 1.96 * float(error), centre + 1.96 * float(error)
+    left_out = np.array([metric(everything[everything * groups // n != g]) for g in range(groups)])
+    return np.sqrt((groups - 1) / groups * ((left_out - left_out.mean(0)) ** 2).sum(0))

@@ -95,9 +95,9 @@ class ConvAutoencoder(nn.Module):
         variances, vectors = values[-latent:].flip(0), vectors[:, -latent:].flip(1)
         scale = variances**-0.25
         self.linear_in.weight.copy_((vectors * scale).T.view(latent, 3, 8, 8))
-        self.linear_in.bias.copy_(-(mean @ vectors) * scale)
+        self.linear_in.bias = nn.Parameter(-(mean @ vectors) * scale)
         self.linear_out.weight.copy_((vectors / scale).T.view(latent, 3, 8, 8))
-        self.linear_out.bias.copy_(mean.view(3, 64).mean(1))
+        self.linear_out.bias = nn.Parameter(mean.view(3, 64).mean(1))
         for layer in (self.encoder[-1], self.decoder[-2]):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)

@@ -18,7 +18,7 @@ ROWS = {"cpu": 256, "cuda": 4096}  # where the denoiser's rate stops growing
 
 def load_autoencoder(path: Path) -> ConvAutoencoder:
     """The autoencoder of a file that scripts/train_autoencoder.py wrote, in evaluation mode, float32."""
-    state, card = load_weights(path)
+    state, card = load_weights(path, "linear_in.weight")
     config = card["config"]
     net = ConvAutoencoder(config["latent"], tuple(config["widths"]), tuple(config["depths"]))
     net.load_state_dict(state)
@@ -27,7 +27,7 @@ def load_autoencoder(path: Path) -> ConvAutoencoder:
 
 def load_sit(path: Path) -> SiT:
     """The SiT of a file that scripts/train_sit.py wrote, in evaluation mode, float32."""
-    state, card = load_weights(path)
+    state, card = load_weights(path, "pos_embed")
     net = SiT(**card["config"]["net"])
     net.load_state_dict(state)
     return net.eval().requires_grad_(False)

@@ -17,8 +17,8 @@ TITLES = {
     "score_final_gain": "gain in final verifier score over the first budget",
     "inception_score": "inception score",
     "class_accuracy": "images given their own class",
-    "frechet_distance": "Frechet distance",
     "kernel_distance": "kernel distance (KID)",
+    "frechet_distance": "Frechet distance",
     "precision": "precision",
     "recall": "recall",
 }
@@ -77,8 +77,10 @@ def draw(axes: Axes, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, 
     axes.legend(frameon=False, fontsize=8)
 
 
-def figures(folder: Path, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]]) -> list[Path]:
-    """Write folder/<metric>.png and .pdf for every metric that has a value; returns the PNG files."""
+def figures(
+    folder: Path, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]], x: str = "nfe"
+) -> list[Path]:
+    """Write folder/<metric>.png and .pdf for every metric that has a value, against column x; returns the PNGs."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for metric in TITLES:
@@ -86,7 +88,7 @@ def figures(folder: Path, rows: Sequence[dict[str, Any]], floors: Sequence[dict[
         if not any(row["value"] is not None for row in chosen):
             continue
         figure, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
-        draw(axes, chosen, floors)
+        draw(axes, chosen, floors, x)
         first = chosen[0]
         note = f"{first['model']}, {first['verifier']} verifier, CFG {first['cfg_scale']:g}, seed {first['seed']}"
         if first["reference"]:

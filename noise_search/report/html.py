@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from noise_search.files import write_text
+
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1180px; margin: 2em auto; padding: 0 1.5em }
 h1 { font-size: 1.5em; margin-bottom: .2em } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid #ddd }
@@ -45,8 +47,9 @@ def number(value: Any) -> str:
 
 def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names: Sequence[str], count: int) -> str:
     """One line a condition, one column a budget."""
-    by_key = {(r["image_id"], r["point"]): r for r in rows.select(GRID_COLUMNS).to_pylist()}
-    ids = sorted({image for image, _ in by_key})[:count]
+    shown = rows.select(GRID_COLUMNS).slice(0, count * len(points))  # rows are sorted by image, then point
+    by_key = {(r["image_id"], r["point"]): r for r in shown.to_pylist()}
+    ids = sorted({image for image, _ in by_key})
     lines = ["<tr><td></td>" + "".join(f"<td>{value:,} NFE</td>" for value in nfe) + "</tr>"]
     for image in ids:
         cells, previous = [], None
@@ -98,11 +101,13 @@ def write_report(
         if n >= 10_000
         else ("The Frechet distance is strongly biased at this sample count: read the kernel distance instead.")
     )
+    known = "No floors: too few held-out images are at hand (scripts/fetch_cifar10.py)."
+    if floors:
+        known = "Floors: as many held-out real images, and their reconstructions by the autoencoder where there is one."
     content = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
 <style>{STYLE}</style>
 <h1>{html.escape(title)}</h1>
-<p class="note">n = {n:,} images. {bias} Floors: as many held-out real images, and their reconstructions by the
-autoencoder, judged the same way.</p>
+<p class="note">n = {n:,} images. {bias} {known}</p>
 <h2>Curves</h2><div class="figures">{pictures}</div>
 <h2>The same conditions at growing budgets</h2>
 <p class="note">Each row starts from one noise; each column spends more on searching for a better one. Below each
@@ -114,7 +119,7 @@ image: its final verifier score, or that the winner is still the same.</p>
 <h2>Settings</h2><pre>{html.escape(settings)}</pre>
 </html>
 """
-    path.write_text(content)
+    write_text(path, content)
 
 
 KINDS = ("real", "reconstructed")

@@ -13,8 +13,9 @@ class Candidates(NamedTuple):
 
 
 class Verifier(Protocol):
-    """name: as in tables; score: Candidates -> float32 [B, K]."""
+    """name: as in tables; weights: file name -> sha256 of all it was loaded from; score: Candidates -> [B, K]."""
 
     name: str
+    weights: dict[str, str]
 
     def score(self, candidates: Candidates) -> Tensor: ...

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from noise_search.assets import asset
-from noise_search.models.efficientnet import EfficientNetLite
+from noise_search.files import sha256
+from noise_search.models.efficientnet import EfficientNetLite, weights_path
 from noise_search.verifiers.base import Candidates
 from noise_search.weights import load_weights
 
@@ -33,15 +34,16 @@ class Classifier:
             raise ValueError(f"verifier.output={output!r}: one of {', '.join(OUTPUTS)}")
         self.name = f"classifier Lite{size} ({output})"
         self.output = output
-        self.features = EfficientNetLite(size, resolution, precision).to(device)
         path = Path(head) if head else asset(f"classifier_lite{size}.safetensors")
-        state, self.card = load_weights(path)
-        trained = self.card["config"]
+        state, card = load_weights(path, "bias")
+        trained = card["config"]
         if trained["resolution"] != resolution or trained["size"] != size:
             raise ValueError(
                 f"{path}: trained for Lite{trained['size']} at {trained['resolution']} px,"
                 f" not for Lite{size} at {resolution} px"
             )
+        self.weights = {file.name: sha256(file) for file in (path, weights_path(size))}
+        self.features = EfficientNetLite(size, resolution, precision).to(device)
         self.weight, self.bias = state["weight"].to(device), state["bias"].to(device)
 
     def score(self, candidates: Candidates) -> Tensor:

@@ -11,7 +11,8 @@ class Likelihood:
 
     def __init__(self, device: str = "cpu") -> None:
         mixture = coloured_waves()
-        self.name, self.mixture = "likelihood", Mixture(mixture.means.to(device), mixture.std)
+        self.name, self.weights = "likelihood", dict[str, str]()
+        self.mixture = Mixture(mixture.means.to(device), mixture.std)
 
     def score(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]
