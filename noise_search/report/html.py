@@ -96,11 +96,7 @@ def write_report(
     n = curve[0]["n_images"]
     header = ["metric", "network", *(f"{nfe[p]:,} NFE" for p in points), "floor: real", "floor: reconstructed"]
     pictures = "".join(f'<img src="{data_uri(f.read_bytes())}" alt="{html.escape(f.stem)}">' for f in figures)
-    bias = (
-        ""
-        if n >= 10_000
-        else ("The Frechet distance is strongly biased at this sample count: read the kernel distance instead.")
-    )
+    bias = "" if n >= 10_000 else "The Frechet distance is strongly biased at this n: read the kernel distance instead."
     known = "No floors: too few held-out images are at hand (scripts/fetch_cifar10.py)."
     if floors:
         known = "Floors: as many held-out real images, and their reconstructions by the autoencoder where there is one."
