@@ -11,7 +11,7 @@ from noise_search.assets import asset
 from noise_search.datasets.cifar10 import heldout_images, shipped_images
 from noise_search.files import sha256
 from noise_search.metrics.frechet import Gaussian
-from noise_search.models.efficientnet import FEATURES, EfficientNetLite
+from noise_search.models.efficientnet import FEATURES, EfficientNetLite, weights_path
 from noise_search.models.toy import coloured_waves
 from noise_search.weights import load_weights
 
@@ -85,7 +85,7 @@ def lite2(device: str = "cpu") -> Judge:
         reference_name="CIFAR-10 test (1000 images)",
         heldout=heldout_images,
         heldout_name="CIFAR-10 test (other images)",
-        weights={path.name: sha256(path)},
+        weights={file.name: sha256(file) for file in (path, weights_path(2))},
     )
 
 
