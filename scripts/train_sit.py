@@ -20,7 +20,7 @@ from noise_search.models.efficientnet import EfficientNetLite
 from noise_search.models.embedded import load_autoencoder
 from noise_search.models.sit import SiT, initialise
 from noise_search.training import train
-from noise_search.weights import save_weights
+from noise_search.weights import load_weights, save_weights
 
 
 @torch.no_grad()
@@ -94,6 +94,8 @@ def main(cfg: DictConfig) -> None:
     latents = encode(images, Path(cfg.autoencoder), device)
     sit = SiT(**cfg.net)
     initialise(sit)
+    if cfg.start:
+        sit.load_state_dict(load_weights(Path(cfg.start), "pos_embed")[0])
     net = Aligned(sit, cfg.net.width, cfg.align_block).to(device)
 
     def terms(x0: Tensor, eps: Tensor, t: Tensor, label: Tensor, target: Tensor) -> dict[str, Tensor]:
