@@ -15,7 +15,7 @@ setup: .venv/ready ## make .venv/ with everything in it (about 2 minutes)
 	@touch $@
 
 demo: setup ## the main job on real images: noise to NFE curve and report (about 3 minutes on two cores)
-	$(BIN)/python run.py hydra.run.dir=outputs/demo
+	$(BIN)/python run.py
 
 test: setup ## run the tests (no network)
 	$(BIN)/python -m pytest
@@ -25,9 +25,11 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-figures: demo ## the demo's figures, and put the README's ones into docs/figures/
+figures: setup ## draw the README's figures again (about 6 minutes on two cores)
+	$(BIN)/python run.py cfg_scale=2.5 images=512 logger=none hydra.run.dir=outputs/readme
 	mkdir -p docs/figures
-	cp $(addprefix outputs/demo/figures/,score_final.png inception_score.png kernel_distance.png) docs/figures/
+	cp $(addprefix outputs/readme/,$(addprefix figures/,score_final.png inception_score.png kernel_distance.png)) docs/figures/
+	cp outputs/readme/images/side_by_side.png docs/figures/
 
 bench: setup ## how much of a search's time the bare networks take, and what the metrics cost
 	$(BIN)/python scripts/bench.py

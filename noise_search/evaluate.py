@@ -180,7 +180,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) ->
     write_text(path, text.getvalue())
 
 
-def chosen_images(table: pa.Table, point: int, count: int) -> tuple[np.ndarray, pa.Table]:
-    """The first `count` images of a budget, uint8 [count, H, W, 3], and their rows."""
+def chosen_images(table: pa.Table, point: int, count: int) -> np.ndarray:
+    """The first `count` images of a budget, uint8 [count, H, W, 3]."""
     rows = table.filter(pa.array(table["point"].to_numpy() == point)).slice(0, count)
-    return np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in rows["png"].to_pylist()]), rows
+    return np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in rows["png"].to_pylist()])

@@ -70,7 +70,9 @@ def test_a_run_leaves_everything(toy: Path) -> None:
     for metric in ("score_final", "kernel_distance", "frechet_distance"):
         assert (toy / f"figures/{metric}.png").stat().st_size > 1000
         assert (toy / f"figures/{metric}.pdf").read_bytes().startswith(b"%PDF")
-    assert len(list((toy / "images").glob("*.png"))) == 3
+    assert sorted(path.name for path in (toy / "images").iterdir()) == [
+        *("nfe000006.png", "nfe000014.png", "nfe000022.png", "side_by_side.png")
+    ]
     assert [path.name for path in sorted((toy / "units").iterdir())] == [
         *("00000000-00000063.parquet", "00000064-00000127.parquet", "00000128-00000149.parquet")
     ]

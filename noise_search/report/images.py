@@ -25,10 +25,13 @@ def sheet(images: np.ndarray, columns: int = 10) -> Image.Image:
 def write_grids(
     folder: Path, table: pa.Table, purchases: Sequence[Purchase], count: int = 100
 ) -> dict[int, Image.Image]:
-    """Write folder/nfe<...>.png, the first `count` images of each budget; the same sheets by point."""
+    """Write folder/nfe<...>.png, the first `count` images of each budget, and side_by_side.png: one line an image, one
+    column a budget, the first ten. Returns the sheets of the budgets by point."""
     folder.mkdir(parents=True, exist_ok=True)
-    sheets = {}
+    chosen = {purchase.point: chosen_images(table, purchase.point, count) for purchase in purchases}
+    sheets = {point: sheet(images) for point, images in chosen.items()}
     for purchase in purchases:
-        sheets[purchase.point] = sheet(chosen_images(table, purchase.point, count)[0])
         sheets[purchase.point].save(folder / f"nfe{purchase.nfe:06d}.png")
+    growing = np.stack([images[:10] for images in chosen.values()], axis=1)  # [10, budgets, H, W, 3]
+    sheet(growing.reshape(-1, *growing.shape[2:]), columns=len(purchases)).save(folder / "side_by_side.png")
     return sheets
