@@ -25,8 +25,8 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-figures: setup ## draw the README's figures again (about 6 minutes on two cores)
-	$(BIN)/python run.py cfg_scale=2.5 images=512 logger=none hydra.run.dir=outputs/readme
+figures: setup ## draw the README's figures again (the demo's run; 2 minutes on two cores)
+	$(BIN)/python run.py logger=none hydra.run.dir=outputs/readme
 	mkdir -p docs/figures
 	cp $(addprefix outputs/readme/,$(addprefix figures/,score_final.png inception_score.png kernel_distance.png)) docs/figures/
 	cp outputs/readme/images/side_by_side.png docs/figures/
