@@ -21,19 +21,8 @@ from noise_search.runner import Parts
 
 COLUMNS = (
     *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
-    *(
-        "nfe_final",
-        "network_rows",
-        "gflops",
-        "n_images",
-        "metric",
-        "network",
-        "reference",
-        "value",
-        "ci_low",
-        "ci_high",
-    ),
-    "weights",
+    *("nfe_final", "network_rows", "gflops", "n_images", "metric", "network", "reference"),
+    *("value", "ci_low", "ci_high", "weights"),
 )
 FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
 NEIGHBOURS = 3  # of precision and recall
@@ -60,9 +49,13 @@ def mean_of(values: np.ndarray) -> Value:
 
 
 def of_set(
-    metric: Callable[[np.ndarray], tuple[float, ...]], n: int, needed: int, numbers: int = 1, most: float = math.inf
+    metric: Callable[[np.ndarray], tuple[float, ...]],
+    n: int,
+    needed: int,
+    numbers: int = 1,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> list[Value]:
-    """The `numbers` that a metric gives a set of n images, with jackknife intervals cut to [-most, most].
+    """The `numbers` that a metric gives a set of n images, with jackknife intervals cut to `bounds`.
 
     Empty below `needed` images; no interval below ten times as many.
     """
@@ -72,7 +65,8 @@ def of_set(
     if n < 10 * needed:
         return [Value(value) for value in values]
     half = 1.96 * jackknife_error(metric, n)
-    return [Value(v, max(-most, v - h), min(most, v + h)) for v, h in zip(values, half.tolist(), strict=True)]
+    low, high = bounds
+    return [Value(v, max(low, v - h), min(high, v + h)) for v, h in zip(values, half.tolist(), strict=True)]
 
 
 def distances(features: np.ndarray, judge: Judge) -> dict[str, Value]:
@@ -84,18 +78,21 @@ def distances(features: np.ndarray, judge: Judge) -> dict[str, Value]:
     n, reference = len(features), judge.reference()
     cut = features[: len(reference)]
     (kernel,) = of_set(lambda chosen: (kernel_distance(features[chosen], reference),), n, 2)
-    precision, recall = of_set(
-        lambda chosen: precision_recall(cut[chosen], reference[: len(cut)], NEIGHBOURS),
-        len(cut),
-        NEIGHBOURS + 1,
-        2,
-        1.0,
-    )
+
+    def pair(chosen: np.ndarray) -> tuple[float, float]:
+        return precision_recall(cut[chosen], reference[: len(cut)], NEIGHBOURS)
+
+    precision, recall = of_set(pair, len(cut), NEIGHBOURS + 1, numbers=2, bounds=(0.0, 1.0))
     frechet = Value()
     if n >= 2:
         statistics = Statistics.of(features, judge.gaussian.mean)
         frechet = Value(frechet_distance(Gaussian(statistics.mean, statistics.covariance), judge.gaussian))
     return {"kernel_distance": kernel, "frechet_distance": frechet, "precision": precision, "recall": recall}
+
+
+def counted(metric: str, n: int, judge: Judge) -> int:
+    """How many of n images a metric has seen."""
+    return min(n, len(judge.reference())) if metric in ("precision", "recall") else n
 
 
 def judged(features: np.ndarray, labels: np.ndarray, judge: Judge) -> dict[str, Value]:
@@ -132,13 +129,12 @@ def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str
         networks |= dict.fromkeys(("score", "score_final", "score_final_gain"), parts.verifier.name)
         references = {"frechet_distance": judge.gaussian_name}
         references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
-        limits = dict.fromkeys(("precision", "recall"), len(judge.reference()))
         for metric, value in metrics(rows, first, parts).items():
             out.append(
                 {
                     **names,
                     **{k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)},
-                    "n_images": min(rows.num_rows, limits.get(metric, rows.num_rows)),
+                    "n_images": counted(metric, rows.num_rows, judge),
                     "metric": metric,
                     "network": networks.get(metric, judge.network),
                     "reference": references.get(metric, ""),
@@ -166,7 +162,7 @@ def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
         kinds["reconstructed"] = tensor_to_images(parts.model.reconstruct(images_to_tensor(real, parts.device)))
     for kind, images in kinds.items():
         for metric, value in judged(judge.features(images), labels, judge).items():
-            row = {"kind": kind, "metric": metric, "n_images": n, "images": judge.heldout_name}
+            row = {"kind": kind, "metric": metric, "n_images": counted(metric, n, judge), "images": judge.heldout_name}
             out.append(row | {"value": value.value, "ci_low": value.low, "ci_high": value.high})
     return out
 

@@ -85,5 +85,5 @@ def test_guidance_makes_samples_show_their_class(model: Model) -> None:
     for scale in (1.0, 3.0):
         images = tensor_to_images(samples(model, 60, 1000, scale, nfe=20)[0])
         accuracy.append((judge.probabilities(judge.features(images)).argmax(1) == labels).mean())
-    assert accuracy[0] > 0.25
-    assert accuracy[1] > max(0.5, accuracy[0])
+    assert accuracy[0] > 0.3
+    assert accuracy[1] > max(0.6, accuracy[0])

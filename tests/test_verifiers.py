@@ -1,5 +1,7 @@
 """Feature networks and classifier verifiers on the photographs that come with the package."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,17 @@ def test_the_judge_knows_real_photographs_and_tells_them_from_others() -> None:
 
 def test_images_survive_the_way_to_bytes_and_back() -> None:
     assert np.array_equal(tensor_to_images(images_to_tensor(IMAGES[:5])), IMAGES[:5])
+
+
+def test_the_verifier_in_the_readme_works() -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    namespace: dict = {}
+    exec(text.split("```python\n")[1].split("```")[0], namespace)
+    verifier = namespace["Contrast"]()
+    flat, busy = torch.zeros(3, 32, 32), torch.randn(3, 32, 32)
+    scores = verifier.score(Candidates(torch.stack([flat, busy])[None], torch.tensor([0])))
+    assert scores.shape == (1, 2) and scores[0, 1] > scores[0, 0]
+    assert verifier.name == "contrast" and verifier.weights == {}
 
 
 def test_the_toys_verifier_prefers_the_right_class() -> None:
