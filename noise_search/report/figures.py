@@ -74,7 +74,7 @@ def draw(axes: Axes, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, 
     axes.set_title(f"{TITLES[metric]} ({BETTER.get(metric, 'higher')} is better)", fontsize=10)
     axes.grid(alpha=0.25, lw=0.5)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(framealpha=0.85, edgecolor="none", fontsize=8)
 
 
 def figures(
