@@ -37,6 +37,14 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:  # [N, T, D], [
     return x * (1 + scale[:, None]) + shift[:, None]
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """[N, heads, T, d] x 3 -> [N, heads, T, d]. Written out where a gradient is wanted on a CPU: the fused kernel's
+    backward pass took twelve times as long there at 16 tokens, a third of a training step."""
+    if q.requires_grad and q.device.type == "cpu":
+        return torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1).to(v.dtype) @ v
+    return F.scaled_dot_product_attention(q, k, v)
+
+
 class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -46,7 +54,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, tokens, width = x.shape
         q, k, v = self.qkv(x).view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, width))
+        return self.proj(attend(q, k, v).transpose(1, 2).reshape(n, tokens, width))
 
 
 class Mlp(nn.Module):
