@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,18 +11,22 @@ from noise_search.files import write_text
 from noise_search.settings import whole
 
 if TYPE_CHECKING:
-    from noise_search.algorithms.base import Algorithm
+    from noise_search.algorithms.base import Algorithm, Cost
 
 
 @dataclass(frozen=True)
 class Purchase:
-    """One point of a curve. All NFE and rows are per image: search + final = nfe, for this budget run alone."""
+    """One point of a curve. All NFE and rows are per image: search + final = nfe, for this budget run alone.
+
+    nfe_backward: evaluations that are also differentiated; in gflops each row of those counts three times more.
+    """
 
     point: int
     nfe: int
     nfe_paper: int
     nfe_search: int
     nfe_final: int
+    nfe_backward: int
     network_rows: int
     gflops: float
 
@@ -31,14 +36,14 @@ class Budget:
     """search_nfe: c, NFE of one search iteration; final_nfe: NFE of the final generation; both >= 1.
 
     Totals per image in nfe (the algorithm buys the most it can at or under each), or points of the algorithm's own
-    axis (N, K or M), not both; default_points where neither is given.
+    axis (N, K or M), not both. Where neither is given: default_nfe, less those totals that buy nothing more.
     """
 
     search_nfe: int
     final_nfe: int
     nfe: tuple[int, ...] | None = None
     points: tuple[int, ...] | None = None
-    default_points: tuple[int, ...] | None = None
+    default_nfe: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("search_nfe", "final_nfe"):
@@ -46,25 +51,27 @@ class Budget:
                 raise ValueError(f"budget.{name}={getattr(self, name)}: a whole number, at least 1")
         if self.nfe is not None and self.points is not None:
             raise ValueError(f"budget.nfe={self.nfe} budget.points={self.points}: give one of them")
-        if self.nfe is None and self.points is None:
-            object.__setattr__(self, "points", self.default_points or ())
-        for name in ("nfe", "points"):
+        for name in ("nfe", "points", "default_nfe"):
             values = getattr(self, name)
-            if values is None:
+            if values is None or (name == "default_nfe" and not values):
                 continue
             values = list(values) if isinstance(values, list | tuple) else [values]
             if not values or not all(map(whole, values)) or values != sorted(set(values)):
                 raise ValueError(f"budget.{name}={values}: growing whole numbers, at least one")
             object.__setattr__(self, name, tuple(values))
 
+    def cost(self, algorithm: Algorithm, point: int) -> Cost:
+        return algorithm.cost(point, self.search_nfe, self.final_nfe)
+
     def total(self, algorithm: Algorithm, point: int) -> int:
-        return algorithm.search_nfe(point, self.search_nfe) + self.final_nfe
+        cost = self.cost(algorithm, point)
+        return cost.search + cost.final
 
     def most(self, algorithm: Algorithm, nfe: int) -> int:
         """The largest point whose total is at or under `nfe`."""
         if nfe < self.final_nfe:
             raise ValueError(f"budget.nfe={nfe}: below the final generation, budget.final_nfe={self.final_nfe}")
-        low, high = 1, 2
+        low, high = 0, 1
         while self.total(algorithm, high) <= nfe:
             low, high = high, 2 * high
         while high - low > 1:
@@ -72,23 +79,35 @@ class Budget:
             low, high = (middle, high) if self.total(algorithm, middle) <= nfe else (low, middle)
         return low
 
-    def purchases(self, algorithm: Algorithm, guided: bool, multiply_adds: int) -> list[Purchase]:
-        """What each budget buys, in growing order. A budget that buys nothing more than the one before is refused."""
-        points = list(self.points or [self.most(algorithm, nfe) for nfe in self.nfe or ()])
-        for i, point in enumerate(points[1:], 1):
-            if point == points[i - 1] and self.nfe is not None:
+    def bought(self, algorithm: Algorithm) -> list[int]:
+        """The points of the curve. A total that the user gave and that buys nothing more is refused."""
+        if self.points is not None:
+            return list(self.points)
+        points: list[int] = []
+        for nfe in self.nfe or self.default_nfe:
+            point = self.most(algorithm, nfe)
+            if points and point == points[-1]:
+                if self.nfe is None:
+                    continue
                 least = self.total(algorithm, point + 1)
                 raise ValueError(
-                    f"budget.nfe={self.nfe[i]}: buys nothing more than {self.nfe[i - 1]} does"
+                    f"budget.nfe={nfe}: buys nothing more than a smaller one does"
                     f" ({algorithm.name} with {point}); the next point costs {least}"
                 )
-        out = []
-        for point in points:
-            search = algorithm.search_nfe(point, self.search_nfe)
-            nfe = search + self.final_nfe
-            rows = nfe * (2 if guided else 1)
-            paper = algorithm.nfe_paper(point, self.search_nfe, self.final_nfe)
-            out.append(Purchase(point, nfe, paper, search, self.final_nfe, rows, rows * 2 * multiply_adds / 1e9))
+            points.append(point)
+        if not points:
+            raise ValueError("budget: give budget.nfe=[...] or budget.points=[...]")
+        return points
+
+    def purchases(self, algorithm: Algorithm, guided: bool, multiply_adds: int) -> list[Purchase]:
+        """What each budget buys, in growing order."""
+        each, out = 2 if guided else 1, []
+        for point in self.bought(algorithm):
+            cost = self.cost(algorithm, point)
+            rows = each * (cost.search + cost.final)
+            gflops = (rows + 3 * each * cost.backward) * 2 * multiply_adds / 1e9
+            nfe = cost.search + cost.final
+            out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, cost.backward, rows, gflops))
         return out
 
 
@@ -99,6 +118,7 @@ class Plan:
     series: str
     purchases: list[Purchase]
     sweep_search: int
+    sweep_backward: int
     sweep_final: tuple[int, int]
     guided: bool
 
@@ -107,7 +127,7 @@ class Plan:
         each = images * (2 if self.guided else 1)
         return each * (self.sweep_search + self.sweep_final[0]), each * (self.sweep_search + self.sweep_final[1])
 
-    def text(self, images: int, rows_per_second: float) -> str:
+    def text(self, images: int, rows_per_second: float, notes: Sequence[str] = ()) -> str:
         """For a person: one line a budget, then the bill and the expected time of the network alone."""
         lines = [f"plan: {self.series}, {images} images", "  point      nfe  (search + final)  nfe_paper  network_rows"]
         for p in self.purchases:
@@ -118,9 +138,12 @@ class Plan:
             f"  whole sweep: {self.sweep_search} NFE an image to search, {self.sweep_final[0]} to {self.sweep_final[1]}"
             f" to render its winners; {low:,} to {high:,} network rows in all"
         )
-        minutes = " to ".join(f"{rows / rows_per_second / 60:.1f}" for rows in (low, high))
+        backward = 3 * images * (2 if self.guided else 1) * self.sweep_backward
+        if backward:
+            lines.append(f"  and {self.sweep_backward} of them an image differentiated, at three times their price")
+        minutes = " to ".join(f"{(rows + backward) / rows_per_second / 60:.1f}" for rows in (low, high))
         lines.append(f"  expected: {minutes} minutes of network time at {rows_per_second:.0f} rows/s (two CPU cores)")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {note}" for note in notes)])
 
     def write_csv(self, path: Path) -> None:
         names = ("point", "nfe", "nfe_paper", "network_rows")
@@ -131,6 +154,13 @@ class Plan:
 def make_plan(series: str, algorithm: Algorithm, budget: Budget, guided: bool, multiply_adds: int) -> Plan:
     """The closed-form cost of one curve. An anytime algorithm pays for its largest search only."""
     purchases = budget.purchases(algorithm, guided, multiply_adds)
-    searches = [p.nfe_search for p in purchases]
-    search = max(searches) if algorithm.anytime else sum(searches)
-    return Plan(series, purchases, search, (budget.final_nfe, budget.final_nfe * len(purchases)), guided)
+    together = max if algorithm.anytime else sum
+    finals = [p.nfe_final for p in purchases]
+    return Plan(
+        series,
+        purchases,
+        together(p.nfe_search for p in purchases),
+        together(p.nfe_backward for p in purchases),
+        (together(finals), sum(finals)),
+        guided,
+    )

@@ -5,10 +5,12 @@ micro-batches, the meter of network rows, guidance, the meter of evaluations. On
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 
 class Prediction(NamedTuple):
@@ -33,16 +35,30 @@ class Meter:
 
 
 class MeteredNetwork:
-    """A network that bills every row to the image it works for, and is called on at most `batch_size` rows."""
+    """A network that bills every row to the image it works for, and is called on at most `batch_size` rows.
+
+    Rows that will be differentiated are checkpointed: nothing inside the network is kept for the backward pass, which
+    runs it once more; `backward` bills them, in addition to `rows`.
+    """
 
     def __init__(self, network: Network, images: int, batch_size: int) -> None:
-        self.network, self.batch_size, self.rows = network, batch_size, Meter(images)
+        self.network, self.batch_size = network, batch_size
+        self.rows, self.backward = Meter(images), Meter(images)
 
     def __call__(self, x: Tensor, t: Tensor, label: Tensor, who: Tensor) -> Prediction:
         self.rows.add(who)
+        call = self.network
+        if differentiated(x):
+            self.backward.add(who)
+            call = partial(checkpoint, self.network, use_reentrant=False)
         size = self.batch_size
-        parts = [self.network(*part) for part in zip(x.split(size), t.split(size), label.split(size), strict=True)]
+        parts = [call(*part) for part in zip(x.split(size), t.split(size), label.split(size), strict=True)]
         return Prediction(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]))
+
+
+def differentiated(x: Tensor) -> bool:
+    """Will what is computed from x be differentiated?"""
+    return torch.is_grad_enabled() and x.requires_grad
 
 
 class Guided:
@@ -53,10 +69,12 @@ class Guided:
 
     def __init__(self, network: MeteredNetwork, labels: Tensor, null: int, scale: float = 1.0) -> None:
         self.network, self.labels, self.null, self.scale = network, labels, null, scale
-        self.evaluations = Meter(len(labels))
+        self.evaluations, self.backward = Meter(len(labels)), Meter(len(labels))
 
     def __call__(self, x: Tensor, t: Tensor, who: Tensor) -> Prediction:
         self.evaluations.add(who)
+        if differentiated(x):
+            self.backward.add(who)
         label = self.labels[who]
         if self.scale == 1.0:
             return self.network(x, t, label, who)

@@ -1,47 +1,69 @@
 """The driver: a generator of states, and the readout of a whole NFE curve from one search (paper, section 3)."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from noise_search.algorithms.base import Algorithm, State
+from noise_search.algorithms.base import Algorithm, Result
 from noise_search.denoiser import Guided
 from noise_search.problem import Problem
 
 
-class Readout(NamedTuple):
-    """The state that is the result of `point`, and what its search has spent: int64 [B] evaluations, network rows."""
+class Spent(NamedTuple):
+    """int64 [B] each: evaluations, those of them that were differentiated, network rows."""
 
-    point: int
-    state: State
     evaluations: Tensor
+    backward: Tensor
     rows: Tensor
 
+    @classmethod
+    def of(cls, meters: Guided) -> "Spent":
+        return cls(meters.evaluations.count.clone(), meters.backward.count.clone(), meters.network.rows.count.clone())
 
-def search(problem: Problem, algorithm: Algorithm, rounds: int) -> Iterator[State]:
-    """The state before the first round and after each of `rounds` rounds."""
-    state = algorithm.init(problem)
+    def since(self, before: "Spent") -> "Spent":
+        return Spent(*(now - then for now, then in zip(self, before, strict=True)))
+
+
+class Readout(NamedTuple):
+    """The result of `point` and what its search has spent; series: number of the search it was read from."""
+
+    point: int
+    series: int
+    result: Result
+    spent: Spent
+
+
+def search(problem: Problem, algorithm: Algorithm, point: int, start: Any = None) -> Iterator[Any]:
+    """The state before the first round (`start`, if one was saved) and after each round that `point` needs."""
+    state = algorithm.init(problem, point) if start is None else start
     yield state
-    while state.round < rounds:
+    while state.round < algorithm.rounds(point):
         state = algorithm.step(problem, state)
         yield state
 
 
-def sweep(problem: Problem, algorithm: Algorithm, points: Sequence[int], meters: Guided) -> Iterator[Readout | State]:
-    """Every state on the way and, as soon as it is reached, the readout of every point.
+def sweep(
+    problem: Problem,
+    algorithm: Algorithm,
+    points: Sequence[int],
+    meters: Guided,
+    start: Any = None,
+    paid: Spent | None = None,
+) -> Iterator[Any]:
+    """Every state on the way and, as soon as it is reached, the `Readout` of every point.
 
     An anytime algorithm searches once, up to the largest point; another one searches for each point. Where no point
-    needs a search, none is made.
+    needs a search, none is made. start: a state to begin an anytime search from; paid: what making it has cost.
     """
-    for series in [list(points)] if algorithm.anytime else [[p] for p in points]:
-        evaluations, rows = meters.evaluations.count.clone(), meters.network.rows.count.clone()
-        needed = any(algorithm.search_nfe(p, problem.grid.nfe) for p in series)
-        due = {p: algorithm.rounds(p) if needed else 0 for p in series}
-        for state in search(problem, algorithm, max(due.values())):
+    for number, series in enumerate([list(points)] if algorithm.anytime else [[p] for p in points]):
+        before = Spent.of(meters) if paid is None else Spent.of(meters).since(paid)
+        free = {p: not algorithm.cost(p, problem.search_nfe, problem.final_nfe).search for p in series}
+        due = {p: 0 if all(free.values()) else algorithm.rounds(p) for p in series}
+        for state in search(problem, algorithm, series[-1] if any(due.values()) else 0, start):
             yield state
             for point in (p for p in series if due[p] == state.round):
-                spent = meters.evaluations.count - evaluations, meters.network.rows.count - rows
-                if not algorithm.search_nfe(point, problem.grid.nfe):
-                    spent = evaluations * 0, rows * 0  # its own run would not have searched
-                yield Readout(point, state, *spent)
+                spent = Spent.of(meters).since(before)
+                if free[point]:
+                    spent = spent.since(spent)  # its own run would not have searched
+                yield Readout(point, number, algorithm.result(problem, state), spent)

@@ -21,7 +21,7 @@ from noise_search.runner import Parts
 
 COLUMNS = (
     *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
-    *("nfe_final", "network_rows", "gflops", "n_images", "metric", "network", "reference"),
+    *("nfe_final", "nfe_backward", "network_rows", "gflops", "n_images", "metric", "network", "reference"),
     *("value", "ci_low", "ci_high", "weights"),
 )
 FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
@@ -103,32 +103,46 @@ def judged(features: np.ndarray, labels: np.ndarray, judge: Judge) -> dict[str, 
     return {"inception_score": score, "class_accuracy": accuracy, **distances(features, judge)}
 
 
+def column(rows: pa.Table, name: str) -> np.ndarray:
+    """A column of lists of equal length as float64 [rows, length]."""
+    return np.array(rows[name].to_pylist(), dtype=np.float64)
+
+
 def metrics(rows: pa.Table, first: np.ndarray, parts: Parts) -> dict[str, Value]:
-    """All metrics of the rows of one budget. first: score_final at the first budget, for the paired difference."""
+    """All metrics of the rows of one budget. first: scores_final at the first budget, for the paired difference."""
     features = np.stack([np.frombuffer(value, np.float32) for value in rows["features"].to_pylist()])
-    final = rows["score_final"].to_numpy()
-    return {
-        "score": mean_of(rows["score"].to_numpy().astype(np.float64)),
-        "score_final": mean_of(final),
-        "score_final_gain": mean_of(final - first),
-        **judged(features, rows["label"].to_numpy(), parts.judge),
-    }
+    search, final = column(rows, "scores"), column(rows, "scores_final")
+    out: dict[str, Value] = {}
+    for v, member in enumerate(parts.verifier.members):
+        suffix = f"/{member}" if member else ""
+        out[f"score{suffix}"] = mean_of(search[:, v])
+        out[f"score_final{suffix}"] = mean_of(final[:, v])
+        out[f"score_final_gain{suffix}"] = mean_of(final[:, v] - first[:, v])
+    return out | judged(features, rows["label"].to_numpy(), parts.judge)
 
 
 def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per (budget, metric) over the images in `table`; `names` fills the columns that name the run."""
     judge, out, first = parts.judge, [], None
+    members = {
+        member and f"/{member}": network
+        for member, network in zip(parts.verifier.members, parts.verifier.networks, strict=True)
+    }
+    networks = {
+        f"{kind}{suffix}": name
+        for suffix, name in members.items()
+        for kind in ("score", "score_final", "score_final_gain")
+    }
+    networks |= {"inception_score": judge.probe, "class_accuracy": judge.probe}
+    references = {"frechet_distance": judge.gaussian_name}
+    references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
     for purchase in parts.plan.purchases:
         rows = table.filter(pa.array(table["point"].to_numpy() == purchase.point))
         nfe = rows["nfe_search"].to_numpy() + rows["nfe_final"].to_numpy()
         metered = rows["network_rows"].to_numpy()
         if (nfe != purchase.nfe).any() or (metered != purchase.network_rows).any():
             raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
-        first = rows["score_final"].to_numpy() if first is None else first
-        networks = {"inception_score": judge.probe, "class_accuracy": judge.probe}
-        networks |= dict.fromkeys(("score", "score_final", "score_final_gain"), parts.verifier.name)
-        references = {"frechet_distance": judge.gaussian_name}
-        references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
+        first = column(rows, "scores_final") if first is None else first
         for metric, value in metrics(rows, first, parts).items():
             out.append(
                 {

@@ -11,12 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.budget import Plan, make_plan
 from noise_search.build import build
 from noise_search.files import write_text
+from noise_search.grid import uniform_grid
 from noise_search.settings import SOLVERS, Settings, read_settings, result_settings
 
 if TYPE_CHECKING:
@@ -35,7 +38,8 @@ def run_experiment(cfg: DictConfig) -> None:
         plan = plan_of(cfg, settings, choices)
         identity: dict[str, Any] = {"settings": result_settings(cfg)}
         refuse_other_settings(folder, identity)
-        print(plan.text(settings.images, cfg.model.rows_per_second), flush=True)
+        text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
+        print(text, flush=True)
         if settings.plan_only:
             plan.write_csv(folder / "plan.csv")
             return
@@ -56,8 +60,8 @@ def run_experiment(cfg: DictConfig) -> None:
     write_text(folder / "identity.json", json.dumps(identity, indent=2) + "\n")
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     plan.write_csv(folder / "plan.csv")
-    start_log(folder, plan.text(settings.images, cfg.model.rows_per_second))
-    finish(cfg, parts, logger, folder, choices)
+    start_log(folder, text)
+    finish(cfg, parts, logger, folder, choices, text)
 
 
 def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Plan:
@@ -71,24 +75,60 @@ def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Pla
     )
 
 
+def observers_of(cfg: DictConfig) -> dict[str, DictConfig]:
+    """The configuration of every observer, by its name in the group `verifier`."""
+    try:
+        return {name: compose(f"verifier/{name}").verifier for name in cfg.observers}
+    except MissingConfigException as error:
+        raise ValueError(f"observers={list(cfg.observers)}: {error.missing_cfg_file} is not in configs/") from error
+
+
+def views_of(node: Any) -> list[float]:
+    """The noise levels whose clean predictions the verifiers inside a configuration compare with."""
+    if not OmegaConf.is_dict(node):
+        return []
+    own = [float(node.view)] if "view" in node else []
+    return own + [level for part in node.values() for level in views_of(part)]
+
+
+def notes_of(cfg: DictConfig) -> list[str]:
+    """The knots that self-supervised verifiers are shown, for the plan; an end of a grid is refused."""
+    algorithm, budget, out = build(cfg.algorithm), build(cfg.budget), []
+    finals = {
+        cost.final for cost in (budget.cost(algorithm, point) for point in budget.bought(algorithm)) if cost.final
+    }
+    for level in sorted({v for node in (cfg.verifier, *observers_of(cfg).values()) for v in views_of(node)}):
+        grids = algorithm.grids(budget.search_nfe, cfg.model.solver)
+        grids += [uniform_grid(nfe, cfg.model.solver) for nfe in sorted(finals)]
+        knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in grids))
+        out.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
+    return out
+
+
 def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
     """Load every network onto the device."""
     import torch
 
     from noise_search.runner import Parts
+    from noise_search.verifiers.observed import Observed
 
     device = settings.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+    dataset, judge = build(cfg.dataset), build(cfg.metrics, device=device)
+    context = {"device": device, "judge": judge, "dataset": dataset}
+    verifier = build(cfg.verifier, **context)
+    if cfg.observers:
+        verifier = Observed(verifier, {name: build(node, **context) for name, node in observers_of(cfg).items()})
     parts = Parts(
-        verifier=build(cfg.verifier, device=device),
+        verifier=verifier,
         model=build(cfg.model.build, device=device),
-        dataset=build(cfg.dataset),
+        dataset=dataset,
         algorithm=build(cfg.algorithm),
         budget=build(cfg.budget),
-        judge=build(cfg.metrics, device=device),
+        judge=judge,
         plan=plan,
         settings=settings,
         solver=cfg.model.solver,
@@ -103,16 +143,19 @@ def refuse_misfits(parts: "Parts") -> None:
     import torch
 
     from noise_search.metrics.judges import tensor_to_images
-    from noise_search.verifiers.base import Candidates
+    from noise_search.runner import begin
 
     model, dataset = parts.model, parts.dataset
     if len(dataset.names) != model.classes:
         raise ValueError(f"dataset {dataset.name} has {len(dataset.names)} classes, model {model.name} {model.classes}")
-    with torch.inference_mode():
-        image = model.decoder(torch.zeros(1, *model.shape, device=parts.device))
+    problem = begin(parts, [0]).problem
+    parts.algorithm.init(problem, parts.plan.purchases[-1].point)
+    with torch.no_grad():
+        blank = torch.zeros(1, *model.shape, device=parts.device)
+        image = problem.flow.decode(blank)
         size = "x".join(map(str, image.shape[1:]))
         try:
-            parts.verifier.score(Candidates(image[None], torch.zeros(1, dtype=torch.int64, device=parts.device)))
+            problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
         except RuntimeError as error:
             raise ValueError(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
         if parts.judge.features(tensor_to_images(image)).shape[1] != len(parts.judge.gaussian.mean):
@@ -159,7 +202,7 @@ def start_log(folder: Path, text: str) -> None:
     handlers[0].emit(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
 
 
-def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: dict[str, str]) -> None:
+def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: dict[str, str], plan: str) -> None:
     """Make what is missing, then the curve, its figures, the report and the logger's mirror; run.json comes last."""
     import numpy as np
     import pyarrow as pa
@@ -193,10 +236,9 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     spent = bill(parts, table)
     facts = facts_of(parts, spent, seconds)
     title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"
-    plan_text = parts.plan.text(parts.settings.images, cfg.model.rows_per_second)
     yaml = OmegaConf.to_yaml(cfg, resolve=True)
     write_report(
-        folder / "report.html", title, plan_text, rows, floor_rows, pictures, table, parts.dataset.names, yaml, facts
+        folder / "report.html", title, plan, rows, floor_rows, pictures, table, parts.dataset.names, yaml, facts
     )
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
@@ -225,14 +267,16 @@ def bill(parts: "Parts", table: Any) -> dict[str, int]:
     import pyarrow.compute as pc
 
     once = table.filter(pc.equal(table["point"], parts.plan.purchases[0].point))
-    winners = table.group_by(["image_id", "candidate"]).aggregate([]).num_rows
+    search = ["image_id", "candidate", *([] if parts.algorithm.anytime else ["point"])]
+    winners = table.group_by(search).aggregate([("nfe_final", "max")])
     spent = {
         "images": once.num_rows,
         "nfe": pc.sum(once["spent_nfe"]).as_py(),
         "nfe_search": parts.plan.sweep_search * once.num_rows,
-        "nfe_final": parts.budget.final_nfe * winners,
+        "nfe_final": pc.sum(winners["nfe_final_max"]).as_py(),
+        "nfe_backward": parts.plan.sweep_backward * once.num_rows,
         "network_rows": pc.sum(once["spent_rows"]).as_py(),
-        "distinct_winners": winners,
+        "distinct_winners": winners.num_rows,
     }
     if spent["nfe"] != spent["nfe_search"] + spent["nfe_final"]:
         raise RuntimeError(f"the sweep's bill is not what was planned: {spent}")

@@ -1,22 +1,29 @@
-"""Time grids: the knots of an integration and how many evaluations each step makes."""
+"""Time grids: the knots of an integration and how many evaluations each step makes. Torch is not needed here."""
 
 from typing import NamedTuple
-
-import torch
-from torch import Tensor
 
 from noise_search.settings import SOLVERS
 
 
 class Grid(NamedTuple):
-    """times: float32 [n + 1], falling, both ends included; stages: n numbers, 1 for an Euler, 2 for a Heun step."""
+    """times: n + 1 knots, falling, both ends included; stages: n numbers, 1 for an Euler, 2 for a Heun step."""
 
-    times: Tensor
+    times: tuple[float, ...]
     stages: tuple[int, ...]
 
     @property
     def nfe(self) -> int:
         return sum(self.stages)
+
+    def nearest(self, level: float) -> int:
+        """Index of the knot nearest to `level`, of two the noisier; an end is refused: nothing is predicted there yet,
+        or nothing is left to predict."""
+        distances = [round(abs(t - level), 9) for t in self.times]
+        index = distances.index(min(distances))
+        if index in (0, len(self.times) - 1):
+            knots = ", ".join(f"{t:.3g}" for t in self.times)
+            raise ValueError(f"verifier.view={level}: its nearest knot is an end of the grid ({knots}); use more NFE")
+        return index
 
 
 def stages(nfe: int, solver: str) -> tuple[int, ...]:
@@ -31,4 +38,5 @@ def stages(nfe: int, solver: str) -> tuple[int, ...]:
 def uniform_grid(nfe: int, solver: str, start: float = 1.0, end: float = 0.0) -> Grid:
     """Equal steps from `start` down to `end` that make exactly `nfe` evaluations."""
     steps = stages(nfe, solver)
-    return Grid(torch.linspace(start, end, len(steps) + 1), steps)
+    n = len(steps)
+    return Grid(tuple(start * (1 - i / n) + end * (i / n) for i in range(n + 1)), steps)

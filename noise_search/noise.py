@@ -10,7 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TAGS = {"noise": 0}  # what a draw is for; every new purpose gets the next number
+TAGS = {
+    "noise": 0,
+    "neighbour": 1,
+    "pivot": 2,
+    "renoise": 3,
+}  # what a draw is for; every new purpose gets the next number
 
 
 def normal(

@@ -7,33 +7,70 @@ import torch
 from torch import Tensor
 
 from noise_search.flow import Flow
-from noise_search.grid import Grid
+from noise_search.grid import Grid, uniform_grid
 from noise_search.noise import normal
 from noise_search.verifiers.base import Candidates, Verifier
 
 
 @dataclass(frozen=True)
 class Problem:
-    """ids: the B image ids; labels: int64 [B]; shape: the latent shape; grid: the ODE grid of one search iteration."""
+    """ids: the B image ids; labels: int64 [B]; shape: the latent shape; search_nfe: c, of one search iteration."""
 
     flow: Flow
     verifier: Verifier
     ids: Sequence[int]
     labels: Tensor
     shape: tuple[int, ...]
-    grid: Grid
+    search_nfe: int
+    final_nfe: int
+    solver: str
     seed: int
 
-    def noise(self, candidate: int, round: int = 0, tag: str = "noise") -> Tensor:
-        """[B, ...] standard normal: draw number `candidate` of every image. Free of cost."""
-        rows = normal(self.seed, self.ids, [candidate] * len(self.ids), self.shape, round, tag)
-        return rows.to(self.labels.device)
+    def noise(self, candidate: int | Tensor, round: int = 0, tag: str = "noise") -> Tensor:
+        """[B, ...] standard normal: draw number `candidate` (one, or int64 [B], each image's own). Free of cost."""
+        numbers = candidate.tolist() if isinstance(candidate, Tensor) else [candidate] * len(self.ids)
+        return normal(self.seed, self.ids, numbers, self.shape, round, tag).to(self.labels.device)
+
+    def noises(self, count: int, round: int = 0, tag: str = "noise") -> Tensor:
+        """[B, count, ...]: draws 0 to count - 1."""
+        return torch.stack([self.noise(k, round, tag) for k in range(count)], 1)
+
+    def grid(self, nfe: int, start: float = 1.0, end: float = 0.0) -> Grid:
+        return uniform_grid(nfe, self.solver, start, end)
+
+    def who(self, k: int) -> Tensor:
+        """int64 [B * k]: the image that each row of [B, k, ...] works for."""
+        return torch.arange(len(self.ids), device=self.labels.device).repeat_interleave(k)
+
+    def solve(self, x: Tensor, grid: Grid, levels: Sequence[float] = ()) -> tuple[Tensor, Tensor]:
+        """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations."""
+        b, k = x.shape[:2]
+        solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k), levels)
+        return solution.x.unflatten(0, (b, k)), solution.views.unflatten(0, (b, k))
+
+    def score(self, x: Tensor, views: Tensor) -> Tensor:
+        """Scores [B, K, V] of clean latents x [B, K, ...] with their views [B, K, L, ...]; no evaluation."""
+        b, k = x.shape[:2]
+        images = self.flow.decode(x.flatten(0, 1)).unflatten(0, (b, k))
+        scores = self.verifier.scores(Candidates(images, self.labels, self.decode_views(views)))
+        assert scores.shape == (b, k, self.verifier.columns), scores.shape
+        return scores
+
+    def decode_views(self, views: Tensor) -> Tensor:
+        """views [B, K, L, ...] -> images [B, K, L, 3, H, W]; with L = 0 nothing is decoded."""
+        if not views.numel():
+            return views
+        return self.flow.decode(views.flatten(0, 2)).unflatten(0, views.shape[:3])
 
     def evaluate(self, noise: Tensor) -> Tensor:
-        """Scores [B, K], float32, of candidates noise [B, K, ...] at t = 1; grid.nfe evaluations a candidate."""
-        b, k = noise.shape[:2]
-        who = torch.arange(b, device=noise.device).repeat_interleave(k)
-        images = self.flow.decode(self.flow.solve(noise.flatten(0, 1), self.grid, who))
-        scores = self.verifier.score(Candidates(images.unflatten(0, (b, k)), self.labels))
-        assert scores.shape == (b, k), scores.shape
-        return scores
+        """Scores [B, K, V] of candidates noise [B, K, ...] at t = 1; search_nfe evaluations a candidate."""
+        return self.score(*self.solve(noise, self.grid(self.search_nfe), self.verifier.needs))
+
+    def combine(self, scores: Tensor, point: int = 0) -> Tensor:
+        """[B, K, V] of candidates that are compared -> [B, K], the order in which the verifier prefers them."""
+        return self.verifier.combine(scores, point)
+
+    def prefers(self, new: Tensor, old: Tensor) -> Tensor:
+        """bool [B]: is the candidate with scores new [B, V] better than the one with old [B, V] (NaN: unscored)?"""
+        pair = self.combine(torch.stack([old, new], 1))
+        return ~(pair[:, 1] <= pair[:, 0])

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from noise_search.algorithms.base import Algorithm
+from noise_search.algorithms.random import RandomState
 from noise_search.budget import Budget, Plan
 from noise_search.datasets.base import Dataset
 from noise_search.denoiser import Guided, MeteredNetwork
-from noise_search.driver import Readout, sweep
+from noise_search.driver import Readout, Spent, sweep
 from noise_search.flow import Flow
-from noise_search.grid import uniform_grid
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
 from noise_search.models.base import Model
 from noise_search.problem import Problem
@@ -71,109 +71,173 @@ def run(parts: Parts, folder: Path) -> dict[str, float]:
     seconds = {"images": float(len(missing)), "search": 0.0, "render": 0.0, "judge": 0.0}
     progress = Progress(len(missing), parts.plan.sweep_search + sum(parts.plan.sweep_final) // 2)
     for group in units(missing, max(1, parts.batch_size // UNIT)):
-        rows = compute(parts, [i for unit in group for i in unit], progress, seconds)
+        work = begin(parts, [i for unit in group for i in unit])
+        rows = compute(parts, work, progress, seconds)
         for unit in group:
             write_unit(folder, [row for row in rows if unit[0] <= row["image_id"] <= unit[-1]])
     progress.close()
     return seconds
 
 
-@torch.inference_mode()
-def compute(parts: Parts, ids: list[int], progress: Progress, seconds: dict[str, float]) -> list[dict[str, Any]]:
-    """Search and render `ids`: one row an (image, point), as `store.SCHEMA` says."""
+class Work(NamedTuple):
+    """A group of images that is worked on together, and its meters."""
+
+    problem: Problem
+    meters: Guided
+
+
+def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Work:
+    """The problem of searching for `ids`; verifier: instead of parts.verifier."""
     labels = torch.from_numpy(parts.dataset.labels(ids)).to(parts.device)
     network = MeteredNetwork(parts.model.network, len(ids), parts.batch_size)
     guided = Guided(network, labels, parts.model.classes, parts.settings.cfg_scale)
-    flow = Flow(guided, parts.model.path, parts.model.decoder)
-    grid = uniform_grid(parts.budget.search_nfe, parts.solver)
-    problem = Problem(flow, parts.verifier, ids, labels, parts.model.shape, grid, parts.settings.seed)
+    problem = Problem(
+        flow=Flow(guided, parts.model.path, parts.model.decoder),
+        verifier=verifier or parts.verifier,
+        ids=ids,
+        labels=labels,
+        shape=parts.model.shape,
+        search_nfe=parts.budget.search_nfe,
+        final_nfe=parts.budget.final_nfe,
+        solver=parts.solver,
+        seed=parts.settings.seed,
+    )
+    return Work(problem, guided)
 
-    started = time.monotonic()
-    readouts, seen = [], 0
-    for event in sweep(problem, parts.algorithm, [p.point for p in parts.plan.purchases], guided):
+
+@torch.no_grad()
+def compute(
+    parts: Parts,
+    work: Work,
+    progress: Progress,
+    seconds: dict[str, float],
+    start: RandomState | None = None,
+    paid: Spent | None = None,
+) -> list[dict[str, Any]]:
+    """Search and render: one row an (image, point), as `store.SCHEMA` says. start, paid: as `driver.sweep`."""
+    points = [p.point for p in parts.plan.purchases]
+    started, seen = time.monotonic(), 0
+    readouts, bank = [], None
+    for event in sweep(work.problem, parts.algorithm, points, work.meters, start, paid):
         if isinstance(event, Readout):
             readouts.append(event)
-        progress.add(int(guided.evaluations.count.sum()) - seen)
-        seen = int(guided.evaluations.count.sum())
+        elif isinstance(event, RandomState) and event.round:
+            bank = event.scores
+        progress.add(int(work.meters.evaluations.count.sum()) - seen)
+        seen = int(work.meters.evaluations.count.sum())
     seconds["search"] += time.monotonic() - started
+    finals = render(parts, work, readouts, seconds)
+    progress.add(int(work.meters.evaluations.count.sum()) - seen, len(work.problem.ids))
+    check_ledger(parts, work.meters, readouts, finals)
+    return rows_of(parts, work, readouts, finals, bank)
 
-    nfe_search, rows_search = guided.evaluations.count.clone(), network.rows.count.clone()
-    winners = [readout.state.candidate.cpu().numpy() for readout in readouts]
-    first: dict[tuple[int, int], int] = {}  # (image, address of its noise) -> the first readout that chose it
-    for number, chosen in enumerate(winners):
-        for image, candidate in enumerate(chosen):
-            first.setdefault((image, int(candidate)), number)
-    finals = render(parts, flow, labels, readouts, first, seconds)
-    progress.add(int(guided.evaluations.count.sum()) - seen, len(ids))
-    check_ledger(parts, guided, readouts, first)
 
+Key = tuple[int, int, int]  # (number of the image in its group, number of the search, address of the noise)
+
+
+def keys_of(readout: Readout) -> list[Key]:
+    return [(i, readout.series, candidate) for i, candidate in enumerate(readout.result.candidate.tolist())]
+
+
+def rows_of(
+    parts: Parts, work: Work, readouts: list[Readout], finals: dict[Key, dict[str, Any]], bank: Tensor | None
+) -> list[dict[str, Any]]:
+    """The rows to store. bank: scores [B, N, V] of all candidates of a random search."""
+    total = Spent.of(work.meters)
     out = []
-    distinct = distinct_winners(first, len(ids))
-    rows_final = (network.rows.count - rows_search) // distinct
-    nfe_final = (guided.evaluations.count - nfe_search) // distinct
-    for readout, chosen in zip(readouts, winners, strict=True):
-        scores = readout.state.score.cpu().numpy()
-        for image, candidate in enumerate(chosen):
+    for readout in readouts:
+        for i, key in enumerate(keys_of(readout)):
+            final = dict(finals[key])
+            rows_final = final.pop("rows_final")
+            last = bank is not None and readout is readouts[-1]
             out.append(
                 {
-                    "image_id": ids[image],
-                    "label": int(labels[image]),
+                    "image_id": work.problem.ids[i],
+                    "label": int(work.problem.labels[i]),
                     "point": readout.point,
-                    "candidate": int(candidate),
-                    "score": float(scores[image]) if readout.evaluations[image] else None,
-                    "nfe_search": int(readout.evaluations[image]),
-                    "nfe_final": int(nfe_final[image]),
-                    "network_rows": int(readout.rows[image] + rows_final[image]),
-                    "spent_nfe": int(guided.evaluations.count[image]),
-                    "spent_rows": int(network.rows.count[image]),
-                    **finals[image, int(candidate)],
+                    "candidate": key[2],
+                    "scores": readout.result.score[i].tolist(),
+                    "bank": bank[i].flatten().tolist() if bank is not None and last else None,
+                    "nfe_search": int(readout.spent.evaluations[i]),
+                    "nfe_backward": int(readout.spent.backward[i]),
+                    "network_rows": int(readout.spent.rows[i]) + rows_final,
+                    "spent_nfe": int(total.evaluations[i]),
+                    "spent_rows": int(total.rows[i]),
+                    **final,
                 }
             )
     return out
 
 
-def render(
-    parts: Parts,
-    flow: Flow,
-    labels: Tensor,
-    readouts: list[Readout],
-    first: dict[tuple[int, int], int],
-    seconds: dict[str, float],
-) -> dict[tuple[int, int], dict[str, Any]]:
-    """Generate every distinct winner once at the final NFE: its score again, its image and the judge's features."""
-    keys, out = list(first), {}
-    grid = uniform_grid(parts.budget.final_nfe, parts.solver)
-    for start in range(0, len(keys), parts.batch_size):
-        chunk = keys[start : start + parts.batch_size]
-        started = time.monotonic()
-        x = torch.stack([readouts[first[key]].state.x[key[0]] for key in chunk])
-        who = torch.tensor([image for image, _ in chunk], device=parts.device)
-        images = tensor_to_images(flow.decode(flow.solve(x, grid, who)))
-        shown = images_to_tensor(images, parts.device)[:, None]
-        scores = parts.verifier.score(Candidates(shown, labels[who]))[:, 0]
-        rendered = time.monotonic()
-        features = parts.judge.features(images)
-        seconds["render"] += rendered - started
-        seconds["judge"] += time.monotonic() - rendered
-        for key, image, score, feature in zip(chunk, images, scores.cpu().numpy(), features, strict=True):
-            out[key] = {"score_final": float(score), "png": png(image), "features": feature.tobytes()}
+def render(parts: Parts, work: Work, readouts: list[Readout], seconds: dict[str, float]) -> dict[Key, dict[str, Any]]:
+    """Finish every distinct winner once: its scores again, its image, the judge's features, what it cost."""
+    final_nfe = {p.point: p.nfe_final for p in parts.plan.purchases}
+    first: dict[Key, Readout] = {}
+    for readout in readouts:
+        for key in keys_of(readout):
+            first.setdefault(key, readout)
+    out: dict[Key, dict[str, Any]] = {}
+    for nfe in sorted(set(final_nfe.values())):
+        keys = [key for key, readout in first.items() if final_nfe[readout.point] == nfe]
+        for at in range(0, len(keys), parts.batch_size):
+            chunk = keys[at : at + parts.batch_size]
+            found = [(first[key].result, key[0]) for key in chunk]
+            who = torch.tensor([key[0] for key in chunk], device=parts.device)
+            x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
+            points = [first[key].point for key in chunk]
+            out.update(zip(chunk, finish(parts, work, x, views, who, nfe, points, seconds), strict=True))
     return out
 
 
-def distinct_winners(first: dict[tuple[int, int], int], images: int) -> Tensor:
-    """How many different noises the budgets chose for each image, int64 [images]."""
-    return torch.bincount(torch.tensor([image for image, _ in first]), minlength=images)
+def finish(
+    parts: Parts,
+    work: Work,
+    x: Tensor,
+    views: Tensor,
+    who: Tensor,
+    nfe: int,
+    points: list[int],
+    seconds: dict[str, float],
+) -> list[dict[str, Any]]:
+    """Render noises x [N, ...] with `nfe` evaluations each (0: x is finished already and has its views)."""
+    problem, before, started = work.problem, Spent.of(work.meters), time.monotonic()
+    if nfe:
+        x, views = problem.flow.solve(x, problem.grid(nfe), who, problem.verifier.needs)
+    images = tensor_to_images(problem.flow.decode(x))
+    seen = problem.decode_views(views[:, None])
+    shown = Candidates(images_to_tensor(images, parts.device)[:, None], problem.labels[who], seen)
+    scores = problem.verifier.scores(shown)[:, 0].cpu()
+    rendered = time.monotonic()
+    features = parts.judge.features(images)
+    seconds["render"] += rendered - started
+    seconds["judge"] += time.monotonic() - rendered
+    spent, share = Spent.of(work.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
+    return [
+        {
+            "scores_final": problem.verifier.shown(scores[n], points[n]).tolist(),
+            "png": png(images[n]),
+            "features": features[n].tobytes(),
+            "nfe_final": int(spent.evaluations[i] // share[i]),
+            "rows_final": int(spent.rows[i] // share[i]),
+        }
+        for n, i in enumerate(who.tolist())
+    ]
 
 
-def check_ledger(parts: Parts, guided: Guided, readouts: list[Readout], first: dict[tuple[int, int], int]) -> None:
+def check_ledger(parts: Parts, meters: Guided, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
     """Both meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
     factor = 1 if parts.settings.cfg_scale == 1.0 else 2
-    planned = parts.plan.sweep_search + parts.budget.final_nfe * distinct_winners(first, len(guided.labels))
-    agrees = torch.equal(guided.evaluations.count, planned)
-    agrees &= torch.equal(guided.network.rows.count, factor * planned)
+    planned = torch.full_like(meters.evaluations.count, parts.plan.sweep_search)
+    for key, final in finals.items():
+        planned[key[0]] += final["nfe_final"]
+    agrees = torch.equal(meters.evaluations.count, planned)
+    agrees &= torch.equal(meters.network.rows.count, factor * planned)
+    agrees &= bool((meters.backward.count == parts.plan.sweep_backward).all())
     for purchase, readout in zip(parts.plan.purchases, readouts, strict=True):
-        agrees &= bool((readout.evaluations == purchase.nfe_search).all())
-        agrees &= bool((readout.rows == factor * purchase.nfe_search).all())
+        agrees &= bool((readout.spent.evaluations == purchase.nfe_search).all())
+        agrees &= bool((readout.spent.backward == purchase.nfe_backward).all())
+        agrees &= bool((readout.spent.rows == factor * purchase.nfe_search).all())
+        agrees &= all(finals[key]["nfe_final"] == purchase.nfe_final for key in keys_of(readout))
     if not agrees:
         raise RuntimeError("the NFE ledger is wrong: what the meters counted is not what the plan promised")
 

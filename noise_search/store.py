@@ -12,11 +12,13 @@ SCHEMA = pa.schema(
         ("image_id", pa.int64()),
         ("label", pa.int32()),
         ("point", pa.int64()),  # of the algorithm's axis: N, K or M
-        ("candidate", pa.int64()),  # the address of the chosen noise
-        ("score", pa.float32()),  # of the chosen candidate in the search pass; null where the point needs no search
-        ("score_final", pa.float32()),  # of the rendered image
+        ("candidate", pa.int64()),  # the address of the chosen noise, within its search
+        ("scores", pa.list_(pa.float32())),  # of the chosen candidate in the search pass, one a column; NaN: not scored
+        ("scores_final", pa.list_(pa.float32())),  # of the rendered image
+        ("bank", pa.list_(pa.float32())),  # scores [N, columns] of all candidates, at the largest point; null elsewhere
         ("nfe_search", pa.int64()),  # metered, for this point alone
         ("nfe_final", pa.int64()),
+        ("nfe_backward", pa.int64()),
         ("network_rows", pa.int64()),
         ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
         ("spent_rows", pa.int64()),

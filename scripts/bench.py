@@ -19,14 +19,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
-from noise_search.denoiser import Guided, MeteredNetwork
 from noise_search.driver import search
 from noise_search.experiment import assemble, plan_of
-from noise_search.flow import Flow
-from noise_search.grid import uniform_grid
 from noise_search.metrics.frechet import Gaussian, frechet_distance
-from noise_search.problem import Problem
-from noise_search.runner import Parts
+from noise_search.runner import Parts, begin
 from noise_search.settings import read_settings, result_hash
 from noise_search.verifiers.base import Candidates
 
@@ -42,15 +38,6 @@ def clock(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def problem_of(parts: Parts, images: int) -> Problem:
-    labels = torch.from_numpy(parts.dataset.labels(range(images))).to(parts.device)
-    network = MeteredNetwork(parts.model.network, images, parts.batch_size)
-    guided = Guided(network, labels, parts.model.classes, parts.settings.cfg_scale)
-    flow = Flow(guided, parts.model.path, parts.model.decoder)
-    grid = uniform_grid(parts.budget.search_nfe, parts.solver)
-    return Problem(flow, parts.verifier, range(images), labels, parts.model.shape, grid, parts.settings.seed)
-
-
 def best_rate(call: Callable[[int], object], sizes: tuple[int, ...]) -> tuple[int, float]:
     """The batch size with the most rows a second, and that rate."""
     rates = {}
@@ -61,10 +48,10 @@ def best_rate(call: Callable[[int], object], sizes: tuple[int, ...]) -> tuple[in
     return best, rates[best]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def efficiency(parts: Parts) -> None:
     images = parts.batch_size
-    problem = problem_of(parts, images)
+    problem = begin(parts, list(range(images))).problem
     device, shape, null = parts.device, parts.model.shape, parts.model.classes
     guided_rows = 1 if parts.settings.cfg_scale == 1.0 else 2
     rows = images * CANDIDATES * parts.budget.search_nfe * guided_rows

@@ -37,7 +37,7 @@ def sample(model: Model, labels: np.ndarray, scale: float, nfe: int, seed: int, 
         guided = Guided(network, torch.from_numpy(labels[ids]).to(device), model.classes, scale)
         flow = Flow(guided, model.path, model.decoder)
         noise = normal(seed, ids.tolist(), [0] * len(ids), model.shape).to(device)
-        out.append(tensor_to_images(flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), who))))
+        out.append(tensor_to_images(flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), who).x)))
     return np.concatenate(out)
 
 

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from noise_search.denoiser import Guided, MeteredNetwork, Prediction
 from noise_search.flow import Flow
-from noise_search.grid import uniform_grid
 from noise_search.models.toy import Mixture, MixtureNetwork
 from noise_search.path import CosinePath, LinearPath
 from noise_search.problem import Problem
-from noise_search.verifiers.base import Candidates
+from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.verifiers.ensemble import Ensemble
+from noise_search.verifiers.observed import Observed
 
 
 class Spy:
@@ -27,14 +28,36 @@ class Spy:
         return self.network(x, t, label)
 
 
-class Brightness:
+class Brightness(Verifier):
     """A verifier whose optimum is known: the mean of the image."""
 
     name = "brightness"
+    differentiable = True
     weights: ClassVar[dict[str, str]] = {}
 
     def score(self, candidates: Candidates) -> Tensor:
         return candidates.images.flatten(2).mean(2)
+
+
+class Likeness(Verifier):
+    """A self-supervised verifier without a network: how near the image is to its clean prediction at t = 0.4."""
+
+    name = "likeness"
+    weights: ClassVar[dict[str, str]] = {}
+    needs = (0.4,)
+    differentiable = True
+
+    def score(self, candidates: Candidates) -> Tensor:
+        assert candidates.views.shape[2] == 1
+        return -(candidates.images - candidates.views[:, :, 0]).flatten(2).norm(dim=2)
+
+
+KINDS = {
+    "pointwise": Brightness,
+    "self-supervised": Likeness,
+    "ensemble": lambda: Ensemble({"brightness": Brightness(), "likeness": Likeness()}),
+    "observed": lambda: Observed(Brightness(), {"likeness": Likeness()}),
+}
 
 
 @dataclass
@@ -59,6 +82,8 @@ def make_setup(
     batch_size: int = 1000,
     ids: list[int] | None = None,
     seed: int = 0,
+    final: int = 8,
+    verifier: Verifier | None = None,
 ) -> Setup:
     ids = list(range(images)) if ids is None else ids
     kind = {"linear": LinearPath, "cosine": CosinePath}[path]()
@@ -66,7 +91,7 @@ def make_setup(
     labels = torch.tensor([i % 2 for i in ids])
     guided = Guided(MeteredNetwork(spy, len(ids), batch_size), labels, 2, scale)
     flow = Flow(guided, kind, lambda x: x)
-    problem = Problem(flow, Brightness(), ids, labels, (1, 1, 2), uniform_grid(nfe, solver), seed)
+    problem = Problem(flow, verifier or Brightness(), ids, labels, (1, 1, 2), nfe, final, solver, seed)
     return Setup(problem, guided, spy)
 
 

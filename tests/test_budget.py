@@ -35,11 +35,11 @@ def test_a_total_buys_the_most_it_can(nfe: int) -> None:
     [
         ({"search_nfe": 0, "final_nfe": 20, "points": (1,)}, "budget.search_nfe=0"),
         ({"search_nfe": 10, "final_nfe": 0, "points": (1,)}, "budget.final_nfe=0"),
-        ({"search_nfe": 10, "final_nfe": 20}, "growing whole numbers"),
+        ({"search_nfe": 10, "final_nfe": 20}, "give budget.nfe"),
         ({"search_nfe": 10, "final_nfe": 20, "points": (1,), "nfe": (20,)}, "give one of them"),
         ({"search_nfe": 10, "final_nfe": 20, "points": ()}, "growing whole numbers"),
         ({"search_nfe": 10, "final_nfe": 20, "points": (2, 1)}, "growing whole numbers"),
-        ({"search_nfe": 10, "final_nfe": 20, "points": (0, 1)}, "at least 1"),
+        ({"search_nfe": 10, "final_nfe": 20, "points": (-1, 1)}, "at least 0"),
         ({"search_nfe": 10, "final_nfe": 20, "nfe": (19,)}, "below the final generation"),
         ({"search_nfe": 10, "final_nfe": 20, "nfe": (20, 30)}, "buys nothing more"),
         ({"search_nfe": 10, "final_nfe": 20, "points": ("a",)}, "growing whole numbers"),

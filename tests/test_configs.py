@@ -32,8 +32,10 @@ def test_every_choice_composes_and_plans(group: str, name: str) -> None:
 
 @pytest.mark.parametrize(("group", "name"), [c for c in CHOICES if c[0] != "experiment"])
 def test_every_choice_builds(group: str, name: str) -> None:
-    node = composed(f"{group}={name}")[group]
-    assert build(node.build if group == "model" else node) is not None
+    cfg = composed(f"{group}={name}")
+    node = cfg[group]
+    context = {"judge": build(cfg.metrics), "dataset": build(cfg.dataset), "device": "cpu"}
+    assert build(node.build if group == "model" else node, **context) is not None
 
 
 def test_a_hash_sees_what_changes_a_result_and_nothing_else() -> None:

@@ -23,12 +23,12 @@ def test_plan_meter_and_spy_agree(solver: str, scale: float, path: str, nfe: int
     factor = 2 if scale != 1.0 else 1
     for purchase, readout in zip(plan.purchases, readouts, strict=True):
         assert purchase.nfe == purchase.nfe_search + final and purchase.network_rows == factor * purchase.nfe
-        assert (readout.evaluations == purchase.nfe_search).all()
-        assert (readout.rows == factor * purchase.nfe_search).all()
+        assert (readout.spent.evaluations == purchase.nfe_search).all()
+        assert (readout.spent.rows == factor * purchase.nfe_search).all()
     assert setup.spy.rows == 6 * factor * plan.sweep_search
     assert setup.spy.largest <= batch_size
     before = setup.spy.rows
-    setup.problem.flow.solve(readouts[-1].state.x, uniform_grid(final, solver), torch.arange(6))
+    setup.problem.flow.solve(readouts[-1].result.x, uniform_grid(final, solver), torch.arange(6))
     assert setup.spy.rows - before == 6 * factor * final
     assert int(setup.guided.network.rows.count.sum()) == setup.spy.rows
 
@@ -36,8 +36,8 @@ def test_plan_meter_and_spy_agree(solver: str, scale: float, path: str, nfe: int
 def test_no_search_is_made_where_no_point_needs_one() -> None:
     setup = make_setup()
     (readout,) = (r for r in sweep(setup.problem, Random(), [1], setup.guided) if isinstance(r, Readout))
-    assert setup.spy.rows == 0 and (readout.evaluations == 0).all()
-    assert torch.equal(readout.state.x, setup.problem.noise(0))
+    assert setup.spy.rows == 0 and (readout.spent.evaluations == 0).all()
+    assert torch.equal(readout.result.x, setup.problem.noise(0))
 
 
 def test_rows_are_billed_to_the_image_they_work_for() -> None:

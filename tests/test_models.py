@@ -35,7 +35,7 @@ def samples(
     )
     flow = Flow(guided, model.path, model.decoder)
     noise = normal(0, range(count), [0] * count, model.shape)
-    return flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), torch.arange(count))), guided
+    return flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), torch.arange(count)).x), guided
 
 
 def test_configured_multiply_adds_are_the_counted_ones(model: Model) -> None:

@@ -10,40 +10,39 @@ from tests.conftest import make_setup
 def test_one_search_passes_through_every_smaller_one() -> None:
     long = make_setup()
     points = [1, 2, 3, 8]
-    readouts = {r.point: r.state for r in sweep(long.problem, Random(), points, long.guided) if isinstance(r, Readout)}
+    readouts = {r.point: r.result for r in sweep(long.problem, Random(), points, long.guided) if isinstance(r, Readout)}
     for n in points[1:]:
         short = make_setup()
         (alone,) = (r for r in sweep(short.problem, Random(), [n], short.guided) if isinstance(r, Readout))
-        assert torch.equal(alone.state.x, readouts[n].x) and torch.equal(alone.state.score, readouts[n].score)
-        assert torch.equal(alone.state.candidate, readouts[n].candidate)
+        assert torch.equal(alone.result.x, readouts[n].x) and torch.equal(alone.result.score, readouts[n].score)
+        assert torch.equal(alone.result.candidate, readouts[n].candidate)
 
 
 def test_the_best_never_gets_worse_and_is_the_best_of_all(setup) -> None:
-    states = list(search(setup.problem, Random(), 12))
-    scores = torch.stack([s.score for s in states])
+    results = [Random().result(setup.problem, s) for s in search(setup.problem, Random(), 12)]
+    scores = torch.stack([r.score[:, 0] for r in results])
     assert (scores.diff(dim=0)[1:] >= 0).all()
-    every = torch.cat([setup.problem.evaluate(setup.problem.noise(n)[:, None]) for n in range(12)], 1)
-    assert torch.equal(states[-1].score, every.max(1).values)
-    assert torch.equal(states[-1].candidate, every.argmax(1))
+    every = torch.cat([setup.problem.evaluate(setup.problem.noise(n)[:, None]) for n in range(12)], 1)[..., 0]
+    assert torch.equal(results[-1].score[:, 0], every.max(1).values)
+    assert torch.equal(results[-1].candidate, every.argmax(1))
 
 
 def test_the_address_regenerates_the_noise(setup) -> None:
-    state = list(search(setup.problem, Random(), 9))[-1]
-    for image, candidate in enumerate(state.candidate.tolist()):
-        assert torch.equal(state.x[image], setup.problem.noise(candidate)[image])
+    result = Random().result(setup.problem, list(search(setup.problem, Random(), 9))[-1])
+    for image, candidate in enumerate(result.candidate.tolist()):
+        assert torch.equal(result.x[image], setup.problem.noise(candidate)[image])
 
 
 def test_a_known_optimum_is_approached() -> None:
     """The score of 400 candidates must beat the 95th percentile of single draws for every image."""
     setup = make_setup(images=8, nfe=8)
-    singles = setup.problem.evaluate(torch.stack([setup.problem.noise(n) for n in range(1000, 1200)], 1))
-    best = list(search(setup.problem, Random(), 400))[-1].score
+    singles = setup.problem.evaluate(torch.stack([setup.problem.noise(n) for n in range(1000, 1200)], 1))[..., 0]
+    best = list(search(setup.problem, Random(), 400))[-1].scores[..., 0].max(1).values
     assert (best > singles.quantile(0.95, dim=1)).all()
 
 
 def test_images_do_not_depend_on_their_company() -> None:
     together, alone = make_setup(ids=[4, 5, 6]), make_setup(ids=[5], batch_size=2)
-    a = list(search(together.problem, Random(), 6))[-1]
-    b = list(search(alone.problem, Random(), 6))[-1]
+    a, b = (Random().result(s.problem, list(search(s.problem, Random(), 6))[-1]) for s in (together, alone))
     assert a.candidate[1] == b.candidate[0] and torch.equal(a.x[1], b.x[0])
     assert torch.allclose(a.score[1], b.score[0], atol=1e-6)

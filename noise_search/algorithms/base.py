@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from noise_search.grid import Grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -10,35 +12,70 @@ if TYPE_CHECKING:
     from noise_search.problem import Problem
 
 
-class State(NamedTuple):
-    """The best found so far, after `round` rounds.
+class Cost(NamedTuple):
+    """NFE an image of one point run alone: metered search and final parts, and the published x-axis.
 
-    x: [B, ...], a point on a trajectory at time t (1: a noise that the final flow has still to render).
-    score: float32 [B], of the search pass; -inf before the first evaluation.
-    candidate: int64 [B], the address of x: equal addresses are equal noises, so a standing winner is rendered once.
+    backward: evaluations of the search that are also differentiated; one counts three forward passes in FLOPs.
     """
 
-    round: int
+    search: int
+    final: int
+    paper: int
+    backward: int = 0
+
+
+class Result(NamedTuple):
+    """What a search found: a point on a trajectory, that the driver's caller finishes.
+
+    x: [B, ...] at time t: a noise (t = 1) that the final flow has still to render, or a finished sample (t = 0).
+    score: float32 [B, V], of the search pass, one column a member of the verifier; NaN where none was made.
+    candidate: int64 [B], the address of x within its search: equal addresses are equal x.
+    views: [B, L, ...], clean predictions of a finished sample at the verifier's needs; L = 0 beside a noise.
+    """
+
     x: Tensor
     t: float
     score: Tensor
     candidate: Tensor
+    views: Tensor
+
+
+class State(Protocol):
+    """A NamedTuple of tensors and numbers: everything needed to go on, so any round can be saved and restored."""
+
+    @property
+    def round(self) -> int: ...
 
 
 class Algorithm(Protocol):
-    """A frozen dataclass of hyper-parameters. `points` are its own axis of cost (N, K or M in the paper)."""
+    """A frozen dataclass of hyper-parameters. `points`: its own axis of cost (N, K or M in the paper); 0: no search."""
 
     name: str
     anytime: bool  # one run at the largest point passes through the result of every smaller one
 
-    def search_nfe(self, point: int, c: int) -> int:
-        """NFE an image that the search of `point` alone spends, at `c` NFE an iteration; 0: no search is needed."""
+    def cost(self, point: int, c: int, final: int) -> Cost:
+        """Closed form, at c NFE a search iteration and `final` NFE a final generation; ValueError for a bad point."""
 
-    def nfe_paper(self, point: int, c: int, final: int) -> int:
-        """The published x-axis of `point` (facts of the paper's section 4 and appendix; not what a run spends)."""
+    def grids(self, c: int, solver: str) -> list[Grid]:
+        """Every grid whose end is scored: on its knots lie the views of self-supervised verifiers."""
 
     def rounds(self, point: int) -> int:
-        """After how many rounds the state is the result of `point`."""
+        """After how many rounds the state holds the result of `point`."""
 
-    def init(self, problem: Problem) -> State: ...
-    def step(self, problem: Problem, state: State) -> State: ...
+    def init(self, problem: Problem, point: int) -> Any:
+        """The state before the first round of a search for `point`; no evaluation."""
+
+    def step(self, problem: Problem, state: Any) -> Any: ...
+    def result(self, problem: Problem, state: Any) -> Result: ...
+
+
+def require_point(name: str, point: int) -> None:
+    if point < 0:
+        raise ValueError(f"{name}: point {point}; at least 0 (no search)")
+
+
+def unsearched(problem: Problem) -> Result:
+    """The first noise of every image, unscored: what a budget without a search renders."""
+    x = problem.noise(0)
+    score = x.new_full((len(x), len(problem.verifier.members)), float("nan"))
+    return Result(x, 1.0, score, problem.labels.new_zeros(len(x)), x[:, None][:, :0])

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.algorithms.base import State
+from noise_search.algorithms.base import Cost, Result, require_point, unsearched
+from noise_search.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from noise_search.problem import Problem
+
+
+class RandomState(NamedTuple):
+    """scores: float32 [B, round, V], of every candidate so far; a noise is regenerated from its number."""
+
+    round: int
+    scores: Tensor
 
 
 @dataclass(frozen=True)
@@ -16,41 +26,38 @@ class Random:
     """Keep the best of N noises; one round draws and scores one more. Its points are N = 1, 2, 4, ...
 
     Cost of N > 1: c N evaluations to search, the final generation to render; N = 1 needs no search.
-    Ties go to the earlier candidate, so the result does not depend on where a search is read out.
+    All candidates so far are compared, at every budget anew; ties go to the earlier.
     """
 
     name: ClassVar[str] = "random"
     anytime: ClassVar[bool] = True
 
-    def search_nfe(self, point: int, c: int) -> int:
-        if point < 1:
-            raise ValueError(f"random search: N={point}; at least 1")
-        return c * point if point > 1 else 0
+    def cost(self, point: int, c: int, final: int) -> Cost:
+        require_point("random search", point)
+        return Cost(c * point if point > 1 else 0, final, final + c * (max(point, 1) - 1))
 
-    def nfe_paper(self, point: int, c: int, final: int) -> int:
-        return final + c * (point - 1)
+    def grids(self, c: int, solver: str) -> list[Grid]:
+        return [uniform_grid(c, solver)]
 
     def rounds(self, point: int) -> int:
         return point
 
-    def init(self, problem: Problem) -> State:
-        labels = problem.labels
-        return State(
-            round=0,
-            x=problem.noise(0),
-            t=1.0,
-            score=labels.float().fill_(float("-inf")),
-            candidate=labels.new_zeros(labels.shape),
-        )
+    def init(self, problem: Problem, point: int) -> RandomState:
+        scores = problem.labels.new_empty(len(problem.labels), 0, problem.verifier.columns).float()
+        return RandomState(0, scores)
 
-    def step(self, problem: Problem, state: State) -> State:
-        noise = problem.noise(state.round)
-        score = problem.evaluate(noise[:, None])[:, 0]
-        better = score > state.score
-        return State(
-            round=state.round + 1,
-            x=noise.where(better.view(-1, *[1] * (noise.ndim - 1)), state.x),
-            t=1.0,
-            score=score.where(better, state.score),
-            candidate=state.candidate.masked_fill(better, state.round),
-        )
+    def step(self, problem: Problem, state: RandomState) -> RandomState:
+        import torch
+
+        scores = problem.evaluate(problem.noise(state.round)[:, None])
+        return RandomState(state.round + 1, torch.cat([state.scores, scores], 1))
+
+    def result(self, problem: Problem, state: RandomState) -> Result:
+        from noise_search.select import take
+
+        if state.round == 0:
+            return unsearched(problem)
+        candidate = problem.combine(state.scores, state.round).argmax(1)
+        x = problem.noise(candidate)
+        score = problem.verifier.shown(take(state.scores, candidate), state.round)
+        return Result(x, 1.0, score, candidate, x[:, None][:, :0])

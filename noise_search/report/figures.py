@@ -35,9 +35,14 @@ BETTER = {"frechet_distance": "lower", "kernel_distance": "lower"}
 INK, FLOOR = "#1f4e8c", "#8a8a8a"
 
 
+def kind(metric: str) -> str:
+    """score_final/classifier -> score_final."""
+    return metric.split("/")[0]
+
+
 def label(row: dict[str, Any]) -> str:
     """What stands on the y axis: the metric, its network, the sample count, and a warning where it is biased."""
-    name = SHORT.get(row["metric"], row["metric"])
+    name = SHORT.get(kind(row["metric"]), row["metric"])
     biased = "biased, " if row["metric"] == "frechet_distance" and row["n_images"] < 10_000 else ""
     return f"{name} ({row['network']}), {biased}n = {row['n_images']:,}"
 
@@ -71,7 +76,7 @@ def draw(axes: Axes, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, 
     axes.set_xticks(ticks, [f"{value:,}" for value in ticks])
     axes.set_xlabel("NFE per image" if x == "nfe" else "NFE per image, published convention")
     axes.set_ylabel(label(rows[0]))
-    axes.set_title(f"{TITLES[metric]} ({BETTER.get(metric, 'higher')} is better)", fontsize=10)
+    axes.set_title(f"{TITLES[kind(metric)]} ({BETTER.get(metric, 'higher')} is better)", fontsize=10)
     axes.grid(alpha=0.25, lw=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(framealpha=0.85, edgecolor="none", fontsize=8)
@@ -83,7 +88,8 @@ def figures(
     """Write folder/<metric>.png and .pdf for every metric that has a value, against column x; returns the PNGs."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for metric in TITLES:
+    order = list(TITLES)
+    for metric in sorted({row["metric"] for row in rows}, key=lambda name: (order.index(kind(name)), name)):
         chosen = [row for row in rows if row["metric"] == metric]
         if not any(row["value"] is not None for row in chosen):
             continue
@@ -94,8 +100,9 @@ def figures(
         if first["reference"]:
             note += f"; reference: {first['reference']}"
         figure.supxlabel(note, fontsize=7, color="#555555")
+        name = metric.replace("/", "_")
         for suffix in ("png", "pdf"):
-            figure.savefig(folder / f"{metric}.{suffix}", dpi=160)
+            figure.savefig(folder / f"{name}.{suffix}", dpi=160)
         plt.close(figure)
-        written.append(folder / f"{metric}.png")
+        written.append(folder / f"{name}.png")
     return written

@@ -55,15 +55,15 @@ def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names:
         cells, previous = [], None
         for point in points:
             row = by_key[image, point]
-            same = "unchanged" if row["candidate"] == previous else f"{row['score_final']:.2f}"
-            previous = row["candidate"]
+            same = "unchanged" if row["png"] == previous else f"{row['scores_final'][0]:.2f}"
+            previous = row["png"]
             cells.append(f'<td><img src="{data_uri(row["png"])}" alt="">{same}</td>')
         name = html.escape(names[by_key[image, points[0]]["label"]])
         lines.append(f"<tr><td>{name}</td>{''.join(cells)}</tr>")
     return f'<table class="grid">{"".join(lines)}</table>'
 
 
-GRID_COLUMNS = ["image_id", "point", "label", "candidate", "score_final", "png"]
+GRID_COLUMNS = ["image_id", "point", "label", "scores_final", "png"]
 
 
 def write_report(

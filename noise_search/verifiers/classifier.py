@@ -8,18 +8,21 @@ from torch import Tensor
 from noise_search.assets import asset
 from noise_search.files import sha256
 from noise_search.models.efficientnet import EfficientNetLite, weights_path
-from noise_search.verifiers.base import Candidates
+from noise_search.verifiers.base import Candidates, Verifier
 from noise_search.weights import load_weights
 
 OUTPUTS = ("logit", "probability")
 
 
-class Classifier:
+class Classifier(Verifier):
     """EfficientNet-Lite `size` and the shipped CIFAR-10 head: the embedded twin of the paper's DINO and CLIP verifiers.
 
     output: "logit" (unbounded) or "probability" (0 to 1) of the class that the image was asked to show.
     resolution: pixels the image is enlarged to. precision: "float32" or "bfloat16". Cost: one forward an image.
+    Differentiable in the image.
     """
+
+    differentiable = True
 
     def __init__(
         self,

@@ -3,11 +3,13 @@
 from torch import Tensor
 
 from noise_search.models.toy import Mixture, coloured_waves
-from noise_search.verifiers.base import Candidates
+from noise_search.verifiers.base import Candidates, Verifier
 
 
-class Likelihood:
+class Likelihood(Verifier):
     """log p(image | class) per pixel value, up to a constant, under the exact Gaussian mixture."""
+
+    differentiable = True
 
     def __init__(self, device: str = "cpu") -> None:
         mixture = coloured_waves()

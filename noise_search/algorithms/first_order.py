@@ -1,0 +1,90 @@
+"""First-order search: gradient ascent of a verifier through the ODE (paper, section 3.2 and figure 14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from noise_search.algorithms.base import Cost, Result, require_point, unsearched
+from noise_search.grid import Grid, uniform_grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noise_search.problem import Problem
+
+
+class FirstOrderState(NamedTuple):
+    """x: [B, ...], the noise to score next; best [B, ...], its score float32 [B, V] and address int64 [B]."""
+
+    round: int
+    x: Tensor
+    best: Tensor
+    best_score: Tensor
+    best_address: Tensor
+
+
+@dataclass(frozen=True)
+class FirstOrder:
+    """A round scores the noise, differentiates that score and moves along the gradient. Its points are S, the moves.
+
+    step_size: length of a move as a share of the noise's norm, in (0, 1]; the norm is kept, as in zero-order search,
+    because noises of another norm are not what the model was trained on. The gradient's length is not used.
+    Cost of S >= 1: c (S + 1) evaluations, all of them differentiated too (the last noise's gradient is not used; so
+    one search can be read out after every move). Memory: the latents between evaluations, no network activations.
+    """
+
+    step_size: float = 0.1
+    name: ClassVar[str] = "first-order"
+    anytime: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step_size <= 1:
+            raise ValueError(f"algorithm.step_size={self.step_size}: above 0, at most 1")
+
+    def cost(self, point: int, c: int, final: int) -> Cost:
+        require_point(self.name, point)
+        search = c * (point + 1) if point else 0
+        return Cost(search, final, search + final, backward=search)
+
+    def grids(self, c: int, solver: str) -> list[Grid]:
+        return [uniform_grid(c, solver)]
+
+    def rounds(self, point: int) -> int:
+        return point + 1 if point else 0
+
+    def init(self, problem: Problem, point: int) -> FirstOrderState:
+        if not problem.verifier.differentiable:
+            raise ValueError(f"algorithm=first_order: verifier {problem.verifier.name} has no gradient")
+        x, _, score, address, _ = unsearched(problem)
+        return FirstOrderState(0, x, x, score, address)
+
+    def step(self, problem: Problem, state: FirstOrderState) -> FirstOrderState:
+        import torch
+
+        from noise_search.select import mix
+
+        with torch.enable_grad():
+            x = state.x.detach().requires_grad_()
+            scores = problem.evaluate(x[:, None])
+            (gradient,) = torch.autograd.grad(problem.combine(scores).sum(), x)
+        score = scores[:, 0].detach()
+        better = problem.prefers(score, state.best_score)
+        return FirstOrderState(
+            state.round + 1,
+            ascend(state.x, gradient, self.step_size),
+            mix(better, state.x, state.best),
+            mix(better, score, state.best_score),
+            state.best_address.masked_fill(better, state.round),
+        )
+
+    def result(self, problem: Problem, state: FirstOrderState) -> Result:
+        return Result(state.best, 1.0, state.best_score, state.best_address, state.best[:, None][:, :0])
+
+
+def ascend(x: Tensor, gradient: Tensor, step_size: float) -> Tensor:
+    """x, gradient [B, ...] -> x moved by step_size |x| along the gradient, then scaled back to its norm."""
+    n, g = x.flatten(1), gradient.flatten(1)
+    length = n.norm(dim=1, keepdim=True)
+    moved = n + step_size * length * g / g.norm(dim=1, keepdim=True).clamp_min(1e-20)
+    return (moved * length / moved.norm(dim=1, keepdim=True)).view_as(x)

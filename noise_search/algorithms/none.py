@@ -1,0 +1,43 @@
+"""No search: spend the budget on denoising steps instead, the paper's dashed baseline (section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from noise_search.algorithms.base import Cost, Result, require_point, unsearched
+from noise_search.grid import Grid
+
+if TYPE_CHECKING:
+    from noise_search.problem import Problem
+
+
+class NoState(NamedTuple):
+    round: int
+
+
+@dataclass(frozen=True)
+class NoSearch:
+    """Render the first noise. Its points are the NFE of that one generation; 0 stands for budget.final_nfe."""
+
+    name: ClassVar[str] = "none"
+    anytime: ClassVar[bool] = False
+
+    def cost(self, point: int, c: int, final: int) -> Cost:
+        require_point("no search", point)
+        return Cost(0, point or final, point or final)
+
+    def grids(self, c: int, solver: str) -> list[Grid]:
+        return []
+
+    def rounds(self, point: int) -> int:
+        return 0
+
+    def init(self, problem: Problem, point: int) -> NoState:
+        return NoState(0)
+
+    def step(self, problem: Problem, state: NoState) -> NoState:
+        return NoState(state.round + 1)
+
+    def result(self, problem: Problem, state: NoState) -> Result:
+        return unsearched(problem)

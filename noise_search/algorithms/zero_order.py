@@ -1,0 +1,125 @@
+"""Zero-order search, ZO-N: hill climbing among neighbours of a pivot noise (paper, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from noise_search.algorithms.base import Cost, Result, require_point, unsearched
+from noise_search.grid import Grid, uniform_grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noise_search.problem import Problem
+
+
+class ZeroOrderState(NamedTuple):
+    """pivot, best: [B, ...] noises; their scores float32 [B, V]; their addresses int64 [B].
+
+    An address is 0 for the first pivot, 1 + round * N + j for neighbour j; a fresh pivot has address -1, and no score.
+    """
+
+    round: int
+    pivot: Tensor
+    pivot_score: Tensor
+    pivot_address: Tensor
+    best: Tensor
+    best_score: Tensor
+    best_address: Tensor
+
+
+def neighbours(pivot: Tensor, draws: Tensor, similarity: float) -> Tensor:
+    """pivot [B, ...], draws [B, N, ...] -> [B, N, ...] of the pivot's norm, at cosine `similarity` to it.
+
+    The authors' rule: y = |n| (s u + sqrt(1 - s^2) w), with u = n / |n| and w the unit vector of a Gaussian draw made
+    orthogonal to u. Worked out in float64, so that norm and cosine are exact to float32.
+    """
+    n, g = pivot.flatten(1).double()[:, None], draws.flatten(2).double()  # [B, 1, D], [B, N, D]
+    length = n.norm(dim=2, keepdim=True)
+    u = n / length
+    w = g - (g * u).sum(2, keepdim=True) * u
+    w = w / w.norm(dim=2, keepdim=True)
+    return (length * (similarity * u + (1 - similarity**2) ** 0.5 * w)).to(pivot.dtype).view_as(draws)
+
+
+@dataclass(frozen=True)
+class ZeroOrder:
+    """A round scores `neighbours` noises around the pivot. Its points are K, the rounds. Cost of K >= 1: c (N K + 1).
+
+    similarity: cosine between pivot and neighbour, in (-1, 1): larger means a SMALLER step.
+    pivot: "best" keeps the pivot among the candidates; "latest" moves to the best neighbour, better or not.
+    on_stall: where no neighbour beats the pivot, "keep" it, or "redraw" a fresh one (the best is remembered).
+    The result is the best noise ever scored: it never gets worse.
+    """
+
+    neighbours: int = 2
+    similarity: float = 0.95
+    pivot: str = "best"
+    on_stall: str = "keep"
+    anytime: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1:
+            raise ValueError(f"algorithm.neighbours={self.neighbours}: at least 1")
+        if not -1 < self.similarity < 1:
+            raise ValueError(f"algorithm.similarity={self.similarity}: between -1 and 1, ends excluded")
+        if self.pivot not in ("best", "latest"):
+            raise ValueError(f"algorithm.pivot={self.pivot!r}: best or latest")
+        if self.on_stall not in ("keep", "redraw"):
+            raise ValueError(f"algorithm.on_stall={self.on_stall!r}: keep or redraw")
+
+    @property
+    def name(self) -> str:
+        return f"ZO-{self.neighbours}"
+
+    def cost(self, point: int, c: int, final: int) -> Cost:
+        require_point(self.name, point)
+        if point == 0:
+            return Cost(0, final, final)
+        return Cost(c * (self.neighbours * point + 1), final, c * self.neighbours * (point + 2))
+
+    def grids(self, c: int, solver: str) -> list[Grid]:
+        return [uniform_grid(c, solver)]
+
+    def rounds(self, point: int) -> int:
+        return point
+
+    def init(self, problem: Problem, point: int) -> ZeroOrderState:
+        x, _, score, address, _ = unsearched(problem)
+        return ZeroOrderState(0, x, score, address, x, score, address)
+
+    def step(self, problem: Problem, state: ZeroOrderState) -> ZeroOrderState:
+        import torch
+
+        from noise_search.select import mix, take
+
+        n = self.neighbours
+        near = neighbours(state.pivot, problem.noises(n, state.round, "neighbour"), self.similarity)
+        everyone = torch.cat([state.pivot[:, None], near], 1)
+        if state.round == 0:
+            scores = problem.evaluate(everyone)
+            state = state._replace(pivot_score=scores[:, 0], best_score=scores[:, 0])
+        else:
+            scores = torch.cat([state.pivot_score[:, None], problem.evaluate(near)], 1)
+        first = 1 + state.round * n + torch.arange(n, device=state.pivot_address.device)
+        addresses = torch.cat([state.pivot_address[:, None], first.expand(len(near), n)], 1)
+
+        order = problem.combine(scores)
+        unscored = (addresses < 0).nonzero(as_tuple=True)  # a fresh pivot
+        order = order.index_put(unscored, order.new_tensor(-torch.inf))
+        stalled = order.argmax(1) == 0
+        chosen = order[:, 1:].argmax(1) + 1 if self.pivot == "latest" else order.argmax(1)
+        pivot, score, address = take(everyone, chosen), take(scores, chosen), take(addresses, chosen)
+        if self.pivot == "best" and self.on_stall == "keep":
+            return ZeroOrderState(state.round + 1, pivot, score, address, pivot, score, address)
+        better = problem.prefers(score, state.best_score)
+        best = mix(better, pivot, state.best), mix(better, score, state.best_score)
+        best_address = mix(better, address, state.best_address)
+        if self.on_stall == "redraw":
+            pivot = mix(stalled, problem.noise(0, state.round, "pivot"), pivot)
+            address = address.masked_fill(stalled, -1)
+        return ZeroOrderState(state.round + 1, pivot, score, address, *best, best_address)
+
+    def result(self, problem: Problem, state: ZeroOrderState) -> Result:
+        return Result(state.best, 1.0, state.best_score, state.best_address, state.best[:, None][:, :0])

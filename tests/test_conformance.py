@@ -1,0 +1,168 @@
+"""One table over every algorithm and every kind of verifier: what must hold for all of them."""
+
+import io
+from typing import Any
+
+import pytest
+import torch
+
+from noise_search.algorithms.base import Result
+from noise_search.algorithms.first_order import FirstOrder
+from noise_search.algorithms.none import NoSearch
+from noise_search.algorithms.paths import Paths
+from noise_search.algorithms.random import Random
+from noise_search.algorithms.zero_order import ZeroOrder
+from noise_search.budget import Budget, make_plan
+from noise_search.driver import Readout, search, sweep
+from tests.conftest import KINDS, Setup, make_setup
+
+ALGORITHMS = {
+    "none": NoSearch(),
+    "random": Random(),
+    "zo": ZeroOrder(neighbours=2),
+    "zo latest": ZeroOrder(neighbours=3, pivot="latest"),
+    "zo redraw": ZeroOrder(neighbours=2, similarity=0.5, on_stall="redraw"),
+    "zo latest redraw": ZeroOrder(neighbours=2, similarity=0.5, pivot="latest", on_stall="redraw"),
+    "paths": Paths(paths=2, backward_nfe=4),
+    "paths per_path": Paths(paths=3, backward_nfe=5, pool="per_path"),
+    "first_order": FirstOrder(),
+}
+GRADIENT = ("pointwise", "self-supervised", "observed")  # the kinds that have one
+TABLE = [(a, kind) for a in ALGORITHMS for kind in KINDS if a != "first_order" or kind in GRADIENT]
+
+
+def points_of(name: str) -> list[int]:
+    return [0, 5, 6, 9] if name == "none" else [0, 1, 2, 4]
+
+
+@pytest.fixture(params=TABLE, ids=lambda pair: "-".join(pair))
+def case(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return request.param
+
+
+def setup_of(kind: str, **options: Any) -> Setup:
+    return make_setup(verifier=KINDS[kind](), **options)
+
+
+def run(setup: Setup, algorithm: Any, points: list[int]) -> dict[int, Readout]:
+    with torch.no_grad():
+        events = list(sweep(setup.problem, algorithm, points, setup.guided))
+    return {event.point: event for event in events if isinstance(event, Readout)}
+
+
+def same(a: Result, b: Result, exact: bool = True) -> bool:
+    pairs = [(p, q) for p, q in zip(a, b, strict=True) if isinstance(p, torch.Tensor)]
+    if exact:
+        return all(torch.equal(p.nan_to_num(7), q.nan_to_num(7)) for p, q in pairs)
+    return all(torch.allclose(p.float(), q.float(), atol=1e-5, equal_nan=True) for p, q in pairs)
+
+
+def test_shapes(case: tuple[str, str]) -> None:
+    setup = setup_of(case[1])
+    for point, readout in run(setup, ALGORITHMS[case[0]], points_of(case[0])).items():
+        result = readout.result
+        assert result.x.shape == (6, 1, 1, 2) and result.x.dtype == torch.float32
+        assert result.score.shape == (6, len(setup.problem.verifier.members))
+        assert result.candidate.shape == (6,) and result.candidate.dtype == torch.int64
+        levels = len(setup.problem.verifier.needs) if result.t == 0 else 0
+        assert result.views.shape == (6, levels, 1, 1, 2)
+        searched = ALGORITHMS[case[0]].cost(point, 4, 8).search > 0
+        assert result.score.isfinite().all() == (searched or (point == 1 and case[0] == "random"))
+
+
+@pytest.mark.parametrize("solver", ["heun", "euler"])
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+@pytest.mark.parametrize("path", ["linear", "cosine"])
+@pytest.mark.parametrize("nfe", [4, 5])
+def test_plan_meter_and_spy_agree(case: tuple[str, str], solver: str, scale: float, path: str, nfe: int) -> None:
+    algorithm, final, each = ALGORITHMS[case[0]], 8, 2 if scale != 1.0 else 1
+    setup = setup_of(case[1], solver=solver, scale=scale, path=path, nfe=nfe, final=final, batch_size=7)
+    plan = make_plan("toy", algorithm, Budget(nfe, final, points=tuple(points_of(case[0]))), scale != 1.0, 1)
+    readouts = run(setup, algorithm, points_of(case[0]))
+    for purchase in plan.purchases:
+        spent = readouts[purchase.point].spent
+        assert (spent.evaluations == purchase.nfe_search).all()
+        assert (spent.backward == purchase.nfe_backward).all()
+        assert (spent.rows == each * purchase.nfe_search).all()
+        result = readouts[purchase.point].result
+        assert (result.t == 1) == (purchase.nfe_final > 0)
+    assert setup.spy.rows == 6 * each * (plan.sweep_search + plan.sweep_backward)
+    before = setup.spy.rows
+    for purchase in plan.purchases:
+        if purchase.nfe_final:
+            x = readouts[purchase.point].result.x
+            setup.problem.solve(x[:, None], setup.problem.grid(purchase.nfe_final), setup.problem.verifier.needs)
+    assert setup.spy.rows - before == 6 * each * sum(p.nfe_final for p in plan.purchases)
+
+
+def test_a_point_alone_is_what_the_sweep_reads_out(case: tuple[str, str]) -> None:
+    """The anytime prefix property; also for searches that are made one by one."""
+    together = run(setup_of(case[1]), ALGORITHMS[case[0]], points_of(case[0]))
+    for point in points_of(case[0])[1:]:
+        (alone,) = run(setup_of(case[1]), ALGORITHMS[case[0]], [point]).values()
+        if ALGORITHMS[case[0]].cost(point, 4, 8).search:
+            assert same(alone.result, together[point].result)
+            assert torch.equal(alone.spent.evaluations, together[point].spent.evaluations)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_the_batch_size_changes_nothing(case: tuple[str, str], batch_size: int) -> None:
+    whole = run(setup_of(case[1]), ALGORITHMS[case[0]], [3])[3].result
+    parts = run(setup_of(case[1], batch_size=batch_size), ALGORITHMS[case[0]], [3])[3].result
+    assert same(whole, parts, exact=False)
+
+
+def test_images_do_not_depend_on_their_company(case: tuple[str, str]) -> None:
+    together = run(setup_of(case[1], ids=[4, 5, 6]), ALGORITHMS[case[0]], [3])[3].result
+    alone = run(setup_of(case[1], ids=[5]), ALGORITHMS[case[0]], [3])[3].result
+    assert torch.allclose(together.x[1], alone.x[0], atol=1e-5)
+    assert not torch.allclose(together.x[1], together.x[0], atol=1e-3)
+
+
+def test_any_round_can_be_saved_and_restored(case: tuple[str, str]) -> None:
+    algorithm, setup = ALGORITHMS[case[0]], setup_of(case[1])
+    with torch.no_grad():
+        states = list(search(setup.problem, algorithm, 3))
+        for state in states:
+            file = io.BytesIO()
+            torch.save(state._asdict(), file)
+            file.seek(0)
+            restored = type(state)(**torch.load(file, weights_only=True))
+            end = list(search(setup_of(case[1]).problem, algorithm, 3, restored))[-1]
+            assert same(algorithm.result(setup.problem, end), algorithm.result(setup.problem, states[-1]))
+
+
+@pytest.mark.parametrize("name", [name for name, a in ALGORITHMS.items() if a.anytime])
+@pytest.mark.parametrize("kind", ["pointwise", "self-supervised", "observed"])
+def test_the_result_never_gets_worse(name: str, kind: str) -> None:
+    setup = setup_of(kind, images=20)
+    with torch.no_grad():
+        states = list(search(setup.problem, ALGORITHMS[name], 12))
+        results = [ALGORITHMS[name].result(setup.problem, state) for state in states[1:]]
+    scores = torch.stack([result.score[:, 0] for result in results])
+    assert (scores.diff(dim=0) >= 0).all() and (scores[-1] > scores[0]).any()
+
+
+@pytest.mark.parametrize("name", [name for name, a in ALGORITHMS.items() if a.anytime])
+def test_the_result_has_the_score_it_claims(name: str) -> None:
+    """Scored again, the chosen noise gives the number that chose it."""
+    setup = make_setup(images=20)
+    result = run(setup, ALGORITHMS[name], [6])[6].result
+    again = setup.problem.evaluate(result.x[:, None])[:, 0]
+    assert torch.allclose(again, result.score, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "none"])
+def test_a_known_optimum_is_approached(name: str) -> None:
+    """Brightness: what a search finds beats nine tenths of what it could have found, for nearly every image: single
+    noises, or noises of the first one's norm where the algorithm keeps it."""
+    setup = make_setup(images=40, nfe=8)
+    others = setup.problem.noises(200, round=9)
+    if name in ("zo", "zo latest", "first_order"):
+        others = (
+            others
+            * (setup.problem.noise(0).flatten(1).norm(dim=1) / others.flatten(2).norm(dim=2).T).T[..., None, None, None]
+        )
+    singles = setup.problem.evaluate(others)[..., 0]
+    result = run(setup, ALGORITHMS[name], [40])[40].result
+    assert (result.score[:, 0] > singles.quantile(0.9, dim=1)).float().mean() > 0.9
