@@ -111,6 +111,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
 
     from noise_search.runner import Parts
     from noise_search.verifiers.observed import Observed
+    from noise_search.verifiers.oracle_fid import OracleFID
 
     device = settings.device
     if device == "auto":
@@ -120,6 +121,8 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
     dataset, judge = build(cfg.dataset), build(cfg.metrics, device=device)
     context = {"device": device, "judge": judge, "dataset": dataset}
     verifier = build(cfg.verifier, **context)
+    if cfg.observers and isinstance(verifier, OracleFID):
+        raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
     if cfg.observers:
         verifier = Observed(verifier, {name: build(node, **context) for name, node in observers_of(cfg).items()})
     parts = Parts(
@@ -142,12 +145,19 @@ def refuse_misfits(parts: "Parts") -> None:
     """One blank image goes through verifier and judge, so that groups that do not fit are told before the search."""
     import torch
 
+    from noise_search.algorithms.random import Random
     from noise_search.metrics.judges import tensor_to_images
     from noise_search.runner import begin
+    from noise_search.verifiers.oracle_fid import OracleFID
 
     model, dataset = parts.model, parts.dataset
     if len(dataset.names) != model.classes:
         raise ValueError(f"dataset {dataset.name} has {len(dataset.names)} classes, model {model.name} {model.classes}")
+    if isinstance(parts.verifier, OracleFID):
+        if not isinstance(parts.algorithm, Random):
+            raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {parts.algorithm.name}")
+        if parts.plan.purchases[0].point < 1 or not parts.plan.sweep_search:
+            raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
     problem = begin(parts, [0]).problem
     parts.algorithm.init(problem, parts.plan.purchases[-1].point)
     with torch.no_grad():
@@ -209,13 +219,18 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
 
     from noise_search.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, write_csv
     from noise_search.loggers import Record
+    from noise_search.population import run_population
     from noise_search.report.figures import figures
     from noise_search.report.html import write_report
     from noise_search.report.images import write_grids
     from noise_search.runner import run
     from noise_search.store import read_units
+    from noise_search.verifiers.oracle_fid import OracleFID
 
-    seconds = run(parts, folder)
+    if isinstance(parts.verifier, OracleFID):
+        seconds = run_population(parts, parts.verifier, folder)
+    else:
+        seconds = run(parts, folder)
     log.info("searched and rendered %d images in %.0f s", seconds["images"], seconds["search"] + seconds["render"])
     started = time.monotonic()
     table = read_units(folder)

@@ -68,8 +68,7 @@ def run(parts: Parts, folder: Path) -> dict[str, float]:
     """Make every image id below settings.images that `folder` lacks. Returns seconds by stage, and images made."""
     done = finished_ids(folder)
     missing = [i for i in range(parts.settings.images) if i not in done]
-    seconds = {"images": float(len(missing)), "search": 0.0, "render": 0.0, "judge": 0.0}
-    progress = Progress(len(missing), parts.plan.sweep_search + sum(parts.plan.sweep_final) // 2)
+    seconds, progress = clocks(parts, len(missing))
     for group in units(missing, max(1, parts.batch_size // UNIT)):
         work = begin(parts, [i for unit in group for i in unit])
         rows = compute(parts, work, progress, seconds)
@@ -103,6 +102,12 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Wor
         seed=parts.settings.seed,
     )
     return Work(problem, guided)
+
+
+def clocks(parts: Parts, missing: int) -> tuple[dict[str, float], Progress]:
+    """Seconds by stage and images made, and the progress of making `missing` images."""
+    seconds = {"images": float(missing), "search": 0.0, "render": 0.0, "judge": 0.0}
+    return seconds, Progress(missing, parts.plan.sweep_search + sum(parts.plan.sweep_final) // 2)
 
 
 @torch.no_grad()
@@ -149,7 +154,6 @@ def rows_of(
         for i, key in enumerate(keys_of(readout)):
             final = dict(finals[key])
             rows_final = final.pop("rows_final")
-            last = bank is not None and readout is readouts[-1]
             out.append(
                 {
                     "image_id": work.problem.ids[i],
@@ -157,7 +161,9 @@ def rows_of(
                     "point": readout.point,
                     "candidate": key[2],
                     "scores": readout.result.score[i].tolist(),
-                    "bank": bank[i].flatten().tolist() if bank is not None and last else None,
+                    **kept(
+                        work.problem.verifier, bank[i] if bank is not None else None, key[2], readout is readouts[-1]
+                    ),
                     "nfe_search": int(readout.spent.evaluations[i]),
                     "nfe_backward": int(readout.spent.backward[i]),
                     "network_rows": int(readout.spent.rows[i]) + rows_final,
@@ -167,6 +173,16 @@ def rows_of(
                 }
             )
     return out
+
+
+def kept(verifier: Verifier, bank: Tensor | None, candidate: int, last: bool) -> dict[str, Any]:
+    """What is stored of one image's scores bank [N, V] of all candidates: all of them, at the largest budget only; of
+    a verifier whose columns are features, those of the chosen candidate."""
+    if bank is None:
+        return {"bank": None, "features_search": None}
+    if verifier.columns > len(verifier.members):
+        return {"bank": None, "features_search": bank[candidate].cpu().numpy().tobytes()}
+    return {"bank": bank.flatten().tolist() if last else None, "features_search": None}
 
 
 def render(parts: Parts, work: Work, readouts: list[Readout], seconds: dict[str, float]) -> dict[Key, dict[str, Any]]:

@@ -23,6 +23,10 @@ SCHEMA = pa.schema(
         ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
         ("spent_rows", pa.int64()),
         ("png", pa.large_binary()),
+        (
+            "features_search",
+            pa.large_binary(),
+        ),  # the same of the search pass; kept only where choices depend on the set
         ("features", pa.large_binary()),  # float32, of the judge's network
     ]
 )

@@ -1,0 +1,73 @@
+"""The run of a verifier that looks at the whole set: in fixed groups of image ids, each against the ones before."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from noise_search.algorithms.random import RandomState
+from noise_search.driver import Spent
+from noise_search.progress import Progress
+from noise_search.runner import Parts, begin, clocks, compute
+from noise_search.store import finished_ids, read_units, write_unit
+from noise_search.verifiers.oracle_fid import OracleFID
+
+
+def run_population(parts: Parts, verifier: OracleFID, folder: Path) -> dict[str, float]:
+    """Make every group that `folder` lacks, in order. The verifier's memory is rebuilt from what is there."""
+    images, points = parts.settings.images, [p.point for p in parts.plan.purchases]
+    seconds, progress = clocks(parts, images - len(finished_ids(folder)))
+    first = first_features(parts, verifier, folder, progress)
+    memory = verifier.begin(first, points)
+    known = read_units(folder, ["image_id", "point", "features_search"])
+    for start in range(0, images, verifier.group):
+        ids = list(range(start, min(images, start + verifier.group)))
+        rows = known.filter(pa.array(np.isin(known["image_id"].to_numpy(), ids))).to_pylist()
+        if len(rows) < len(ids) * len(points):
+            rows = group(parts, verifier.against(memory), first[ids], ids, progress, seconds)
+            write_unit(folder, rows)
+        rows = sorted(rows, key=lambda row: row["image_id"])
+        chosen = {
+            p: [np.frombuffer(row["features_search"], np.float32) for row in rows if row["point"] == p] for p in points
+        }
+        memory = verifier.commit(memory, first[ids], {p: np.stack(values) for p, values in chosen.items()})
+    progress.close()
+    return seconds
+
+
+def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Progress) -> np.ndarray:
+    """Features float32 [images, D] of every image's candidate 0, at the search's NFE; kept in folder/first.npy."""
+    path = folder / "first.npy"
+    if not path.is_file():
+        parts_of = []
+        for start in range(0, parts.settings.images, parts.batch_size):
+            ids = list(range(start, min(parts.settings.images, start + parts.batch_size)))
+            work = begin(parts, ids, verifier)
+            with torch.no_grad():
+                parts_of.append(work.problem.evaluate(work.problem.noise(0)[:, None])[:, 0].cpu().numpy())
+            if not torch.equal(work.meters.evaluations.count, paid(parts, len(ids)).evaluations):
+                raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
+            progress.add(int(work.meters.evaluations.count.sum()))
+        temporary = path.with_suffix(".partial.npy")
+        np.save(temporary, np.concatenate(parts_of))
+        temporary.rename(path)
+    return np.load(path)
+
+
+def paid(parts: Parts, count: int) -> Spent:
+    """What the first candidates of `count` images have cost: one search pass each."""
+    nfe = torch.full((count,), parts.budget.search_nfe)
+    return Spent(nfe, nfe * 0, nfe * (1 if parts.settings.cfg_scale == 1.0 else 2))
+
+
+def group(
+    parts: Parts, verifier: OracleFID, first: np.ndarray, ids: list[int], progress: Progress, seconds: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Search and render the images of one group against frozen statistics."""
+    work, before = begin(parts, ids, verifier), paid(parts, len(ids))
+    for meter, spent in zip((work.meters.evaluations, work.meters.network.rows), (before[0], before[2]), strict=True):
+        meter.count += spent
+    start = RandomState(1, torch.from_numpy(first)[:, None].to(parts.device))
+    return compute(parts, work, progress, seconds, start, before)
