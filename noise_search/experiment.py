@@ -20,7 +20,7 @@ from noise_search.budget import Plan, make_plan
 from noise_search.build import build
 from noise_search.files import write_text
 from noise_search.grid import uniform_grid
-from noise_search.settings import SOLVERS, Settings, read_settings, result_settings
+from noise_search.settings import GROUPS, SOLVERS, Settings, read_settings, result_settings
 
 if TYPE_CHECKING:
     from noise_search.runner import Parts
@@ -61,7 +61,7 @@ def run_experiment(cfg: DictConfig) -> None:
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     plan.write_csv(folder / "plan.csv")
     start_log(folder, text)
-    finish(cfg, parts, logger, folder, choices, text)
+    finish(cfg, parts, logger, folder, choices, text, make(parts, folder))
 
 
 def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Plan:
@@ -212,25 +212,46 @@ def start_log(folder: Path, text: str) -> None:
     handlers[0].emit(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
 
 
-def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: dict[str, str], plan: str) -> None:
-    """Make what is missing, then the curve, its figures, the report and the logger's mirror; run.json comes last."""
+def make(parts: "Parts", folder: Path) -> dict[str, float]:
+    """Make the images that `folder` lacks; returns seconds by stage, and how many they were."""
+    from noise_search.population import run_population
+    from noise_search.runner import run
+    from noise_search.verifiers.oracle_fid import OracleFID
+
+    if isinstance(parts.verifier, OracleFID):
+        return run_population(parts, parts.verifier, folder)
+    return run(parts, folder)
+
+
+def columns_of(parts: "Parts", choices: dict[str, str]) -> list[str]:
+    """The verifiers whose scores of all candidates a run keeps, by their names in the group."""
+    from noise_search.algorithms.random import Random
+
+    kept = isinstance(parts.algorithm, Random) and parts.verifier.columns == len(parts.verifier.members)
+    return [member or choices["verifier"] for member in parts.verifier.members] if kept else []
+
+
+def finish(
+    cfg: DictConfig,
+    parts: "Parts",
+    logger: Any,
+    folder: Path,
+    choices: dict[str, str],
+    plan: str,
+    seconds: dict[str, float],
+) -> None:
+    """From finished units to the curve, its figures, the report and the logger's mirror; run.json comes last."""
     import numpy as np
     import pyarrow as pa
 
     from noise_search.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, write_csv
     from noise_search.loggers import Record
-    from noise_search.population import run_population
     from noise_search.report.figures import figures
     from noise_search.report.html import write_report
     from noise_search.report.images import write_grids
-    from noise_search.runner import run
+    from noise_search.report.matrix import banks, write_matrix
     from noise_search.store import read_units
-    from noise_search.verifiers.oracle_fid import OracleFID
 
-    if isinstance(parts.verifier, OracleFID):
-        seconds = run_population(parts, parts.verifier, folder)
-    else:
-        seconds = run(parts, folder)
     log.info("searched and rendered %d images in %.0f s", seconds["images"], seconds["search"] + seconds["render"])
     started = time.monotonic()
     table = read_units(folder)
@@ -246,6 +267,9 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
         log.info("no floors: not %d held-out images at hand (scripts/fetch_cifar10.py)", parts.settings.images)
     seconds["evaluate"] = time.monotonic() - started
     pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
+    columns = columns_of(parts, choices)
+    if len(columns) > 1 and parts.plan.sweep_search:
+        pictures.append(write_matrix(folder / "figures", banks(table, len(columns)), columns))
     grids = write_grids(folder / "images", table, parts.plan.purchases)
 
     spent = bill(parts, table)
@@ -259,6 +283,7 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
     logger.log(Record(folder, config, rows, parts.settings.axis, pictures_of))
     record = {"images": parts.settings.images, "spent": spent, "seconds": seconds, "facts": facts}
+    record |= {"choices": {name: choices[name] for name in GROUPS}, "columns": columns}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")
 
@@ -266,6 +291,8 @@ def finish(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: 
 def facts_of(parts: "Parts", spent: dict[str, int], seconds: dict[str, float]) -> dict[str, Any]:
     """What the report says of cost, machine, weights and versions."""
     facts: dict[str, Any] = dict(spent)
+    if parts.source is not None:
+        facts["candidates read again from"] = parts.source
     facts |= {f"seconds to {stage}": round(value, 1) for stage, value in seconds.items() if stage != "images"}
     facts["images made this time"] = int(seconds["images"])
     facts["device"] = f"{parts.device}, {os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}"
@@ -282,8 +309,8 @@ def bill(parts: "Parts", table: Any) -> dict[str, int]:
     import pyarrow.compute as pc
 
     once = table.filter(pc.equal(table["point"], parts.plan.purchases[0].point))
-    search = ["image_id", "candidate", *([] if parts.algorithm.anytime else ["point"])]
-    winners = table.group_by(search).aggregate([("nfe_final", "max")])
+    address = ["image_id", "candidate", *([] if parts.algorithm.anytime else ["point"])]
+    winners = table.group_by(address).aggregate([("nfe_final", "max")])
     spent = {
         "images": once.num_rows,
         "nfe": pc.sum(once["spent_nfe"]).as_py(),
@@ -293,6 +320,8 @@ def bill(parts: "Parts", table: Any) -> dict[str, int]:
         "network_rows": pc.sum(once["spent_rows"]).as_py(),
         "distinct_winners": winners.num_rows,
     }
+    if parts.source is not None:  # nothing was searched, and some winners had been rendered there
+        spent |= {"nfe_search": 0, "nfe_final": spent["nfe"]}
     if spent["nfe"] != spent["nfe_search"] + spent["nfe_final"]:
         raise RuntimeError(f"the sweep's bill is not what was planned: {spent}")
     return spent

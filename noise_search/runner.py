@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +42,7 @@ class Parts:
     settings: Settings
     solver: str
     device: str
+    source: str | None = None  # the run whose candidates were read again
 
     @property
     def weights(self) -> dict[str, str]:
@@ -185,13 +186,16 @@ def kept(verifier: Verifier, bank: Tensor | None, candidate: int, last: bool) ->
     return {"bank": bank.flatten().tolist() if last else None, "features_search": None}
 
 
-def render(parts: Parts, work: Work, readouts: list[Readout], seconds: dict[str, float]) -> dict[Key, dict[str, Any]]:
-    """Finish every distinct winner once: its scores again, its image, the judge's features, what it cost."""
+def render(
+    parts: Parts, work: Work, readouts: list[Readout], seconds: dict[str, float], have: Container[Key] = ()
+) -> dict[Key, dict[str, Any]]:
+    """Finish every distinct winner once, but those in `have`: scores again, image, judge's features, what it cost."""
     final_nfe = {p.point: p.nfe_final for p in parts.plan.purchases}
     first: dict[Key, Readout] = {}
     for readout in readouts:
         for key in keys_of(readout):
-            first.setdefault(key, readout)
+            if key not in have:
+                first.setdefault(key, readout)
     out: dict[Key, dict[str, Any]] = {}
     for nfe in sorted(set(final_nfe.values())):
         keys = [key for key, readout in first.items() if final_nfe[readout.point] == nfe]

@@ -1,0 +1,52 @@
+"""The cross-verifier matrix: what one verifier selects, judged by the others. Hacking, in one picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from matplotlib import pyplot as plt
+
+from noise_search.files import write_text
+
+
+def banks(table: pa.Table, columns: int) -> np.ndarray:
+    """float64 [B, N, columns]: the scores of all candidates of every image, from the rows of a random search."""
+    kept = [bank for bank in table["bank"].to_pylist() if bank is not None]
+    return np.array(kept, dtype=np.float64).reshape(len(kept), -1, columns)
+
+
+def cross_matrix(bank: np.ndarray) -> np.ndarray:
+    """bank [B, N, V] -> [V, V]: row i, column j is how far j rates i's choices above the mean of all N candidates of an
+    image, averaged over images, in standard deviations of j among an image's candidates."""
+    away = bank - bank.mean(1, keepdims=True)
+    spread = np.sqrt((away**2).mean((0, 1)))
+    rows = np.arange(len(bank))
+    gains = np.stack([away[rows, bank[:, :, i].argmax(1)].mean(0) for i in range(bank.shape[2])])
+    return np.divide(gains, spread, out=np.zeros_like(gains), where=spread > 0)  # no spread: nothing to choose
+
+
+def write_matrix(folder: Path, bank: np.ndarray, names: Sequence[str]) -> Path:
+    """Write folder/cross_verifier.csv, .png and .pdf; returns the PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = cross_matrix(bank)
+    lines = [["selected by"] + [f"judged by {name}" for name in names]]
+    lines += [[name, *(f"{value:.4f}" for value in row)] for name, row in zip(names, values, strict=True)]
+    write_text(folder / "cross_verifier.csv", "".join(",".join(line) + "\n" for line in lines))
+    figure, axes = plt.subplots(figsize=(1.6 + 1.1 * len(names), 1.2 + 0.8 * len(names)), layout="constrained")
+    axes.imshow(values, cmap="RdBu", vmin=-abs(values).max(), vmax=abs(values).max())
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            dark = value > 0.6 * abs(values).max()
+            axes.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("judged by")
+    axes.set_ylabel("selected by")
+    axes.set_title(
+        f"gain over a random candidate, in standard deviations\nbest of {bank.shape[1]}, n = {len(bank):,}", fontsize=9
+    )
+    for suffix in ("png", "pdf"):
+        figure.savefig(folder / f"cross_verifier.{suffix}", dpi=160)
+    plt.close(figure)
+    return folder / "cross_verifier.png"
