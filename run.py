@@ -9,7 +9,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.cli import one_line_errors, run_cleanly
-from noise_search.settings import result_hash
+from noise_search.settings import result_hash, sweep_name
 
 OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
 
@@ -23,4 +23,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sweep_name(sys.argv[1:])
     sys.exit(run_cleanly(main))

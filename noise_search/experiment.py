@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.budget import Plan, make_plan
 from noise_search.build import build
 from noise_search.files import write_text
 from noise_search.grid import uniform_grid
-from noise_search.settings import GROUPS, SOLVERS, Settings, read_settings, result_settings
+from noise_search.settings import GROUPS, SOLVERS, Settings, flatten, read_settings, result_settings, sweep_name
 
 if TYPE_CHECKING:
     from noise_search.runner import Parts
@@ -30,9 +31,20 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "py
 
 
 def run_experiment(cfg: DictConfig) -> None:
-    """Everything that `python run.py` does. Writes nothing if the configuration is refused."""
+    """Everything that `python run.py` does; as a job of a sweep, the sweep's combined curve too."""
     hydra_cfg = HydraConfig.get()
     folder, choices = Path(hydra_cfg.runtime.output_dir), dict(hydra_cfg.runtime.choices)
+    name = sweep_name() if hydra_cfg.mode == RunMode.MULTIRUN else None
+    run_one(cfg, folder, choices, name)
+    if name and not cfg.plan_only:
+        from noise_search.report.combined import combine, note
+
+        note(folder, Path(hydra_cfg.sweep.dir) / name)
+        combine(Path(hydra_cfg.sweep.dir) / name)
+
+
+def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str | None = None) -> None:
+    """One run into `folder`. Writes nothing if the configuration is refused."""
     try:
         settings = read_settings(cfg)
         plan = plan_of(cfg, settings, choices)
@@ -45,7 +57,7 @@ def run_experiment(cfg: DictConfig) -> None:
             return
         if not os.access(folder, os.W_OK):
             raise ValueError(f"{folder} cannot be written: choose another hydra.run.dir")
-        logger = build(cfg.logger)
+        logger = build(cfg.logger, sweep=sweep)
         parts = assemble(cfg, settings, plan)
         identity["weights"] = parts.weights
         refuse_other_settings(folder, identity)
@@ -184,14 +196,6 @@ def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
             raise ValueError(
                 f"{folder} holds results of {key}={stored.get(key)}, not {asked.get(key)}: choose another hydra.run.dir"
             )
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        out |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return out
 
 
 def finished(folder: Path, images: int) -> bool:

@@ -32,14 +32,23 @@ class NoLogger:
 
 
 class WandbLogger:
-    """One wandb run whose charts are metric against NFE. Offline without a prompt unless the user is logged in."""
+    """One wandb run whose charts are metric against NFE. Offline without a prompt unless the user is logged in.
 
-    def __init__(self, project: str = "noise_search", group: str | None = None, tags: Sequence[str] = ()) -> None:
+    group: of runs; by default the sweep that a job belongs to.
+    """
+
+    def __init__(
+        self,
+        project: str = "noise_search",
+        group: str | None = None,
+        tags: Sequence[str] = (),
+        sweep: str | None = None,
+    ) -> None:
         try:
             import wandb
         except ImportError as error:
             raise ValueError("logger=wandb: wandb is not installed; `pip install wandb` or use logger=none") from error
-        self.wandb, self.project, self.group, self.tags = wandb, project, group, list(tags)
+        self.wandb, self.project, self.group, self.tags = wandb, project, group or sweep, list(tags)
 
     def mode(self) -> Any:
         """WANDB_MODE if it is set; else online for a user who is logged in, offline for everybody else."""

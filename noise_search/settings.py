@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
 AXES = ("nfe", "nfe_paper")
 SOLVERS = ("heun", "euler")
+SWEEP = "NOISE_SEARCH_SWEEP"  # environment variable: the sweep that a job belongs to
 UNIT = 64  # image ids in one unit of finished work
 
 
@@ -78,3 +81,22 @@ def result_hash(*, _root_: DictConfig) -> str:
     """Ten hexadecimal digits over the result settings: the resolver in the name of a run's folder."""
     text = json.dumps(result_settings(_root_), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def sweep_name(arguments: Sequence[str] | None = None) -> str:
+    """ "sweep-" and ten hexadecimal digits over the overrides of a multirun, the same in every job of it.
+
+    arguments: of the command that started it, which hands the name down to its jobs in the environment.
+    """
+    if arguments is not None:
+        text = json.dumps(sorted(a for a in arguments if not a.startswith("-")))
+        os.environ[SWEEP] = f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    return os.environ[SWEEP]
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        out |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return out

@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 TITLES = {
@@ -70,13 +71,18 @@ def draw(axes: Axes, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, 
         if floor["metric"] == metric and floor["value"] is not None:
             style = {"real": "--", "reconstructed": ":"}[floor["kind"]]
             axes.axhline(floor["value"], color=FLOOR, ls=style, lw=1.2, label=f"{floor['kind']} images, same n")
+    axes_of(axes, rows[0], nfe, x)
+
+
+def axes_of(axes: Axes, row: dict[str, Any], nfe: Sequence[int], x: str) -> None:
+    """Scales, ticks, labels and legend of a figure of row's metric against column x, whose values are nfe."""
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     ticks = spaced(nfe)
     axes.set_xticks(ticks, [f"{value:,}" for value in ticks])
     axes.set_xlabel("NFE per image" if x == "nfe" else "NFE per image, published convention")
-    axes.set_ylabel(label(rows[0]))
-    axes.set_title(f"{TITLES[kind(metric)]} ({BETTER.get(metric, 'higher')} is better)", fontsize=10)
+    axes.set_ylabel(label(row))
+    axes.set_title(f"{TITLES[kind(row['metric'])]} ({BETTER.get(row['metric'], 'higher')} is better)", fontsize=10)
     axes.grid(alpha=0.25, lw=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(framealpha=0.85, edgecolor="none", fontsize=8)
@@ -86,7 +92,6 @@ def figures(
     folder: Path, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]], x: str = "nfe"
 ) -> list[Path]:
     """Write folder/<metric>.png and .pdf for every metric that has a value, against column x; returns the PNGs."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     order = list(TITLES)
     for metric in sorted({row["metric"] for row in rows}, key=lambda name: (order.index(kind(name)), name)):
@@ -100,9 +105,15 @@ def figures(
         if first["reference"]:
             note += f"; reference: {first['reference']}"
         figure.supxlabel(note, fontsize=7, color="#555555")
-        name = metric.replace("/", "_")
-        for suffix in ("png", "pdf"):
-            figure.savefig(folder / f"{name}.{suffix}", dpi=160)
-        plt.close(figure)
-        written.append(folder / f"{name}.png")
+        written.append(save(figure, folder, metric))
     return written
+
+
+def save(figure: Figure, folder: Path, name: str) -> Path:
+    """Write folder/<name>.png and .pdf, close the figure; returns the PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = name.replace("/", "_")
+    for suffix in ("png", "pdf"):
+        figure.savefig(folder / f"{stem}.{suffix}", dpi=160)
+    plt.close(figure)
+    return folder / f"{stem}.png"

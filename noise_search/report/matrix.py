@@ -8,6 +8,7 @@ import pyarrow as pa
 from matplotlib import pyplot as plt
 
 from noise_search.files import write_text
+from noise_search.report.figures import save
 
 
 def banks(table: pa.Table, columns: int) -> np.ndarray:
@@ -46,7 +47,4 @@ def write_matrix(folder: Path, bank: np.ndarray, names: Sequence[str]) -> Path:
     axes.set_title(
         f"gain over a random candidate, in standard deviations\nbest of {bank.shape[1]}, n = {len(bank):,}", fontsize=9
     )
-    for suffix in ("png", "pdf"):
-        figure.savefig(folder / f"cross_verifier.{suffix}", dpi=160)
-    plt.close(figure)
-    return folder / "cross_verifier.png"
+    return save(figure, folder, "cross_verifier")

@@ -1,0 +1,80 @@
+"""The combined curve of a sweep: every job that has finished, one series a setting, seeds put together."""
+
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from omegaconf import OmegaConf
+
+from noise_search.evaluate import COLUMNS, write_csv
+from noise_search.files import write_text
+from noise_search.report.figures import TITLES, axes_of, kind, save
+from noise_search.settings import flatten, result_settings
+
+Rows = list[dict[str, Any]]
+
+
+def note(folder: Path, sweep: Path) -> None:
+    """Say in sweep/jobs that the run in `folder` belongs to this sweep."""
+    (sweep / "jobs").mkdir(parents=True, exist_ok=True)
+    write_text(sweep / "jobs" / folder.name, f"{folder.resolve()}\n")
+
+
+def combine(sweep: Path) -> None:
+    """Write sweep/curve.csv, one row per (run, budget, metric), and sweep/figures/ from all runs noted and finished."""
+    folders = [Path(path.read_text().strip()) for path in sorted((sweep / "jobs").iterdir())]
+    folders = [folder for folder in folders if (folder / "run.json").is_file()]
+    if len(folders) < 2:
+        return
+    rows: Rows = []
+    for folder, name in zip(folders, series_names(folders), strict=True):
+        with (folder / "curve.csv").open() as file:
+            rows += [{"series": name, **row} for row in csv.DictReader(file)]
+    write_csv(sweep / "curve.csv", rows, ("series", *COLUMNS))
+    axis = str(OmegaConf.load(folders[0] / "config.yaml")["axis"])  # type: ignore[index]
+    metrics = {row["metric"] for row in rows if row["value"]}
+    for metric in sorted(name for name in metrics if kind(name) in TITLES):
+        draw(sweep / "figures", metric, [row for row in rows if row["metric"] == metric and row["value"]], axis)
+
+
+def series_names(folders: list[Path]) -> list[str]:
+    """A name a run, made of the choices and settings, seeds excepted, in which the runs differ."""
+    described = []
+    for folder in folders:
+        choices = json.loads((folder / "run.json").read_text())["choices"]
+        settings = flatten(result_settings(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
+        del settings["seed"]
+        described.append((choices, settings))
+    groups = [g for g in described[0][0] if len({choices[g] for choices, _ in described}) > 1]
+    names = []
+    for choices, settings in described:
+        alike = [s for c, s in described if all(c[g] == choices[g] for g in groups)]
+        keys = [key for key in settings if len({str(s.get(key)) for s in alike}) > 1]
+        words = [choices[g] for g in groups] + [f"{key.split('.')[-1]}={settings[key]}" for key in keys]
+        names.append(", ".join(words) or "all runs")
+    return names
+
+
+def draw(folder: Path, metric: str, rows: Rows, axis: str) -> None:
+    """One metric: the mean over seeds of every series, and the range from the lowest to the highest seed."""
+    values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        values[row["series"]][int(row[axis])].append(float(row["value"]))
+    figure, axes = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
+    for name, by_nfe in values.items():
+        nfe = sorted(by_nfe)
+        seeds = max(len(by_nfe[x]) for x in nfe)
+        (line,) = axes.plot(nfe, [np.mean(by_nfe[x]) for x in nfe], "o-", ms=4, label=name)
+        if seeds > 1:
+            low, high = ([bound(by_nfe[x]) for x in nfe] for bound in (min, max))
+            axes.fill_between(nfe, low, high, color=line.get_color(), alpha=0.15, lw=0)
+            line.set_label(f"{name} ({seeds} seeds)")
+    row = {**rows[0], "n_images": int(rows[0]["n_images"])}
+    axes_of(axes, row, sorted({x for by_nfe in values.values() for x in by_nfe}), axis)
+    note = ", ".join(sorted({f"{r['model']}, {r['verifier']} verifier, CFG {float(r['cfg_scale']):g}" for r in rows}))
+    figure.supxlabel(note if len(note) < 100 else rows[0]["model"], fontsize=7, color="#555555")
+    save(figure, folder, metric)
