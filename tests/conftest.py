@@ -13,6 +13,7 @@ from noise_search.models.toy import Mixture, MixtureNetwork
 from noise_search.path import CosinePath, LinearPath
 from noise_search.problem import Problem
 from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
 from noise_search.verifiers.observed import Observed
 
@@ -26,17 +27,6 @@ class Spy:
     def __call__(self, x: Tensor, t: Tensor, label: Tensor) -> Prediction:
         self.rows, self.largest = self.rows + len(x), max(self.largest, len(x))
         return self.network(x, t, label)
-
-
-class Brightness(Verifier):
-    """A verifier whose optimum is known: the mean of the image."""
-
-    name = "brightness"
-    differentiable = True
-    weights: ClassVar[dict[str, str]] = {}
-
-    def score(self, candidates: Candidates) -> Tensor:
-        return candidates.images.flatten(2).mean(2)
 
 
 class Likeness(Verifier):

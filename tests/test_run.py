@@ -228,6 +228,9 @@ WRONG = {
     "algorithm=paths algorithm.pool=some": "algorithm.pool='some': all or per_path",
     "algorithm=first_order algorithm.step_size=0": "algorithm.step_size=0: above 0, at most 1",
     "algorithm=first_order verifier=oracle_is": "verifier oracle IS (exact posterior) has no gradient",
+    "algorithm=zo verifier=oracle_fid": "verifier=oracle_fid: with algorithm=random only, not ZO-2",
+    "verifier=oracle_fid verifier.share=0.5": "verifier.share=0.5: above 0, at most 0.02",
+    "verifier=classifier_ssl model=sit_cifar10 dataset=cifar10 budget.search_nfe=2": "nearest knot is an end",
     "observers=[hope]": "observers=['hope']: verifier/hope is not in configs/",
     "observers=likelihood": "observers=likelihood: a list of verifiers, each once",
     "budget.search_nfe=0": "budget.search_nfe=0: a whole number, at least 1",
@@ -264,6 +267,61 @@ def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
     rows = {(row["seed"], row["cfg_scale"]): row for folder in folders for row in curve(folder)[-1:]}
     assert set(rows) == {(seed, scale) for seed in ("0", "1") for scale in ("1.0", "1.5")}
     assert int(rows["0", "1.5"]["network_rows"]) == 2 * int(rows["0", "1.0"]["network_rows"])
+
+
+def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
+    """One sweep: one folder a job, one combined curve and figure."""
+    options = ("experiment=toy", "images=70", "logger=none", "seed=0,1", "algorithm=none,random,zo,paths,first_order")
+    call(tmp_path, "-m", *options, "budget.nfe=[20,60,180]")
+    folders = sorted((tmp_path / "outputs").glob("toy-*"))
+    assert len(folders) == 10
+    for folder in folders:
+        spent = json.loads((folder / "run.json").read_text())["spent"]
+        assert spent["nfe"] == spent["nfe_search"] + spent["nfe_final"] == spent["network_rows"]
+        assert (spent["nfe_backward"] > 0) == ("first_order" in folder.name)
+        for row in curve(folder):
+            assert int(row["nfe"]) == int(row["nfe_search"]) + int(row["nfe_final"]) <= 180
+            assert (int(row["nfe_final"]) == 0) == ("paths" in folder.name and row["point"] != "0")
+        assert "paths" in folder.name or values(folder, "score_final")[-1] > values(folder, "score_final")[0]
+    (sweep,) = (tmp_path / "outputs").glob("sweep-*")
+    combined = curve(sweep)
+    assert {row["series"] for row in combined} == {"none", "random", "zo", "paths", "first_order"}
+    assert len(combined) == sum(len(curve(folder)) for folder in folders)
+    assert (sweep / "figures/score_final.png").stat().st_size > 1000
+
+
+def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
+    """The same candidates read again under another verifier: same curve, and only new winners are rendered."""
+    options = (*TOY, "images=70", "logger=none")
+    call(tmp_path, *options, "observers=[brightness]", "hydra.run.dir=outputs/first")
+    call(tmp_path, *options, "verifier=brightness", "observers=[likelihood]", "hydra.run.dir=direct")
+    arguments = [sys.executable, "-m", "noise_search", "select", "outputs/first"]
+    done = subprocess.run([*arguments, "verifier=brightness"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    folder = tmp_path / done.stdout.splitlines()[-1]
+    assert (folder / "curve.csv").read_text() == (tmp_path / "direct/curve.csv").read_text()
+    spent = {run: json.loads((run / "run.json").read_text())["spent"] for run in (folder, tmp_path / "direct")}
+    assert spent[folder]["nfe_search"] == 0 and 0 < spent[folder]["nfe"] < spent[tmp_path / "direct"]["nfe_final"]
+    names, *rows = csv.reader((tmp_path / "direct/figures/cross_verifier.csv").open())
+    assert names == ["selected by", "judged by brightness", "judged by likelihood"]
+    assert float(rows[0][1]) > float(rows[1][1]) and float(rows[1][2]) > float(rows[0][2])
+    wrong = subprocess.run(
+        [*arguments, "verifier=classifier"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 1 and "has scores of likelihood, brightness only" in wrong.stderr
+
+
+def test_oracle_fid_lowers_its_distance_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    options = (*TOY, "budget.points=[1,4,16]", "verifier=oracle_fid", "images=120", "logger=none")
+    call(tmp_path, *options, "hydra.run.dir=whole")
+    distances = values(tmp_path / "whole", "frechet_distance")
+    assert distances == sorted(distances, reverse=True) and distances[-1] < 0.95 * distances[0]
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    for path in sorted((tmp_path / "cut/units").iterdir())[30:]:
+        path.unlink()
+    (tmp_path / "cut/run.json").unlink()
+    call(tmp_path, *options, "batch_size=3", "hydra.run.dir=cut")
+    found, expected = ([float(row["value"] or "nan") for row in curve(tmp_path / name)] for name in ("cut", "whole"))
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-5, nan_ok=True)
 
 
 def test_missing_assets_and_other_settings_are_told(tmp_path: Path) -> None:

@@ -1,18 +1,24 @@
 """Conditions: which class an image is asked to show is a function of its id alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """names: of all classes; chosen: a list of class ids that the images cycle through, None: all."""
+    """names: of all classes; chosen: a list of class ids that the images cycle through, None: all.
+
+    labelled: kind of head -> () -> the images, uint8 [M, H, W, 3], and labels [M] that it is made from, for verifiers
+    without a published head. published_heads: are these the classes that published ImageNet heads were trained for?
+    """
 
     name: str
     names: tuple[str, ...]
     chosen: list[int] | None = None
+    labelled: Mapping[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
+    published_heads: bool = False
 
     def __post_init__(self) -> None:
         if self.chosen is not None and (not isinstance(self.chosen, list) or not self.chosen):

@@ -15,7 +15,8 @@ HALVES = ("heads", "reference")  # for verifiers' prototypes; for metrics
 
 def cifar10(classes: list[int] | None = None) -> Dataset:
     """Conditions over the ten classes, or over the class ids in `classes`."""
-    return Dataset("cifar10", CLASSES, classes)
+    labelled = {"prototypes": lambda: shipped_images("heads"), "linear": lambda: load_cifar10("train")}
+    return Dataset("cifar10", CLASSES, classes, labelled)
 
 
 def load_cifar10(split: str, path: Path = PATH) -> tuple[np.ndarray, np.ndarray]:

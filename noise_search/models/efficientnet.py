@@ -32,7 +32,7 @@ def weights_path(size: int) -> Path:
     return files[0]
 
 
-def create(name: str) -> Any:
+def create(name: str, pretrained: bool = False, **options: Any) -> Any:
     """The timm network `name` without its head. timm imports wandb wherever it is installed; here it must not."""
     hidden = "wandb" not in sys.modules
     if hidden:
@@ -42,7 +42,7 @@ def create(name: str) -> Any:
     finally:
         if hidden:
             del sys.modules["wandb"]
-    return timm.create_model(name, pretrained=False, num_classes=0)
+    return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
 
 
 class EfficientNetLite(nn.Module):

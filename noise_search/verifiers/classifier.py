@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from noise_search.assets import asset
@@ -12,6 +11,18 @@ from noise_search.verifiers.base import Candidates, Verifier
 from noise_search.weights import load_weights
 
 OUTPUTS = ("logit", "probability")
+
+
+def require_output(output: str) -> None:
+    if output not in OUTPUTS:
+        raise ValueError(f"verifier.output={output!r}: one of {', '.join(OUTPUTS)}")
+
+
+def class_scores(logits: Tensor, candidates: Candidates, output: str) -> Tensor:
+    """logits [B * K, classes] -> [B, K]: those of the conditioning class, or its probability."""
+    b, k = candidates.images.shape[:2]
+    values = logits if output == "logit" else logits.softmax(1)
+    return values.gather(1, candidates.labels.repeat_interleave(k)[:, None]).view(b, k)
 
 
 class Classifier(Verifier):
@@ -33,8 +44,7 @@ class Classifier(Verifier):
         head: str | None = None,
         device: str = "cpu",
     ) -> None:
-        if output not in OUTPUTS:
-            raise ValueError(f"verifier.output={output!r}: one of {', '.join(OUTPUTS)}")
+        require_output(output)
         self.name = f"classifier Lite{size} ({output})"
         self.output = output
         path = Path(head) if head else asset(f"classifier_lite{size}.safetensors")
@@ -50,8 +60,5 @@ class Classifier(Verifier):
         self.weight, self.bias = state["weight"].to(device), state["bias"].to(device)
 
     def score(self, candidates: Candidates) -> Tensor:
-        images = candidates.images
-        b, k = images.shape[:2]
-        logits = self.features(images.flatten(0, 1)) @ self.weight.T + self.bias  # [B * K, classes]
-        values = logits if self.output == "logit" else logits.softmax(1)
-        return values[torch.arange(b * k), candidates.labels.repeat_interleave(k)].view(b, k)
+        logits = self.features(candidates.images.flatten(0, 1)) @ self.weight.T + self.bias
+        return class_scores(logits, candidates, self.output)

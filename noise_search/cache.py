@@ -1,0 +1,44 @@
+"""What is made once from the same content and kept: heads from labelled images, text features."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+def folder() -> Path:
+    """$NOISE_SEARCH_CACHE, else ~/.cache/noise_search."""
+    return Path(os.environ.get("NOISE_SEARCH_CACHE") or Path.home() / ".cache" / "noise_search")
+
+
+def digest(*parts: str | bytes) -> str:
+    """sha256 over the parts, in hexadecimal."""
+    out = hashlib.sha256()
+    for part in parts:
+        out.update(part.encode() if isinstance(part, str) else part)
+        out.update(b"\0")
+    return out.hexdigest()
+
+
+def state_digest(net: nn.Module) -> str:
+    """sha256 over the names and values of a network's weights, wherever they came from."""
+    out = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        out.update(name.encode())
+        out.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return out.hexdigest()
+
+
+def cached(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
+    """make(), or what it returned when it was last called for the same `key` (a digest of all that it depends on)."""
+    path = folder() / f"{kind}-{key[:32]}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.partial")
+        save_file({"value": make().contiguous()}, temporary)
+        os.replace(temporary, path)
+    return load_file(path)["value"]

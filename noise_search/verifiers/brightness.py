@@ -1,0 +1,17 @@
+"""The simplest verifier: it is easily hacked, so it shows what hacking looks like."""
+
+from torch import Tensor
+
+from noise_search.verifiers.base import Candidates, Verifier
+
+
+class Brightness(Verifier):
+    """Mean pixel value, -1 to 1. Its optimum is known: a white image."""
+
+    differentiable = True
+
+    def __init__(self) -> None:
+        self.name, self.weights = "brightness", {}
+
+    def score(self, candidates: Candidates) -> Tensor:
+        return candidates.images.flatten(2).mean(2)

@@ -1,0 +1,172 @@
+"""DINOv2 and CLIP verifiers on random weights in the exact published file formats."""
+
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from noise_search.datasets.base import Dataset
+from noise_search.datasets.cifar10 import cifar10, shipped_images
+from noise_search.metrics.judges import images_to_tensor
+from noise_search.models.vision import Clip, DinoV2
+from noise_search.verifiers.base import Candidates
+from noise_search.verifiers.clip import ClipZeroShot, clip_ssl
+from noise_search.verifiers.dino import Dino, dino_ssl
+
+BACKBONE = "vit_small_patch14_dinov2.lvd142m"
+IMAGENET = Dataset("imagenet", tuple(f"class {k}" for k in range(1000)), published_heads=True)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NOISE_SEARCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def dino_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ViT-S/14 as Meta published it: a mask token, and a position for the class token beside the 37 x 37 patches."""
+    torch.manual_seed(0)
+    net = timm.create_model(BACKBONE, pretrained=False, num_classes=0)
+    state = {k: v if v.ndim < 2 else 0.05 * torch.randn_like(v) for k, v in net.state_dict().items()}
+    state |= {k: torch.ones_like(v) for k, v in state.items() if "gamma" in k}
+    assert state["pos_embed"].shape == (1, 37 * 37 + 1, 384)
+    state["mask_token"] = torch.zeros(1, 384)
+    path = tmp_path_factory.mktemp("dino") / "dinov2_vits14_pretrain.pth"
+    torch.save(state, path)
+    return path
+
+
+def head_file(folder: Path, layers: int) -> Path:
+    """Meta's linear heads are a Linear's state dict: weight [1000, (1 + layers) * 384] and bias [1000]."""
+    path = folder / f"dinov2_vits14_linear{'4' if layers == 4 else ''}_head.pth"
+    torch.save(torch.nn.Linear((1 + layers) * 384, 1000).state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("layers", [1, 4])
+def test_published_heads_read_what_they_were_trained_on(tmp_path: Path, dino_file: Path, layers: int) -> None:
+    """Against the definition, from the backbone's own blocks: class tokens of the last layers, mean of the patches."""
+    path = head_file(tmp_path, layers)
+    options = {"head_file": str(path), "layers": layers, "resolution": 56, "precision": "float32"}
+    verifier = Dino(IMAGENET, BACKBONE, str(dino_file), **options)
+    images = images_to_tensor(shipped_images("heads")[0][:4])
+    labels = torch.tensor([1, 999])
+    with torch.no_grad():
+        scores = verifier.score(Candidates(images.unflatten(0, (2, 2)), labels))
+        net, x = verifier.features.net, verifier.features.preprocess(images)
+        tokens, outputs = net.norm_pre(net.patch_drop(net._pos_embed(net.patch_embed(x)))), []
+        for block in net.blocks:
+            tokens = block(tokens)
+            outputs.append(net.norm(tokens))
+        features = torch.cat([out[:, 0] for out in outputs[-layers:]] + [outputs[-1][:, 1:].mean(1)], 1)
+        head = torch.load(path, weights_only=True)
+        expected = features @ head["weight"].T + head["bias"]
+    assert torch.allclose(scores.flatten(), expected[range(4), labels.repeat_interleave(2)], atol=1e-4)
+
+
+def test_probabilities_add_up_and_sizes_can_be_chosen(tmp_path: Path, dino_file: Path) -> None:
+    path, images = head_file(tmp_path, 1), torch.rand(1, 1, 3, 32, 32)
+    verifier = Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(path), resolution=28, output="probability")
+    with torch.no_grad():
+        total = sum(float(verifier.score(Candidates(images, torch.tensor([k])))) for k in range(0, 1000, 100))
+    assert 0 < total < 1
+    with pytest.raises(ValueError, match=r"verifier.resolution=30: a multiple of 14"):
+        DinoV2(BACKBONE, str(dino_file), 30, 1, "float32")
+
+
+def test_without_a_published_head_prototypes_are_made_once(dino_file: Path, cache: Path) -> None:
+    def build() -> Dino:
+        return Dino(cifar10(), BACKBONE, str(dino_file), resolution=28)
+
+    first = build()
+    (kept,) = cache.glob("dino-prototypes-*.safetensors")
+    before = kept.stat().st_mtime_ns
+    second = build()
+    assert kept.stat().st_mtime_ns == before and torch.equal(first.weight, second.weight)
+    images, labels = shipped_images("heads")
+    shown = images_to_tensor(images[:200])
+    with torch.no_grad():
+        scores = [first.score(Candidates(shown[:, None], torch.full((200,), k)))[:, 0] for k in range(10)]
+    right = (torch.stack(scores, 1).argmax(1).numpy() == labels[:200]).mean()
+    assert right > 0.15  # on the very images, with random weights: above chance
+
+
+@pytest.fixture(scope="module")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ViT-B/32 CLIP as open_clip publishes it: the model's own state dict as safetensors."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("clip") / "open_clip_model.safetensors"
+    save_file(open_clip.create_model("ViT-B-32-quickgelu", pretrained=None).state_dict(), path)
+    return path
+
+
+def test_clip_is_the_zero_shot_classifier_of_open_clip(clip_file: Path, cache: Path) -> None:
+    names = ("airplane", "cat")
+    verifier = ClipZeroShot(Dataset("two", names), "ViT-B-32-quickgelu", str(clip_file), precision="float32")
+    images = images_to_tensor(shipped_images("heads")[0][:2])
+    labels = torch.tensor([1, 0])
+    with torch.no_grad():
+        scores = verifier.score(Candidates(images[:, None], labels))[:, 0]
+        net = verifier.features.net
+        classifier = open_clip.build_zero_shot_classifier(
+            net, open_clip.get_tokenizer("ViT-B-32-quickgelu"), names, open_clip.OPENAI_IMAGENET_TEMPLATES
+        )
+        features = net.encode_image(verifier.features.preprocess(images), normalize=True)
+        expected = (net.logit_scale.exp() * features @ classifier)[range(2), labels]
+    assert torch.allclose(scores, expected, atol=1e-3)
+    assert len(list(cache.glob("text-*.safetensors"))) == 1
+
+
+def test_self_supervised_twins_are_one_for_an_image_and_itself(dino_file: Path, clip_file: Path) -> None:
+    images = images_to_tensor(shipped_images("heads")[0][:4]).unflatten(0, (2, 2))
+    for verifier in (
+        dino_ssl(BACKBONE, 0.4, str(dino_file), resolution=28),
+        clip_ssl("ViT-B-32-quickgelu", str(clip_file), 0.4),
+    ):
+        assert verifier.needs == (0.4,)
+        with torch.no_grad():
+            same = verifier.score(Candidates(images, torch.zeros(2, dtype=torch.int64), images[:, :, None]))
+            other = verifier.score(Candidates(images, torch.zeros(2, dtype=torch.int64), -images[:, :, None]))
+        assert torch.allclose(same, torch.ones(2, 2), atol=1e-3) and (other < same).all()
+
+
+def test_missing_and_wrong_files_are_told_by_key(tmp_path: Path, dino_file: Path, clip_file: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"verifier.backbone_file=/nowhere.pth"):
+        Dino(cifar10(), BACKBONE, "/nowhere.pth")
+    with pytest.raises(FileNotFoundError, match=r"verifier.head_file=/nowhere.pth"):
+        Dino(IMAGENET, BACKBONE, str(dino_file), head_file="/nowhere.pth")
+    with pytest.raises(ValueError, match=r"not verifier.layers=4"):
+        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(head_file(tmp_path, 1)), layers=4, resolution=28)
+    (tmp_path / "bad.pth").write_bytes(b"no weights")
+    with pytest.raises(ValueError, match=r"bad.pth: not a file of weights"):
+        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(tmp_path / "bad.pth"), resolution=28)
+    with pytest.raises(ValueError, match="has no labelled images"):
+        Dino(Dataset("bare", ("a", "b")), BACKBONE, str(dino_file))
+    with pytest.raises(FileNotFoundError, match=r"verifier.pretrained=/nowhere.safetensors"):
+        Clip("ViT-B-32-quickgelu", "/nowhere.safetensors", "float32")
+    with pytest.raises(ValueError, match="not an architecture"):
+        Clip("ViT-Q", "openai", "float32")
+
+
+def test_without_a_network_the_message_names_file_key_and_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match=r"(?s)vit_small.*`hf download timm/vit_small.*verifier.backbone_file"):
+        Dino(cifar10(), BACKBONE)
+    with pytest.raises(FileNotFoundError, match=r"(?s)ViT-B-32.*`hf download.*verifier.pretrained"):
+        Clip("ViT-B-32-quickgelu", "openai", "float32")
+
+
+def test_a_file_with_code_in_it_is_not_run(tmp_path: Path, dino_file: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"weight": Evil(), "bias": np.zeros(3)}, tmp_path / "evil.pth")
+    with pytest.raises(ValueError, match="not a file of weights"):
+        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(tmp_path / "evil.pth"), resolution=28)
+    assert not (tmp_path / "ran").exists()
