@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from noise_search.denoiser import Guided, MeteredNetwork
 from noise_search.flow import Flow
 from noise_search.grid import Grid, uniform_grid
+from noise_search.models.base import Model
 from noise_search.noise import normal
 from noise_search.verifiers.base import Candidates, Verifier
 
@@ -25,6 +27,12 @@ class Problem:
     final_nfe: int
     solver: str
     seed: int
+
+    @property
+    def meters(self) -> Guided:
+        """What every image has cost so far."""
+        assert isinstance(self.flow.denoiser, Guided)
+        return self.flow.denoiser
 
     def noise(self, candidate: int | Tensor, round: int = 0, tag: str = "noise") -> Tensor:
         """[B, ...] standard normal: draw number `candidate` (one, or int64 [B], each image's own). Free of cost."""
@@ -70,7 +78,36 @@ class Problem:
         """[B, K, V] of candidates that are compared -> [B, K], the order in which the verifier prefers them."""
         return self.verifier.combine(scores, point)
 
+    def render(self, x: Tensor, t: float) -> Tensor:
+        """Images [B, 3, H, W] of a result x [B, ...] at t: final_nfe evaluations from a noise, none at t = 0."""
+        if t:
+            x = self.flow.solve(x, self.grid(self.final_nfe), self.who(1)).x
+        return self.flow.decode(x)
+
     def prefers(self, new: Tensor, old: Tensor) -> Tensor:
         """bool [B]: is the candidate with scores new [B, V] better than the one with old [B, V] (NaN: unscored)?"""
         pair = self.combine(torch.stack([old, new], 1))
         return ~(pair[:, 1] <= pair[:, 0])
+
+
+def open_problem(
+    model: Model,
+    verifier: Verifier,
+    labels: Tensor,
+    ids: Sequence[int] | None = None,
+    search_nfe: int = 10,
+    final_nfe: int = 20,
+    cfg_scale: float = 1.0,
+    solver: str = "heun",
+    seed: int = 0,
+    batch_size: int | None = None,
+) -> Problem:
+    """The problem of searching for images of `labels` int64 [B] with a model; `problem.meters` count what it costs.
+
+    ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
+    """
+    network = MeteredNetwork(model.network, len(labels), batch_size or model.batch_size)
+    guided = Guided(network, labels, model.classes, cfg_scale)
+    flow = Flow(guided, model.path, model.decoder)
+    ids = range(len(labels)) if ids is None else ids
+    return Problem(flow, verifier, ids, labels, model.shape, search_nfe, final_nfe, solver, seed)

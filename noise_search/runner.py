@@ -16,12 +16,11 @@ from noise_search.algorithms.base import Algorithm
 from noise_search.algorithms.random import RandomState
 from noise_search.budget import Budget, Plan
 from noise_search.datasets.base import Dataset
-from noise_search.denoiser import Guided, MeteredNetwork
+from noise_search.denoiser import Guided
 from noise_search.driver import Readout, Spent, sweep
-from noise_search.flow import Flow
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
 from noise_search.models.base import Model
-from noise_search.problem import Problem
+from noise_search.problem import Problem, open_problem
 from noise_search.progress import Progress
 from noise_search.settings import UNIT, Settings
 from noise_search.store import finished_ids, write_unit
@@ -88,21 +87,19 @@ class Work(NamedTuple):
 
 def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Work:
     """The problem of searching for `ids`; verifier: instead of parts.verifier."""
-    labels = torch.from_numpy(parts.dataset.labels(ids)).to(parts.device)
-    network = MeteredNetwork(parts.model.network, len(ids), parts.batch_size)
-    guided = Guided(network, labels, parts.model.classes, parts.settings.cfg_scale)
-    problem = Problem(
-        flow=Flow(guided, parts.model.path, parts.model.decoder),
-        verifier=verifier or parts.verifier,
-        ids=ids,
-        labels=labels,
-        shape=parts.model.shape,
-        search_nfe=parts.budget.search_nfe,
-        final_nfe=parts.budget.final_nfe,
-        solver=parts.solver,
-        seed=parts.settings.seed,
+    problem = open_problem(
+        parts.model,
+        verifier or parts.verifier,
+        torch.from_numpy(parts.dataset.labels(ids)).to(parts.device),
+        ids,
+        parts.budget.search_nfe,
+        parts.budget.final_nfe,
+        parts.settings.cfg_scale,
+        parts.solver,
+        parts.settings.seed,
+        parts.batch_size,
     )
-    return Work(problem, guided)
+    return Work(problem, problem.meters)
 
 
 def clocks(parts: Parts, missing: int) -> tuple[dict[str, float], Progress]:

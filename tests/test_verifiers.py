@@ -83,12 +83,22 @@ def test_images_survive_the_way_to_bytes_and_back() -> None:
 def test_the_verifier_in_the_readme_works() -> None:
     text = (Path(__file__).parents[1] / "README.md").read_text()
     namespace: dict = {}
-    exec(text.split("```python\n")[1].split("```")[0], namespace)
+    exec(text.split("```python\n")[2].split("```")[0], namespace)
     verifier = namespace["Contrast"]()
     flat, busy = torch.zeros(3, 32, 32), torch.randn(3, 32, 32)
     scores = verifier.score(Candidates(torch.stack([flat, busy])[None], torch.tensor([0])))
     assert scores.shape == (1, 2) and scores[0, 1] > scores[0, 0]
     assert verifier.name == "contrast" and verifier.weights == {}
+
+
+def test_the_library_example_in_the_readme_works(capsys: pytest.CaptureFixture) -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    namespace: dict = {}
+    exec(text.split("```python\n")[1].split("```")[0], namespace)
+    assert namespace["images"].shape == (8, 3, 32, 32)
+    assert namespace["problem"].meters.evaluations.count.tolist() == [10 * 7 + 20] * 8
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("classifier Lite0 (logit) tensor") and any(line.startswith("contrast") for line in lines)
 
 
 def test_the_toys_verifier_prefers_the_right_class() -> None:

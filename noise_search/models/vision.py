@@ -1,5 +1,6 @@
 """Published vision networks for verifiers: DINOv2 through timm, CLIP through open_clip; from a file or the hub."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,18 @@ def require_file(path: str | None, key: str, what: str) -> None:
 
 def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
     """load(), which may want the network; where there is none, one line says what is missing and how to get it."""
+    from huggingface_hub.constants import HF_HOME
+
+    logging.disable(logging.ERROR)  # of the hubs' many retries; what they end with is told below
     try:
         return load()
     except Exception as error:  # hubs raise errors of many kinds
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise FileNotFoundError(
-            f"{what}: not in the local cache, and not to be had from the network ({type(error).__name__}: {reason})."
-            f" Where there is internet: `{command}`; then give its path as {key}"
+            f"{what}: not in {HF_HOME} or {torch.hub.get_dir()}, and not to be had from the network"
+            f" ({type(error).__name__}). Where there is internet: `{command}`; then give the file as {key}=..."
         ) from error
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 class Preprocess(nn.Module):

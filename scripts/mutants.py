@@ -1,0 +1,155 @@
+"""Plant defects and see that a test kills each: python scripts/mutants.py [words of its name]   (about 3 minutes)
+
+Every mutant is one edit in a copy of the repository; the last line says how many were killed.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+CORE = ("test_flow.py", "test_noise.py", "test_ledger.py", "test_conformance.py", "test_search.py", "test_oracles.py")
+
+
+class Mutant(NamedTuple):
+    """name; the file inside noise_search/; what is replaced there, by what; the tests that are to find it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = CORE
+
+
+MUTANTS = (
+    Mutant(
+        "Heun's second stage reuses the first",
+        "flow.py",
+        "v = (v + self.velocity(self.predict(x + (s - t) * v, s, who), s)) / 2",
+        "v = (v + 0 * self.velocity(self.predict(x, t, who), t) + v) / 2",
+    ),
+    Mutant(
+        "billing per call, not per row",
+        "denoiser.py",
+        "self.count += torch.bincount(who.cpu(), minlength=len(self.count))",
+        "self.count += 1",
+    ),
+    Mutant(
+        "an unmetered guidance pass",
+        "denoiser.py",
+        "out = self.network(torch.cat([x, x]), torch.cat([t, t]), both, torch.cat([who, who]))",
+        "own, other = self.network(x, t, label, who), self.network.network(x, t, both[len(x) :])\n"
+        "        out = Prediction(torch.cat([own.x0, other.x0]), torch.cat([own.eps, other.eps]))",
+    ),
+    Mutant(
+        "a forgotten extra prediction in the cost of paths",
+        "algorithms/paths.py",
+        "point * (self.backward_nfe + 1)",
+        "point * self.backward_nfe",
+    ),
+    Mutant(
+        "noise that is not keyed by image",
+        "noise.py",
+        "counter = np.array([0, image, candidate, round], dtype=np.uint64)",
+        "counter = np.array([0, 0, candidate, round], dtype=np.uint64)",
+    ),
+    Mutant(
+        "neighbours that are the same in every round",
+        "algorithms/zero_order.py",
+        'problem.noises(n, state.round, "neighbour")',
+        'problem.noises(n, 0, "neighbour")',
+    ),
+    Mutant(
+        "a pivot that can get worse",
+        "algorithms/zero_order.py",
+        'order[:, 1:].argmax(1) + 1 if self.pivot == "latest" else order.argmax(1)',
+        "order[:, 1:].argmax(1) + 1",
+    ),
+    Mutant(
+        "a view from the wrong time",
+        "flow.py",
+        "knots = [grid.nearest(level) for level in levels]",
+        "knots = [max(0, grid.nearest(level) - 1) for level in levels]",
+    ),
+    Mutant(
+        "a re-noising that forgets the noise that is there",
+        "flow.py",
+        "(s_s**2 - (ratio * s_t) ** 2) ** 0.5 * eps",
+        "s_s * eps",
+    ),
+    Mutant(
+        "a commit group tied to the batch",
+        "population.py",
+        "for start in range(0, images, verifier.group):\n"
+        "        ids = list(range(start, min(images, start + verifier.group)))",
+        "for start in range(0, images, parts.batch_size):\n"
+        "        ids = list(range(start, min(images, start + parts.batch_size)))",
+        ("test_run.py::test_oracle_fid_lowers_its_distance_and_goes_on_where_it_was",),
+    ),
+    Mutant(
+        "potentials that are never renewed",
+        "verifiers/oracle_fid.py",
+        "return {p: s - Statistics.of(old, origin) + Statistics.of(chosen[p], origin) for p, s in memory.items()}",
+        "return memory",
+    ),
+    Mutant(
+        "ranks over the images instead of the candidates",
+        "verifiers/ensemble.py",
+        "ranks(scores[..., v])",
+        "ranks(scores[..., v].T).T",
+    ),
+    Mutant(
+        "ties that go to the later candidate",
+        "algorithms/random.py",
+        "problem.combine(state.scores, state.round).argmax(1)",
+        "(state.round - 1 - problem.combine(state.scores, state.round).flip(1).argmax(1))",
+    ),
+    Mutant(
+        "a gradient that is not billed",
+        "denoiser.py",
+        "        if differentiated(x):\n            self.backward.add(who)\n        label",
+        "        label",
+    ),
+)
+
+
+def killer(mutant: Mutant) -> str | None:
+    """The first test that fails on the mutated copy; None if all pass."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        for part in ("noise_search", "tests", "configs"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for part in ("run.py", "pyproject.toml"):
+            shutil.copy(ROOT / part, copy / part)
+        path = copy / "noise_search" / mutant.file
+        text = path.read_text()
+        if text.count(mutant.old) != 1:
+            raise SystemExit(f"{mutant.name}: noise_search/{mutant.file} does not hold it once: {mutant.old!r}")
+        path.write_text(text.replace(mutant.old, mutant.new))
+        tests = [f"tests/{test}" for test in mutant.tests]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+        found = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+        if done.returncode not in (0, 1) or (done.returncode == 1 and not found):
+            raise SystemExit(f"{mutant.name}: the tests did not run: {done.stdout[-500:]}{done.stderr[-500:]}")
+        return found.group(1) if found else None
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
+    killed = 0
+    for mutant in chosen:
+        test = killer(mutant)
+        killed += test is not None
+        print(f"{mutant.name}: {'killed by ' + test if test else 'SURVIVED'}", flush=True)
+    print(f"{killed} of {len(chosen)} killed")
+    raise SystemExit(killed < len(chosen))
+
+
+if __name__ == "__main__":
+    main()
