@@ -170,7 +170,7 @@ def refuse_misfits(parts: "Parts") -> None:
             raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {parts.algorithm.name}")
         if parts.plan.purchases[0].point < 1 or not parts.plan.sweep_search:
             raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
-    problem = begin(parts, [0]).problem
+    problem = begin(parts, [0])
     parts.algorithm.init(problem, parts.plan.purchases[-1].point)
     with torch.no_grad():
         blank = torch.zeros(1, *model.shape, device=parts.device)

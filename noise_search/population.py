@@ -44,12 +44,12 @@ def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Pr
         parts_of = []
         for start in range(0, parts.settings.images, parts.batch_size):
             ids = list(range(start, min(parts.settings.images, start + parts.batch_size)))
-            work = begin(parts, ids, verifier)
+            problem = begin(parts, ids, verifier)
             with torch.no_grad():
-                parts_of.append(work.problem.evaluate(work.problem.noise(0)[:, None])[:, 0].cpu().numpy())
-            if not torch.equal(work.meters.evaluations.count, paid(parts, len(ids)).evaluations):
+                parts_of.append(problem.evaluate(problem.noise(0)[:, None])[:, 0].cpu().numpy())
+            if not torch.equal(problem.meters.evaluations.count, paid(parts, len(ids)).evaluations):
                 raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
-            progress.add(int(work.meters.evaluations.count.sum()))
+            progress.add(int(problem.meters.evaluations.count.sum()))
         temporary = path.with_suffix(".partial.npy")
         np.save(temporary, np.concatenate(parts_of))
         temporary.rename(path)
@@ -66,8 +66,8 @@ def group(
     parts: Parts, verifier: OracleFID, first: np.ndarray, ids: list[int], progress: Progress, seconds: dict[str, float]
 ) -> list[dict[str, Any]]:
     """Search and render the images of one group against frozen statistics."""
-    work, before = begin(parts, ids, verifier), paid(parts, len(ids))
-    for meter, spent in zip((work.meters.evaluations, work.meters.network.rows), (before[0], before[2]), strict=True):
-        meter.count += spent
+    problem, before = begin(parts, ids, verifier), paid(parts, len(ids))
+    problem.meters.evaluations.count += before.evaluations
+    problem.meters.network.rows.count += before.rows
     start = RandomState(1, torch.from_numpy(first)[:, None].to(parts.device))
-    return compute(parts, work, progress, seconds, start, before)
+    return compute(parts, problem, progress, seconds, start, before)

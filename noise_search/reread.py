@@ -26,8 +26,9 @@ from noise_search.experiment import assemble, finish, notes_of, plan_of, refuse_
 from noise_search.files import write_text
 from noise_search.loggers import NoLogger
 from noise_search.metrics.judges import images_to_tensor
+from noise_search.problem import Problem
 from noise_search.report.matrix import banks
-from noise_search.runner import Key, Parts, Work, begin, render, rows_of
+from noise_search.runner import Key, Parts, begin, render, rows_of
 from noise_search.settings import read_settings, result_hash, result_settings
 from noise_search.store import finished_ids, read_units, write_unit
 from noise_search.verifiers.base import Candidates
@@ -79,31 +80,31 @@ def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str,
         if not ids or not rows.num_rows:
             continue
         bank = torch.from_numpy(banks(rows, len(order))[:, :, order]).float().to(parts.device)
-        work = begin(parts, ids)
-        readouts = [chosen(parts, work, bank, purchase.point) for purchase in parts.plan.purchases]
-        finals = known(parts, work, rows) if not parts.verifier.needs else {}
-        finals |= render(parts, work, readouts, seconds, have=finals)
-        write_unit(folder, rows_of(parts, work, readouts, finals, bank))
+        problem = begin(parts, ids)
+        readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.plan.purchases]
+        finals = known(parts, problem, rows) if not parts.verifier.needs else {}
+        finals |= render(parts, problem, readouts, seconds, have=finals)
+        write_unit(folder, rows_of(parts, problem, readouts, finals, bank))
         seconds["images"] += len(ids)
     return seconds
 
 
-def chosen(parts: Parts, work: Work, bank: Tensor, point: int) -> Readout:
+def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
     """What a search of `point` candidates would have read out, at the cost that the source metered for it."""
-    count = len(work.problem.ids)
+    count = len(problem.ids)
     cost = parts.budget.cost(parts.algorithm, point)
     rows = cost.search * (1 if parts.settings.cfg_scale == 1.0 else 2)
-    result = parts.algorithm.result(work.problem, RandomState(max(point, 1), bank[:, : max(point, 1)]))
+    result = parts.algorithm.result(problem, RandomState(max(point, 1), bank[:, : max(point, 1)]))
     return Readout(point, 0, result, Spent(*(torch.full((count,), value) for value in (cost.search, 0, rows))))
 
 
-def known(parts: Parts, work: Work, rows: pa.Table) -> dict[Key, dict[str, Any]]:
+def known(parts: Parts, problem: Problem, rows: pa.Table) -> dict[Key, dict[str, Any]]:
     """The winners that the source has rendered, scored by this run's verifiers."""
-    position = {image: i for i, image in enumerate(work.problem.ids)}
+    position = {image: i for i, image in enumerate(problem.ids)}
     stored = {(position[row["image_id"]], 0, row["candidate"]): row for row in rows.to_pylist()}
     images = np.stack([np.asarray(Image.open(io.BytesIO(row["png"]))) for row in stored.values()])
     who = torch.tensor([key[0] for key in stored], device=parts.device)
-    shown = Candidates(images_to_tensor(images, parts.device)[:, None], work.problem.labels[who])
+    shown = Candidates(images_to_tensor(images, parts.device)[:, None], problem.labels[who])
     scores = parts.verifier.scores(shown)[:, 0].cpu()
     each = 1 if parts.settings.cfg_scale == 1.0 else 2
     return {

@@ -5,7 +5,7 @@ import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,24 +70,17 @@ def run(parts: Parts, folder: Path) -> dict[str, float]:
     missing = [i for i in range(parts.settings.images) if i not in done]
     seconds, progress = clocks(parts, len(missing))
     for group in units(missing, max(1, parts.batch_size // UNIT)):
-        work = begin(parts, [i for unit in group for i in unit])
-        rows = compute(parts, work, progress, seconds)
+        problem = begin(parts, [i for unit in group for i in unit])
+        rows = compute(parts, problem, progress, seconds)
         for unit in group:
             write_unit(folder, [row for row in rows if unit[0] <= row["image_id"] <= unit[-1]])
     progress.close()
     return seconds
 
 
-class Work(NamedTuple):
-    """A group of images that is worked on together, and its meters."""
-
-    problem: Problem
-    meters: Guided
-
-
-def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Work:
+def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Problem:
     """The problem of searching for `ids`; verifier: instead of parts.verifier."""
-    problem = open_problem(
+    return open_problem(
         parts.model,
         verifier or parts.verifier,
         torch.from_numpy(parts.dataset.labels(ids)).to(parts.device),
@@ -99,7 +92,6 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Wor
         parts.settings.seed,
         parts.batch_size,
     )
-    return Work(problem, problem.meters)
 
 
 def clocks(parts: Parts, missing: int) -> tuple[dict[str, float], Progress]:
@@ -111,7 +103,7 @@ def clocks(parts: Parts, missing: int) -> tuple[dict[str, float], Progress]:
 @torch.no_grad()
 def compute(
     parts: Parts,
-    work: Work,
+    problem: Problem,
     progress: Progress,
     seconds: dict[str, float],
     start: RandomState | None = None,
@@ -121,18 +113,18 @@ def compute(
     points = [p.point for p in parts.plan.purchases]
     started, seen = time.monotonic(), 0
     readouts, bank = [], None
-    for event in sweep(work.problem, parts.algorithm, points, work.meters, start, paid):
+    for event in sweep(problem, parts.algorithm, points, problem.meters, start, paid):
         if isinstance(event, Readout):
             readouts.append(event)
         elif isinstance(event, RandomState) and event.round:
             bank = event.scores
-        progress.add(int(work.meters.evaluations.count.sum()) - seen)
-        seen = int(work.meters.evaluations.count.sum())
+        progress.add(int(problem.meters.evaluations.count.sum()) - seen)
+        seen = int(problem.meters.evaluations.count.sum())
     seconds["search"] += time.monotonic() - started
-    finals = render(parts, work, readouts, seconds)
-    progress.add(int(work.meters.evaluations.count.sum()) - seen, len(work.problem.ids))
-    check_ledger(parts, work.meters, readouts, finals)
-    return rows_of(parts, work, readouts, finals, bank)
+    finals = render(parts, problem, readouts, seconds)
+    progress.add(int(problem.meters.evaluations.count.sum()) - seen, len(problem.ids))
+    check_ledger(parts, problem.meters, readouts, finals)
+    return rows_of(parts, problem, readouts, finals, bank)
 
 
 Key = tuple[int, int, int]  # (number of the image in its group, number of the search, address of the noise)
@@ -143,10 +135,10 @@ def keys_of(readout: Readout) -> list[Key]:
 
 
 def rows_of(
-    parts: Parts, work: Work, readouts: list[Readout], finals: dict[Key, dict[str, Any]], bank: Tensor | None
+    parts: Parts, problem: Problem, readouts: list[Readout], finals: dict[Key, dict[str, Any]], bank: Tensor | None
 ) -> list[dict[str, Any]]:
     """The rows to store. bank: scores [B, N, V] of all candidates of a random search."""
-    total = Spent.of(work.meters)
+    total = Spent.of(problem.meters)
     out = []
     for readout in readouts:
         for i, key in enumerate(keys_of(readout)):
@@ -154,14 +146,12 @@ def rows_of(
             rows_final = final.pop("rows_final")
             out.append(
                 {
-                    "image_id": work.problem.ids[i],
-                    "label": int(work.problem.labels[i]),
+                    "image_id": problem.ids[i],
+                    "label": int(problem.labels[i]),
                     "point": readout.point,
                     "candidate": key[2],
                     "scores": readout.result.score[i].tolist(),
-                    **kept(
-                        work.problem.verifier, bank[i] if bank is not None else None, key[2], readout is readouts[-1]
-                    ),
+                    **kept(problem.verifier, bank[i] if bank is not None else None, key[2], readout is readouts[-1]),
                     "nfe_search": int(readout.spent.evaluations[i]),
                     "nfe_backward": int(readout.spent.backward[i]),
                     "network_rows": int(readout.spent.rows[i]) + rows_final,
@@ -184,7 +174,7 @@ def kept(verifier: Verifier, bank: Tensor | None, candidate: int, last: bool) ->
 
 
 def render(
-    parts: Parts, work: Work, readouts: list[Readout], seconds: dict[str, float], have: Container[Key] = ()
+    parts: Parts, problem: Problem, readouts: list[Readout], seconds: dict[str, float], have: Container[Key] = ()
 ) -> dict[Key, dict[str, Any]]:
     """Finish every distinct winner once, but those in `have`: scores again, image, judge's features, what it cost."""
     final_nfe = {p.point: p.nfe_final for p in parts.plan.purchases}
@@ -202,13 +192,13 @@ def render(
             who = torch.tensor([key[0] for key in chunk], device=parts.device)
             x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
             points = [first[key].point for key in chunk]
-            out.update(zip(chunk, finish(parts, work, x, views, who, nfe, points, seconds), strict=True))
+            out.update(zip(chunk, finish(parts, problem, x, views, who, nfe, points, seconds), strict=True))
     return out
 
 
 def finish(
     parts: Parts,
-    work: Work,
+    problem: Problem,
     x: Tensor,
     views: Tensor,
     who: Tensor,
@@ -217,7 +207,7 @@ def finish(
     seconds: dict[str, float],
 ) -> list[dict[str, Any]]:
     """Render noises x [N, ...] with `nfe` evaluations each (0: x is finished already and has its views)."""
-    problem, before, started = work.problem, Spent.of(work.meters), time.monotonic()
+    problem, before, started = problem, Spent.of(problem.meters), time.monotonic()
     if nfe:
         x, views = problem.flow.solve(x, problem.grid(nfe), who, problem.verifier.needs)
     images = tensor_to_images(problem.flow.decode(x))
@@ -228,7 +218,7 @@ def finish(
     features = parts.judge.features(images)
     seconds["render"] += rendered - started
     seconds["judge"] += time.monotonic() - rendered
-    spent, share = Spent.of(work.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
+    spent, share = Spent.of(problem.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
     return [
         {
             "scores_final": problem.verifier.shown(scores[n], points[n]).tolist(),

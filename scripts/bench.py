@@ -51,7 +51,7 @@ def best_rate(call: Callable[[int], object], sizes: tuple[int, ...]) -> tuple[in
 @torch.no_grad()
 def efficiency(parts: Parts) -> None:
     images = parts.batch_size
-    problem = begin(parts, list(range(images))).problem
+    problem = begin(parts, list(range(images)))
     device, shape, null = parts.device, parts.model.shape, parts.model.classes
     guided_rows = 1 if parts.settings.cfg_scale == 1.0 else 2
     rows = images * CANDIDATES * parts.budget.search_nfe * guided_rows
