@@ -1,4 +1,4 @@
-"""python -m noise_search select RUN verifier=NAME: read a finished random search again under another verifier."""
+"""python -m noise_search select RUN verifier=NAME [into=FOLDER]: read a random search under another verifier."""
 
 import sys
 from pathlib import Path
@@ -15,12 +15,13 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def main() -> None:
     from noise_search.reread import select
 
-    arguments = sys.argv[1:]
-    if len(arguments) != 3 or arguments[0] != "select" or not arguments[2].startswith("verifier="):
-        raise ValueError("usage: python -m noise_search select RUN verifier=NAME")
+    words, options = sys.argv[1:3], dict(argument.partition("=")[::2] for argument in sys.argv[3:])
+    if len(words) != 2 or words[0] != "select" or not {"verifier"} <= set(options) <= {"verifier", "into"}:
+        raise ValueError("usage: python -m noise_search select RUN verifier=NAME [into=FOLDER]")
     OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        folder = select(Path(arguments[1]), arguments[2].removeprefix("verifier="))
+        into = Path(options["into"]) if "into" in options else None
+        folder = select(Path(words[1]), options["verifier"], into)
     print(folder)
 
 

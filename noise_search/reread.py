@@ -1,6 +1,6 @@
 """One bank of candidates, many verifiers: read a finished random search again as if another verifier had chosen.
 
-    python -m noise_search select RUN verifier=NAME
+    python -m noise_search select RUN verifier=NAME [into=FOLDER]
 
 RUN's candidates do not depend on its verifier, and it kept what every observer gave them: nothing is searched again,
 and only those new winners are rendered that RUN had not rendered.
@@ -34,8 +34,8 @@ from noise_search.store import finished_ids, read_units, write_unit
 from noise_search.verifiers.base import Candidates
 
 
-def select(run: Path, name: str) -> Path:
-    """Write the run that `run.py verifier=name observers=[the others]` would have written, beside RUN."""
+def select(run: Path, name: str, into: Path | None = None) -> Path:
+    """Write the run that `run.py verifier=name observers=[the others]` would have written, beside RUN or `into`."""
     if not (run / "run.json").is_file():
         raise ValueError(f"{run}: not a finished run (no run.json)")
     record, cfg = json.loads((run / "run.json").read_text()), OmegaConf.load(run / "config.yaml")
@@ -51,7 +51,7 @@ def select(run: Path, name: str) -> Path:
     with open_dict(cfg):
         cfg.verifier = verifier
         cfg.observers = [other for other in columns if other not in needed]
-    folder = run.parent / f"{choices['model']}-{choices['algorithm']}-{name}-{result_hash(_root_=cfg)}"
+    folder = into or run.parent / f"{choices['model']}-{choices['algorithm']}-{name}-{result_hash(_root_=cfg)}"
     settings = read_settings(cfg)
     plan = plan_of(cfg, settings, choices)
     parts = dataclasses.replace(assemble(cfg, settings, plan), source=str(run))

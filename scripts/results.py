@@ -1,0 +1,192 @@
+"""The paper's phenomena on the embedded model: run the protocol and write docs/results/.
+
+    python scripts/results.py [images=1000] [seeds=0,1,2] [only=oracles,hacking,...] [out=docs/results]
+
+Every run is a folder of outputs/results/ and is not made again; stop it and start it at will. About 10 minutes a curve
+on two cores: five hours for everything.
+"""
+
+import csv
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from noise_search.files import write_text
+from noise_search.report.combined import Rows, draw
+from noise_search.report.figures import TITLES, save
+from noise_search.report.matrix import banks, write_matrix
+from noise_search.store import read_units
+
+RUNS = Path("outputs/results")
+BANK = ["classifier", "classifier_probability", "classifier_b", "classifier_ssl", "oracle_is"]
+
+
+class Results:
+    """images, seeds: of the protocol; out: where the tables and figures go."""
+
+    def __init__(self, images: int, seeds: list[int], out: Path) -> None:
+        self.images, self.seeds, self.out = images, seeds, out
+
+    def run(self, name: str, *options: str, seed: int = 0) -> Path:
+        """Make (or find finished) one run; returns its folder."""
+        folder = RUNS / f"{name}-s{seed}"
+        common = (f"images={self.images}", f"seed={seed}", "budget=results", "logger=none", f"hydra.run.dir={folder}")
+        subprocess.run([sys.executable, "run.py", *common, *options], check=True)
+        return folder
+
+    def bank(self, seed: int) -> Path:
+        """Random search with the classifier's logit, and every other verifier as an observer."""
+        return self.run("random", "verifier=classifier", f"observers=[{','.join(BANK[1:])}]", seed=seed)
+
+    def selected(self, verifier: str, seed: int) -> Path:
+        """The bank of `seed`, read again under another verifier."""
+        folder = RUNS / f"random-{verifier}-s{seed}"
+        if not (folder / "run.json").is_file():
+            command = ["-m", "noise_search", "select", str(self.bank(seed)), f"verifier={verifier}", f"into={folder}"]
+            subprocess.run([sys.executable, *command], check=True)
+        return folder
+
+    def oracles(self) -> Iterator[str]:
+        """(a) Each oracle improves its own metric monotonically."""
+        yield from self.section(
+            "oracles",
+            {
+                "oracle IS": [self.selected("oracle_is", 0)],
+                "oracle FD": [self.run("oracle_fid", "verifier=oracle_fid")],
+                "classifier": [self.bank(0)],
+            },
+            ("inception_score", "frechet_distance", "kernel_distance"),
+        )
+
+    def hacking(self) -> Iterator[str]:
+        """(b) Verifier hacking under random search: own score and IS against the distances, precision and recall."""
+        yield from self.section(
+            "hacking",
+            {
+                "logit": [self.bank(s) for s in self.seeds],
+                "probability": [self.selected("classifier_probability", s) for s in self.seeds],
+            },
+            ("score_final", "inception_score", "kernel_distance", "frechet_distance", "precision", "recall"),
+        )
+
+    def algorithms(self) -> Iterator[str]:
+        """(c) The algorithms side by side at equal NFE."""
+        options = {
+            "none": ("algorithm=none", "budget.points=[20,60,180,340]"),
+            "ZO-2": ("algorithm=zo",),
+            "ZO-4": ("algorithm=zo", "algorithm.neighbours=4"),
+            "Paths-1": ("algorithm=paths", "algorithm.paths=1"),
+            "Paths-2": ("algorithm=paths",),
+        }
+        runs = {"random": [self.bank(s) for s in self.seeds]}
+        for name, chosen in options.items():
+            runs[name] = [self.run(name, *chosen, seed=s) for s in self.seeds]
+        yield from self.section(
+            "algorithms",
+            runs,
+            ("score_final", "inception_score", "class_accuracy", "kernel_distance", "frechet_distance"),
+        )
+
+    def correlation(self) -> Iterator[str]:
+        """(d) The self-supervised score against the class logit."""
+        bank = banks(read_units(self.bank(0)), len(BANK))
+        x, y = bank[:, 0, BANK.index("classifier_ssl")], bank[:, 0, BANK.index("classifier")]
+        r, n = float(np.corrcoef(x, y)[0, 1]), len(x)
+        low, high = np.tanh(np.arctanh(r) + np.array([-1.96, 1.96]) / (n - 3) ** 0.5)
+        within = [np.corrcoef(row[:, BANK.index("classifier_ssl")], row[:, 0])[0, 1] for row in bank]
+        figure, axes = plt.subplots(figsize=(4.6, 3.8), layout="constrained")
+        axes.scatter(x, y, s=4, alpha=0.4)
+        axes.set_xlabel(f"likeness of image and early prediction (Lite0, t = 0.4), n = {n:,}")
+        axes.set_ylabel("logit of the conditioning class (Lite0)")
+        axes.set_title(f"r = {r:.2f}")
+        axes.spines[["top", "right"]].set_visible(False)
+        save(figure, self.out, "correlation")
+        yield f"r = {r:.3f} [{low:.3f}, {high:.3f}] over {n:,} images (candidate 0, search pass, seed 0)."
+        yield f"Among the {bank.shape[1]} candidates of one image, the mean r is {np.nanmean(within):.3f}."
+        yield "![correlation](correlation.png)"
+
+    def sweeps(self) -> Iterator[str]:
+        """(e) Similarity of zero-order search, and the backward NFE of search over paths."""
+        runs = {
+            f"similarity {s}": [self.run(f"similarity{s}", "algorithm=zo", f"algorithm.similarity={s}")]
+            for s in (0.5, 0.8, 0.99)
+        }
+        runs["similarity 0.95"] = [self.run("ZO-2", "algorithm=zo")]
+        yield from self.section("similarity", runs, ("score_final", "inception_score", "kernel_distance"))
+        runs = {
+            f"backward NFE {nfe}": [self.run(f"backward{nfe}", "algorithm=paths", f"algorithm.backward_nfe={nfe}")]
+            for nfe in (6, 30)
+        }
+        runs["backward NFE 14"] = [self.run("Paths-2", "algorithm=paths")]
+        yield from self.section("backward", runs, ("score_final", "inception_score", "kernel_distance"))
+
+    def matrix(self) -> Iterator[str]:
+        """(f) What one verifier selects, judged by the others."""
+        write_matrix(self.out, banks(read_units(self.bank(0)), len(BANK)), BANK)
+        yield "![cross-verifier matrix](cross_verifier.png)"
+
+    def section(self, name: str, runs: dict[str, list[Path]], metrics: tuple[str, ...]) -> Iterator[str]:
+        """A table at every budget and a figure of each metric; a series is the runs of its seeds."""
+        rows: Rows = []
+        for series, folders in runs.items():
+            for folder in folders:
+                with (folder / "curve.csv").open() as file:
+                    rows += [{"series": series, **row} for row in csv.DictReader(file) if row["metric"] in metrics]
+        for metric in metrics:
+            draw(self.out / name, metric, [row for row in rows if row["metric"] == metric and row["value"]], "nfe")
+        yield from table(rows, metrics)
+        yield " ".join(f'<img src="{name}/{metric}.png" width="32%">' for metric in metrics)
+
+
+def table(rows: Rows, metrics: tuple[str, ...]) -> Iterator[str]:
+    """Markdown: one line a (series, budget), one column a metric; the mean over seeds and its lowest and highest."""
+    networks = {row["metric"]: row["network"] for row in rows}
+    yield "| series | NFE | " + " | ".join(f"{TITLES[m]} ({networks[m]})" for m in metrics) + " |"
+    yield "|" + "---|" * (len(metrics) + 2)
+
+    def key(row: dict[str, Any]) -> tuple[str, int]:
+        return row["series"], int(row["nfe"])
+
+    order = list(dict.fromkeys(row["series"] for row in rows))
+    for (series, nfe), group in itertools.groupby(sorted(rows, key=lambda r: (order.index(r["series"]), key(r))), key):
+        found = list(group)
+        cells = [[float(row["value"]) for row in found if row["metric"] == m and row["value"]] for m in metrics]
+        yield f"| {series} | {nfe} | " + " | ".join(map(cell, cells)) + " |"
+    yield ""
+
+
+def cell(values: list[float]) -> str:
+    if not values:
+        return ""
+    mean = f"{np.mean(values):.4g}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.4g} to {max(values):.4g})"
+
+
+SECTIONS = ("oracles", "hacking", "algorithms", "correlation", "sweeps", "matrix")
+
+
+def main() -> None:
+    options = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    images, seeds = int(options.pop("images", 1000)), [int(s) for s in options.pop("seeds", "0,1,2").split(",")]
+    only, out = options.pop("only", ",".join(SECTIONS)).split(","), Path(options.pop("out", "docs/results"))
+    if options or set(only) - set(SECTIONS):
+        raise SystemExit(f"{options or only}: options are images, seeds, only, out; sections {', '.join(SECTIONS)}")
+    results = Results(images, seeds, out)
+    for name in only:
+        section = getattr(results, name)
+        title = section.__doc__.strip()
+        text = f"# {title}\n\nModel sit_cifar10, guidance 1.0, {images:,} images, 10 / 20 NFE; seeds: {seeds}.\n\n"
+        lines = list(section())
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / f"{name}.md", text + "\n".join(lines) + "\n")
+        print(f"{out / name}.md", flush=True)
+
+
+if __name__ == "__main__":
+    main()
