@@ -82,6 +82,11 @@ class Budget:
     def bought(self, algorithm: Algorithm) -> list[int]:
         """The points of the curve. A total that the user gave and that buys nothing more is refused."""
         if self.points is not None:
+            totals = [self.total(algorithm, point) for point in self.points]
+            for i, total in enumerate(totals[1:]):
+                if total == totals[i]:
+                    both = " and ".join(map(str, self.points[i : i + 2]))
+                    raise ValueError(f"budget.points={list(self.points)}: {both} cost the same {total} NFE")
             return list(self.points)
         points: list[int] = []
         for nfe in self.nfe or self.default_nfe:

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from noise_search.settings import GROUPS as RESULT_GROUPS
 from noise_search.settings import Settings
 
-KEYS = tuple(Settings.__dataclass_fields__)
+KEYS = (*Settings.__dataclass_fields__, "observers")
 GROUPS = (*RESULT_GROUPS, "logger", "experiment")
 SHOWN = (ValueError, TypeError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"  # asked for by the user

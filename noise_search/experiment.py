@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import MissingConfigException
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.budget import Plan, make_plan
 from noise_search.build import build
+from noise_search.cli import explain
 from noise_search.files import write_text
 from noise_search.grid import uniform_grid
 from noise_search.settings import GROUPS, SOLVERS, Settings, flatten, read_settings, result_settings, sweep_name
@@ -47,6 +48,7 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
     """One run into `folder`. Writes nothing if the configuration is refused."""
     try:
         settings = read_settings(cfg)
+        cfg = with_observers(cfg, choices["verifier"])
         plan = plan_of(cfg, settings, choices)
         identity: dict[str, Any] = {"settings": result_settings(cfg)}
         refuse_other_settings(folder, identity)
@@ -87,12 +89,27 @@ def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Pla
     )
 
 
-def observers_of(cfg: DictConfig) -> dict[str, DictConfig]:
-    """The configuration of every observer, by its name in the group `verifier`."""
+def with_observers(cfg: DictConfig, choice: str) -> DictConfig:
+    """cfg with the names in `observers` replaced by their configurations; choice: the name of cfg.verifier."""
+    names = list(cfg.observers) if OmegaConf.is_list(cfg.observers) else None
+    if names is None or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"observers={cfg.observers}: a list of verifiers, each once")
+    if again := set(names) & set(columns_of(cfg, choice)):
+        raise ValueError(f"observers={names}: {', '.join(again)} scores every candidate already")
     try:
-        return {name: compose(f"verifier/{name}").verifier for name in cfg.observers}
-    except MissingConfigException as error:
-        raise ValueError(f"observers={list(cfg.observers)}: {error.missing_cfg_file} is not in configs/") from error
+        nodes = {name: compose("config", [f"verifier={name}"]).verifier for name in names}
+    except ConfigCompositionException as error:
+        raise ValueError(f"observers={names}: {explain(error)}") from error
+    out = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(out, DictConfig)
+    out.observers = {name: OmegaConf.to_container(node, resolve=True) for name, node in nodes.items()}
+    return out
+
+
+def columns_of(cfg: DictConfig, choice: str) -> dict[str, Any]:
+    """The configuration of every verifier that scores a candidate, the chooser's (or its members') first, by name."""
+    nodes = dict(cfg.verifier.members) if "members" in cfg.verifier else {choice: cfg.verifier}
+    return nodes | (dict(cfg.observers) if OmegaConf.is_dict(cfg.observers) else {})
 
 
 def views_of(node: Any) -> list[float]:
@@ -109,7 +126,7 @@ def notes_of(cfg: DictConfig) -> list[str]:
     finals = {
         cost.final for cost in (budget.cost(algorithm, point) for point in budget.bought(algorithm)) if cost.final
     }
-    for level in sorted({v for node in (cfg.verifier, *observers_of(cfg).values()) for v in views_of(node)}):
+    for level in sorted({v for node in (cfg.verifier, cfg.observers) for v in views_of(node)}):
         grids = algorithm.grids(budget.search_nfe, cfg.model.solver)
         grids += [uniform_grid(nfe, cfg.model.solver) for nfe in sorted(finals)]
         knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in grids))
@@ -136,7 +153,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
     if cfg.observers and isinstance(verifier, OracleFID):
         raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
     if cfg.observers:
-        verifier = Observed(verifier, {name: build(node, **context) for name, node in observers_of(cfg).items()})
+        verifier = Observed(verifier, {name: build(node, **context) for name, node in cfg.observers.items()})
     parts = Parts(
         verifier=verifier,
         model=build(cfg.model.build, device=device),
@@ -227,12 +244,12 @@ def make(parts: "Parts", folder: Path) -> dict[str, float]:
     return run(parts, folder)
 
 
-def columns_of(parts: "Parts", choices: dict[str, str]) -> list[str]:
-    """The verifiers whose scores of all candidates a run keeps, by their names in the group."""
+def keeps_bank(parts: "Parts") -> bool:
+    """Does the run keep the scores of all candidates?"""
     from noise_search.algorithms.random import Random
 
-    kept = isinstance(parts.algorithm, Random) and parts.verifier.columns == len(parts.verifier.members)
-    return [member or choices["verifier"] for member in parts.verifier.members] if kept else []
+    plain = parts.verifier.columns == len(parts.verifier.members)
+    return isinstance(parts.algorithm, Random) and plain and parts.plan.sweep_search > 0
 
 
 def finish(
@@ -271,8 +288,8 @@ def finish(
         log.info("no floors: not %d held-out images at hand (scripts/fetch_cifar10.py)", parts.settings.images)
     seconds["evaluate"] = time.monotonic() - started
     pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
-    columns = columns_of(parts, choices)
-    if len(columns) > 1 and parts.plan.sweep_search:
+    columns = list(columns_of(cfg, choices["verifier"])) if keeps_bank(parts) else []
+    if len(columns) > 1:
         pictures.append(write_matrix(folder / "figures", banks(table, len(columns)), columns))
     grids = write_grids(folder / "images", table, parts.plan.purchases)
 

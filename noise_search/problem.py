@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from noise_search.denoiser import Guided, MeteredNetwork
+from noise_search.denoiser import Guided, MeteredNetwork, differentiated
 from noise_search.flow import Flow
 from noise_search.grid import Grid, uniform_grid
 from noise_search.models.base import Model
@@ -57,12 +59,23 @@ class Problem:
         return solution.x.unflatten(0, (b, k)), solution.views.unflatten(0, (b, k))
 
     def score(self, x: Tensor, views: Tensor) -> Tensor:
-        """Scores [B, K, V] of clean latents x [B, K, ...] with their views [B, K, L, ...]; no evaluation."""
+        """Scores [B, K, V] of clean latents x [B, K, ...] with their views [B, K, L, ...]; no evaluation.
+
+        Decoded and scored in batches of the network's size, so that memory does not grow with K; checkpointed where
+        a gradient is wanted.
+        """
         b, k = x.shape[:2]
-        images = self.flow.decode(x.flatten(0, 1)).unflatten(0, (b, k))
-        scores = self.verifier.scores(Candidates(images, self.labels, self.decode_views(views)))
+        size = self.meters.network.batch_size
+        rows = zip(x.flatten(0, 1).split(size), views.flatten(0, 1).split(size), self.who(k).split(size), strict=True)
+        call = partial(checkpoint, self.score_rows, use_reentrant=False) if differentiated(x) else self.score_rows
+        scores = torch.cat([call(*part) for part in rows]).unflatten(0, (b, k))
         assert scores.shape == (b, k, self.verifier.columns), scores.shape
         return scores
+
+    def score_rows(self, x: Tensor, views: Tensor, who: Tensor) -> Tensor:
+        """x [N, ...], views [N, L, ...] of images who [N] -> scores [N, V]."""
+        images = self.flow.decode(x)[:, None]
+        return self.verifier.scores(Candidates(images, self.labels[who], self.decode_views(views[:, None])))[:, 0]
 
     def decode_views(self, views: Tensor) -> Tensor:
         """views [B, K, L, ...] -> images [B, K, L, 3, H, W]; with L = 0 nothing is decoded."""

@@ -7,7 +7,6 @@ and only those new winners are rendered that RUN had not rendered.
 """
 
 import dataclasses
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,53 +16,68 @@ import pyarrow as pa
 import torch
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf, open_dict
-from PIL import Image
 from torch import Tensor
 
 from noise_search.algorithms.random import RandomState
 from noise_search.driver import Readout, Spent
-from noise_search.experiment import assemble, finish, notes_of, plan_of, refuse_other_settings, start_log
+from noise_search.experiment import (
+    assemble,
+    columns_of,
+    finish,
+    finished,
+    notes_of,
+    plan_of,
+    refuse_other_settings,
+    start_log,
+)
 from noise_search.files import write_text
 from noise_search.loggers import NoLogger
-from noise_search.metrics.judges import images_to_tensor
 from noise_search.problem import Problem
 from noise_search.report.matrix import banks
 from noise_search.runner import Key, Parts, begin, render, rows_of
-from noise_search.settings import read_settings, result_hash, result_settings
+from noise_search.settings import read_settings, result_settings
 from noise_search.store import finished_ids, read_units, write_unit
-from noise_search.verifiers.base import Candidates
 
 
 def select(run: Path, name: str, into: Path | None = None) -> Path:
-    """Write the run that `run.py verifier=name observers=[the others]` would have written, beside RUN or `into`."""
+    """Write what `run.py verifier=name observers=[the others]` would have written, as RUN-select-name or `into`.
+
+    name: of a verifier whose scores RUN keeps, with the very settings it had there, or of an ensemble of such.
+    """
     if not (run / "run.json").is_file():
         raise ValueError(f"{run}: not a finished run (no run.json)")
     record, cfg = json.loads((run / "run.json").read_text()), OmegaConf.load(run / "config.yaml")
     assert isinstance(cfg, DictConfig)
-    columns = record["columns"]
-    if not columns:
-        raise ValueError(f"{run}: keeps no bank of candidates; only algorithm=random does")
-    verifier = compose(f"verifier/{name}").verifier
-    needed = list(verifier.get("members", [name]))
-    if set(needed) - set(columns):
-        raise ValueError(f"verifier={name}: {run} has scores of {', '.join(columns)} only; see `observers`")
+    if not record["columns"]:
+        raise ValueError(f"{run}: keeps no bank of candidates; only a search with algorithm=random does")
+    columns = columns_of(cfg, record["choices"]["verifier"])
+    verifier = columns[name] if name in columns else compose("config", [f"verifier={name}"]).verifier
+    needed = {name: verifier} if name in columns else dict(verifier.get("members", {name: verifier}))
+    for member, node in needed.items():
+        if columns.get(member) != node:
+            raise ValueError(
+                f"verifier={name}: {run} has no scores of {member} like that, only of {', '.join(columns)}"
+            )
     choices = record["choices"] | {"verifier": name}
     with open_dict(cfg):
         cfg.verifier = verifier
-        cfg.observers = [other for other in columns if other not in needed]
-    folder = into or run.parent / f"{choices['model']}-{choices['algorithm']}-{name}-{result_hash(_root_=cfg)}"
+        cfg.observers = {other: node for other, node in columns.items() if other not in needed}
+    folder = into or run.parent / f"{run.name}-select-{name}"
     settings = read_settings(cfg)
     plan = plan_of(cfg, settings, choices)
     parts = dataclasses.replace(assemble(cfg, settings, plan), source=str(run))
-    identity = {"settings": result_settings(cfg), "weights": parts.weights}
+    refuse_other_settings(run, {"weights": parts.weights})
+    identity = {"settings": result_settings(cfg), "weights": parts.weights, "source": {"run": run.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
+    if finished(folder, settings.images):
+        return folder
     write_text(folder / "identity.json", json.dumps(identity, indent=2) + "\n")
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     plan.write_csv(folder / "plan.csv")
     text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
     start_log(folder, f"read again from {run}\n{text}")
-    order = [columns.index(other) for other in (*needed, *cfg.observers)]
+    order = [list(columns).index(other) for other in (*needed, *cfg.observers)]
     finish(cfg, parts, NoLogger(), folder, choices, text, reread(parts, run, folder, order))
     return folder
 
@@ -82,7 +96,7 @@ def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str,
         bank = torch.from_numpy(banks(rows, len(order))[:, :, order]).float().to(parts.device)
         problem = begin(parts, ids)
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.plan.purchases]
-        finals = known(parts, problem, rows) if not parts.verifier.needs else {}
+        finals = known(parts, problem, rows, order)
         finals |= render(parts, problem, readouts, seconds, have=finals)
         write_unit(folder, rows_of(parts, problem, readouts, finals, bank))
         seconds["images"] += len(ids)
@@ -91,29 +105,22 @@ def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str,
 
 def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
     """What a search of `point` candidates would have read out, at the cost that the source metered for it."""
-    count = len(problem.ids)
     cost = parts.budget.cost(parts.algorithm, point)
-    rows = cost.search * (1 if parts.settings.cfg_scale == 1.0 else 2)
-    result = parts.algorithm.result(problem, RandomState(max(point, 1), bank[:, : max(point, 1)]))
-    return Readout(point, 0, result, Spent(*(torch.full((count,), value) for value in (cost.search, 0, rows))))
+    result = parts.algorithm.result(problem, RandomState(point, bank[:, :point]))
+    values = cost.search, 0, cost.search * parts.rows_each
+    return Readout(point, 0, result, Spent(*(torch.full((len(problem.ids),), value) for value in values)))
 
 
-def known(parts: Parts, problem: Problem, rows: pa.Table) -> dict[Key, dict[str, Any]]:
-    """The winners that the source has rendered, scored by this run's verifiers."""
+def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> dict[Key, dict[str, Any]]:
+    """The winners that the source has rendered, with its scores of them in this run's order."""
     position = {image: i for i, image in enumerate(problem.ids)}
-    stored = {(position[row["image_id"]], 0, row["candidate"]): row for row in rows.to_pylist()}
-    images = np.stack([np.asarray(Image.open(io.BytesIO(row["png"]))) for row in stored.values()])
-    who = torch.tensor([key[0] for key in stored], device=parts.device)
-    shown = Candidates(images_to_tensor(images, parts.device)[:, None], problem.labels[who])
-    scores = parts.verifier.scores(shown)[:, 0].cpu()
-    each = 1 if parts.settings.cfg_scale == 1.0 else 2
     return {
-        key: {
-            "scores_final": scores[n].tolist(),
+        (position[row["image_id"]], 0, row["candidate"]): {
+            "scores_final": [row["scores_final"][v] for v in order],
             "png": row["png"],
             "features": row["features"],
             "nfe_final": row["nfe_final"],
-            "rows_final": row["nfe_final"] * each,
+            "rows_final": row["nfe_final"] * parts.rows_each,
         }
-        for n, (key, row) in enumerate(stored.items())
+        for row in rows.to_pylist()
     }

@@ -49,6 +49,11 @@ class Parts:
         return self.model.weights | self.verifier.weights | self.judge.weights
 
     @property
+    def rows_each(self) -> int:
+        """Network rows of one evaluation: two under guidance."""
+        return 1 if self.settings.cfg_scale == 1.0 else 2
+
+    @property
     def batch_size(self) -> int:
         size = self.settings.batch_size
         return self.model.batch_size if size == "auto" else int(size)
@@ -191,8 +196,7 @@ def render(
             found = [(first[key].result, key[0]) for key in chunk]
             who = torch.tensor([key[0] for key in chunk], device=parts.device)
             x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
-            points = [first[key].point for key in chunk]
-            out.update(zip(chunk, finish(parts, problem, x, views, who, nfe, points, seconds), strict=True))
+            out.update(zip(chunk, finish(parts, problem, x, views, who, nfe, seconds), strict=True))
     return out
 
 
@@ -203,7 +207,6 @@ def finish(
     views: Tensor,
     who: Tensor,
     nfe: int,
-    points: list[int],
     seconds: dict[str, float],
 ) -> list[dict[str, Any]]:
     """Render noises x [N, ...] with `nfe` evaluations each (0: x is finished already and has its views)."""
@@ -221,7 +224,7 @@ def finish(
     spent, share = Spent.of(problem.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
     return [
         {
-            "scores_final": problem.verifier.shown(scores[n], points[n]).tolist(),
+            "scores_final": problem.verifier.shown(scores[n]).tolist(),
             "png": png(images[n]),
             "features": features[n].tobytes(),
             "nfe_final": int(spent.evaluations[i] // share[i]),
@@ -233,7 +236,7 @@ def finish(
 
 def check_ledger(parts: Parts, meters: Guided, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
     """Both meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
-    factor = 1 if parts.settings.cfg_scale == 1.0 else 2
+    factor = parts.rows_each
     planned = torch.full_like(meters.evaluations.count, parts.plan.sweep_search)
     for key, final in finals.items():
         planned[key[0]] += final["nfe_final"]

@@ -15,6 +15,12 @@ def top(scores: Tensor, count: int) -> Tensor:
     return scores.sort(dim=1, descending=True, stable=True).indices[:, :count]
 
 
+def best_of_groups(scores: Tensor, groups: int) -> Tensor:
+    """scores [B * groups, M] -> indices int64 [B, groups] into the groups * M candidates of an image, one a group."""
+    first = torch.arange(groups, device=scores.device) * scores.shape[1]
+    return first + scores.argmax(1).view(-1, groups)
+
+
 def ranks(scores: Tensor) -> Tensor:
     """Rank of each of scores [B, K] within its image: 0 for the lowest, K - 1 for the highest, ties their mean."""
     other, own = scores[:, None, :], scores[:, :, None]

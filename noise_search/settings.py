@@ -30,7 +30,6 @@ class Settings:
     device: str
     plan_only: bool
     axis: str
-    observers: list[str]
 
     def __post_init__(self) -> None:
         def require(name: str, good: bool, allowed: str) -> None:
@@ -46,14 +45,7 @@ class Settings:
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)) is not None
         require("device", known, "auto, cpu, cuda or cuda:N")
         require("axis", self.axis in AXES, " or ".join(AXES))
-        names = isinstance(self.observers, list) and all(isinstance(name, str) for name in self.observers)
-        require(
-            "observers", names and len(set(self.observers)) == len(self.observers), "a list of verifiers, each once"
-        )
         require("plan_only", isinstance(self.plan_only, bool), "true or false")
-
-
-FIELDS = tuple(Settings.__dataclass_fields__)
 
 
 def whole(value: Any) -> bool:
@@ -62,17 +54,14 @@ def whole(value: Any) -> bool:
 
 
 def read_settings(cfg: DictConfig) -> Settings:
-    values: dict[str, Any] = {name: cfg[name] for name in FIELDS}
-    if OmegaConf.is_list(values["observers"]):
-        values["observers"] = list(values["observers"])
-    return Settings(**values)
+    return Settings(**{name: cfg[name] for name in Settings.__dataclass_fields__})
 
 
 def result_settings(cfg: DictConfig) -> dict[str, Any]:
-    """Exactly what can change a result: the groups, the seed, the guidance; not `images`, nor how it is run."""
+    """Exactly what can change a result: the groups, observers, seed and guidance; not `images`, nor how it is run."""
     chosen: dict[str, Any] = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in GROUPS}
     chosen["model"].pop("rows_per_second")
-    chosen["observers"] = list(cfg.observers)
+    chosen["observers"] = OmegaConf.to_container(cfg.observers) if OmegaConf.is_config(cfg.observers) else cfg.observers
     scale = float(cfg.cfg_scale) if isinstance(cfg.cfg_scale, int) else cfg.cfg_scale
     return chosen | {"seed": cfg.seed, "cfg_scale": scale}
 

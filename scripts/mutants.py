@@ -3,6 +3,7 @@
 Every mutant is one edit in a copy of the repository; the last line says how many were killed.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -103,6 +104,19 @@ MUTANTS = (
         "ranks(scores[..., v].T).T",
     ),
     Mutant(
+        "ranks against the old score of a fresh pivot",
+        "algorithms/zero_order.py",
+        "score.masked_fill(stalled[:, None], torch.nan)",
+        "score",
+    ),
+    Mutant(
+        "a bank that is read in the wrong order",
+        "reread.py",
+        "[:, :, order]",
+        "",
+        ("test_run.py::test_select_gives_what_a_run_of_its_own_gives",),
+    ),
+    Mutant(
         "ties that go to the later candidate",
         "algorithms/random.py",
         "problem.combine(state.scores, state.round).argmax(1)",
@@ -117,34 +131,38 @@ MUTANTS = (
 )
 
 
-def killer(mutant: Mutant) -> str | None:
-    """The first test that fails on the mutated copy; None if all pass."""
+def failing(mutant: Mutant | None, tests: tuple[str, ...]) -> str | None:
+    """The first test that fails on a copy with the mutant planted; None if all pass."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
         for part in ("noise_search", "tests", "configs"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         for part in ("run.py", "pyproject.toml"):
             shutil.copy(ROOT / part, copy / part)
-        path = copy / "noise_search" / mutant.file
-        text = path.read_text()
-        if text.count(mutant.old) != 1:
-            raise SystemExit(f"{mutant.name}: noise_search/{mutant.file} does not hold it once: {mutant.old!r}")
-        path.write_text(text.replace(mutant.old, mutant.new))
-        tests = [f"tests/{test}" for test in mutant.tests]
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
-        found = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+        if mutant is not None:
+            path = copy / "noise_search" / mutant.file
+            text = path.read_text()
+            if text.count(mutant.old) != 1:
+                raise SystemExit(f"{mutant.name}: noise_search/{mutant.file} does not hold it once: {mutant.old!r}")
+            path.write_text(text.replace(mutant.old, mutant.new))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        command += [f"tests/{test}" for test in tests]
+        environment = {**os.environ, "PYTHONPATH": str(copy)}  # programs that the tests start see the copy too
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
         if done.returncode not in (0, 1) or (done.returncode == 1 and not found):
-            raise SystemExit(f"{mutant.name}: the tests did not run: {done.stdout[-500:]}{done.stderr[-500:]}")
+            raise SystemExit(f"the tests did not run: {done.stdout[-500:]}{done.stderr[-500:]}")
         return found.group(1) if found else None
 
 
 def main() -> None:
-    words = sys.argv[1:]
-    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in sys.argv[1:])]
+    tests = tuple(dict.fromkeys(test for mutant in chosen for test in mutant.tests))
+    if broken := failing(None, tests):
+        raise SystemExit(f"without any defect {broken} fails: nothing can be learnt")
     killed = 0
     for mutant in chosen:
-        test = killer(mutant)
+        test = failing(mutant, mutant.tests)
         killed += test is not None
         print(f"{mutant.name}: {'killed by ' + test if test else 'SURVIVED'}", flush=True)
     print(f"{killed} of {len(chosen)} killed")

@@ -47,9 +47,8 @@ class Results:
     def selected(self, verifier: str, seed: int) -> Path:
         """The bank of `seed`, read again under another verifier."""
         folder = RUNS / f"random-{verifier}-s{seed}"
-        if not (folder / "run.json").is_file():
-            command = ["-m", "noise_search", "select", str(self.bank(seed)), f"verifier={verifier}", f"into={folder}"]
-            subprocess.run([sys.executable, *command], check=True)
+        command = ["-m", "noise_search", "select", str(self.bank(seed)), f"verifier={verifier}", f"into={folder}"]
+        subprocess.run([sys.executable, *command], check=True)
         return folder
 
     def oracles(self) -> Iterator[str]:
@@ -66,14 +65,15 @@ class Results:
 
     def hacking(self) -> Iterator[str]:
         """(b) Verifier hacking under random search: own score and IS against the distances, precision and recall."""
+        runs = {
+            "logit": [self.bank(s) for s in self.seeds],
+            "probability": [self.selected("classifier_probability", s) for s in self.seeds],
+        }
         yield from self.section(
-            "hacking",
-            {
-                "logit": [self.bank(s) for s in self.seeds],
-                "probability": [self.selected("classifier_probability", s) for s in self.seeds],
-            },
-            ("score_final", "inception_score", "kernel_distance", "frechet_distance", "precision", "recall"),
+            "hacking", runs, ("inception_score", "kernel_distance", "frechet_distance", "precision", "recall")
         )
+        for name, folders in runs.items():  # each its own score, in its own units
+            yield from self.section(f"hacking_{name}", {name: folders}, ("score_final",))
 
     def algorithms(self) -> Iterator[str]:
         """(c) The algorithms side by side at equal NFE."""

@@ -223,15 +223,18 @@ WRONG = {
     "budget.nfe=[6]": "budget.nfe=[6] budget.points=[1, 2, 4]: give one of them",
     "budget.points=[-1]": "random search: point -1; at least 0",
     "algorithm=zo algorithm.similarity=1": "algorithm.similarity=1: between -1 and 1",
-    "algorithm=zo algorithm.on_stall=cry": "algorithm.on_stall='cry': keep or redraw",
-    "algorithm=paths algorithm.back=0.7": "algorithm.back=0.7: above algorithm.forward=0.78",
-    "algorithm=paths algorithm.pool=some": "algorithm.pool='some': all or per_path",
+    "algorithm=zo algorithm.on_stall=cry": "algorithm.on_stall=cry: keep or redraw",
+    "algorithm=paths algorithm.back=0.7": "algorithm.back=0.7: above forward=0.78, or the search never ends",
+    "algorithm=paths algorithm.pool=some": "algorithm.pool=some: all or per_path",
     "algorithm=first_order algorithm.step_size=0": "algorithm.step_size=0: above 0, at most 1",
     "algorithm=first_order verifier=oracle_is": "verifier oracle IS (exact posterior) has no gradient",
     "algorithm=zo verifier=oracle_fid": "verifier=oracle_fid: with algorithm=random only, not ZO-2",
     "verifier=oracle_fid verifier.share=0.5": "verifier.share=0.5: above 0, at most 0.02",
     "verifier=classifier_ssl model=sit_cifar10 dataset=cifar10 budget.search_nfe=2": "nearest knot is an end",
-    "observers=[hope]": "observers=['hope']: verifier/hope is not in configs/",
+    "observers=[hope]": "observers=['hope']: Could not find 'verifier/hope'",
+    "observers=[likelihood]": "observers=['likelihood']: likelihood scores every candidate already",
+    "observers=[oracle_fid]": "observers: oracle_fid gives no score of one image",
+    "budget.points=[0,1]": "budget.points=[0, 1]: 0 and 1 cost the same 6 NFE",
     "observers=likelihood": "observers=likelihood: a list of verifiers, each once",
     "budget.search_nfe=0": "budget.search_nfe=0: a whole number, at least 1",
     "dataset.classes=[10]": "10 is not a class id of mixture; 0 to 9",
@@ -298,6 +301,11 @@ def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "noise_search", "select", "outputs/first"]
     done = subprocess.run([*arguments, "verifier=brightness"], cwd=tmp_path, capture_output=True, text=True, check=True)
     folder = tmp_path / done.stdout.splitlines()[-1]
+    assert folder.name == "first-select-brightness"
+    again = subprocess.run(
+        [*arguments, "verifier=brightness"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert again.stdout.splitlines() == [str(folder.relative_to(tmp_path))]
     assert (folder / "curve.csv").read_text() == (tmp_path / "direct/curve.csv").read_text()
     spent = {run: json.loads((run / "run.json").read_text())["spent"] for run in (folder, tmp_path / "direct")}
     assert spent[folder]["nfe_search"] == 0 and 0 < spent[folder]["nfe"] < spent[tmp_path / "direct"]["nfe_final"]

@@ -1,6 +1,7 @@
 """What single algorithms promise: neighbours, re-noising, gradients, ranks, pools."""
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ def test_neighbours_have_exactly_that_cosine_and_norm(
 
 
 @pytest.mark.parametrize("path", ["linear", "cosine"])
-@pytest.mark.parametrize(("t", "s"), [(0.11, 0.89), (0.02, 0.8), (0.3, 1.0)])
+@pytest.mark.parametrize(("t", "s"), [(0.11, 0.89), (0.02, 0.8), (0.3, 1.0), (0.5, 0.6)])
 def test_renoising_keeps_the_marginal(path: str, t: float, s: float) -> None:
     """x_t = a x0 + s eps with a known x0: mean and variance at s are those of the forward process."""
     n, x0 = 200_000, 1.7
@@ -104,6 +105,24 @@ def test_redrawing_leaves_a_pivot_that_keeping_is_stuck_at_and_remembers_the_bes
         assert all(torch.equal(state.best, base.noise(0)) for state in states)
         assert torch.allclose(states[-1].best_score, torch.zeros(8, 1), atol=1e-6)
     assert not any(moves["keep"]) and all(moves["redraw"])
+
+
+def test_a_fresh_pivot_takes_no_part_in_ranks() -> None:
+    """After a redraw the neighbours are ranked among themselves: the old pivot's score is gone."""
+    setup = make_setup(images=60, verifier=KINDS["ensemble"]())
+    algorithm = ZeroOrder(neighbours=4, similarity=0.5, on_stall="redraw")
+    states = list(search(setup.problem, algorithm, 8))
+    fresh = 0
+    for before, after in itertools.pairwise(states[1:]):
+        who = before.pivot_address < 0
+        fresh += int(who.sum())
+        assert before.pivot_score[who].isnan().all()
+        near = neighbours(before.pivot, setup.problem.noises(4, before.round, "neighbour"), 0.5)
+        order = setup.problem.combine(setup.problem.evaluate(near))
+        moved = take(near, order.argmax(1))
+        settled = who & (after.pivot_address >= 0)
+        assert torch.allclose(after.pivot[settled], moved[settled], atol=1e-6)
+    assert fresh > 20
 
 
 def test_latest_follows_the_best_neighbour_even_if_it_is_worse() -> None:

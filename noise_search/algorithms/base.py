@@ -69,6 +69,12 @@ class Algorithm(Protocol):
     def result(self, problem: Problem, state: Any) -> Result: ...
 
 
+def require(name: str, value: Any, good: bool, allowed: str) -> None:
+    """Refuse a hyper-parameter by its key."""
+    if not good:
+        raise ValueError(f"algorithm.{name}={value}: {allowed}")
+
+
 def require_point(name: str, point: int) -> None:
     if point < 0:
         raise ValueError(f"{name}: point {point}; at least 0 (no search)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.algorithms.base import Cost, Result, require_point, unsearched
+from noise_search.algorithms.base import Cost, Result, require, require_point, unsearched
 from noise_search.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ class FirstOrder:
     anytime: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.step_size <= 1:
-            raise ValueError(f"algorithm.step_size={self.step_size}: above 0, at most 1")
+        require("step_size", self.step_size, 0 < self.step_size <= 1, "above 0, at most 1")
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.algorithms.base import Cost, Result, require_point, unsearched
+from noise_search.algorithms.base import Cost, Result, require, require_point, unsearched
 from noise_search.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 
 class PathsState(NamedTuple):
-    """Of the N surviving paths: x [B, N, ...] at level t; score float32 [B, N, V], NaN before the first; address int64
-    [B, N], of the candidate that it came from; views [B, N, L, ...]. width: M."""
+    """Of the N surviving paths: x [B, N, ...], score [B, N, V], address [B, N] of its candidate, views [B, N, L, ...]."""
 
     round: int
-    width: int
+    width: int  # M
     x: Tensor
     score: Tensor
     address: Tensor
@@ -29,15 +28,13 @@ class PathsState(NamedTuple):
 
 @dataclass(frozen=True)
 class Paths:
-    """Sampling paths that branch: its points are M, how widely.
+    """Sampling paths that branch; its points are M, how widely. Not anytime: one run for each M.
 
     `paths` noises go from t = 1 to `start`; each round re-noises every one M times by `forward` and denoises it by
-    `back`; the clean predictions there are scored and `paths` of them go on, down to t = 0.
-
-    Rounds: while the level stays above 0 (three with the paper's values), then `last_nfe` evaluations to t = 0 for the
-    survivors, of which the best is the result: no final render. pool: the survivors are the best of "all" candidates
-    or the best of each path ("per_path"). Cost of M >= 1, with start_nfe = 2 ceil((1 - start) final_nfe / 2):
-    N start_nfe + rounds N M (backward_nfe + 1) + N last_nfe. Not anytime: one run for each M.
+    `back`; the clean predictions there are scored, and the best of "all" or of each path (`pool`) go on. Rounds: while
+    the level stays above 0 (three with the paper's values); then `last_nfe` evaluations to t = 0, where the best is the
+    result: no final render. Cost of M >= 1, with start_nfe = 2 ceil((1 - start) final_nfe / 2):
+    N start_nfe + rounds N M (backward_nfe + 1) + N last_nfe.
     """
 
     paths: int = 2
@@ -51,19 +48,13 @@ class Paths:
 
     def __post_init__(self) -> None:
         for name in ("paths", "backward_nfe", "last_nfe"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"algorithm.{name}={getattr(self, name)}: at least 1")
-        if not 0 < self.start < 1 or not 0 < self.forward <= 1 - self.start + 1e-9:
-            raise ValueError(
-                f"algorithm.start={self.start} algorithm.forward={self.forward}: both above 0, their sum at most 1"
-            )
-        if not self.forward < self.back < self.start + self.forward:
-            raise ValueError(
-                f"algorithm.back={self.back}: above algorithm.forward={self.forward} (else the search never ends) and"
-                f" below start + forward={self.start + self.forward:g}"
-            )
-        if self.pool not in ("all", "per_path"):
-            raise ValueError(f"algorithm.pool={self.pool!r}: all or per_path")
+            require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        top = self.start + self.forward
+        require("start", self.start, 0 < self.start < 1, "between 0 and 1, ends excluded")
+        require("forward", self.forward, self.forward > 0 and top < 1 + 1e-9, "above 0; with start at most 1")
+        ends = f"above forward={self.forward}, or the search never ends; below start + forward={top:g}"
+        require("back", self.back, self.forward < self.back < top, ends)
+        require("pool", self.pool, self.pool in ("all", "per_path"), "all or per_path")
 
     @property
     def name(self) -> str:
@@ -82,11 +73,9 @@ class Paths:
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
-        if point == 0:
-            return Cost(0, final, final)
-        width = (len(self.levels) - 1) * point * (self.backward_nfe + 1)
-        search = self.paths * (self.start_nfe(final) + width + self.last_nfe)
-        return Cost(search, 0, self.start_nfe(final) + self.paths * width)
+        start, width = self.start_nfe(final), (len(self.levels) - 1) * point * (self.backward_nfe + 1)
+        search = self.paths * (start + width + self.last_nfe)
+        return Cost(search, 0, start + self.paths * width) if point else Cost(0, final, final)
 
     def grids(self, c: int, solver: str) -> list[Grid]:
         legs = zip(self.levels[:-1], self.levels[1:], strict=True)
@@ -113,9 +102,7 @@ class Paths:
 
     def widen(self, problem: Problem, state: PathsState) -> PathsState:
         """One round: M re-noisings of every path, one leg back, and the survivors among them."""
-        import torch
-
-        from noise_search.select import take, top
+        from noise_search.select import best_of_groups, take, top
 
         low, m = self.levels[state.round - 1], state.width
         grid = self.grids(problem.search_nfe, problem.solver)[state.round - 1]
@@ -129,8 +116,7 @@ class Paths:
             chosen = top(problem.combine(score), self.paths)
         else:
             groups = score.unflatten(1, (self.paths, m)).flatten(0, 1)  # [B * N, M, V]
-            within = problem.combine(groups).argmax(1).view(len(x), self.paths)
-            chosen = within + m * torch.arange(self.paths, device=x.device)
+            chosen = best_of_groups(problem.combine(groups), self.paths)
         address = 1 + (state.round - 1) * x.shape[1] + chosen
         return PathsState(state.round + 1, m, take(x, chosen), take(score, chosen), address, take(views, chosen))
 
@@ -140,6 +126,5 @@ class Paths:
         if not state.width:
             return unsearched(problem)
         best = problem.combine(state.score).argmax(1)
-        return Result(
-            take(state.x, best), 0.0, take(state.score, best), take(state.address, best), take(state.views, best)
-        )
+        x, score, address, views = (take(values, best) for values in state[2:])
+        return Result(x, 0.0, score, address, views)

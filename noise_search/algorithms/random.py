@@ -59,5 +59,5 @@ class Random:
             return unsearched(problem)
         candidate = problem.combine(state.scores, state.round).argmax(1)
         x = problem.noise(candidate)
-        score = problem.verifier.shown(take(state.scores, candidate), state.round)
+        score = problem.verifier.shown(take(state.scores, candidate))
         return Result(x, 1.0, score, candidate, x[:, None][:, :0])

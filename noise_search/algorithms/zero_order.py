@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.algorithms.base import Cost, Result, require_point, unsearched
+from noise_search.algorithms.base import Cost, Result, require, require_point, unsearched
 from noise_search.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ZeroOrderState(NamedTuple):
     """pivot, best: [B, ...] noises; their scores float32 [B, V]; their addresses int64 [B].
 
-    An address is 0 for the first pivot, 1 + round * N + j for neighbour j; a fresh pivot has address -1, and no score.
+    An address is 0 for the first pivot, 1 + round * N + j for neighbour j; a fresh pivot has address -1, and score NaN.
     """
 
     round: int
@@ -60,14 +60,10 @@ class ZeroOrder:
     anytime: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.neighbours < 1:
-            raise ValueError(f"algorithm.neighbours={self.neighbours}: at least 1")
-        if not -1 < self.similarity < 1:
-            raise ValueError(f"algorithm.similarity={self.similarity}: between -1 and 1, ends excluded")
-        if self.pivot not in ("best", "latest"):
-            raise ValueError(f"algorithm.pivot={self.pivot!r}: best or latest")
-        if self.on_stall not in ("keep", "redraw"):
-            raise ValueError(f"algorithm.on_stall={self.on_stall!r}: keep or redraw")
+        require("neighbours", self.neighbours, self.neighbours >= 1, "at least 1")
+        require("similarity", self.similarity, -1 < self.similarity < 1, "between -1 and 1, ends excluded")
+        require("pivot", self.pivot, self.pivot in ("best", "latest"), "best or latest")
+        require("on_stall", self.on_stall, self.on_stall in ("keep", "redraw"), "keep or redraw")
 
     @property
     def name(self) -> str:
@@ -75,9 +71,8 @@ class ZeroOrder:
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
-        if point == 0:
-            return Cost(0, final, final)
-        return Cost(c * (self.neighbours * point + 1), final, c * self.neighbours * (point + 2))
+        n = self.neighbours
+        return Cost(c * (n * point + 1), final, c * n * (point + 2)) if point else Cost(0, final, final)
 
     def grids(self, c: int, solver: str) -> list[Grid]:
         return [uniform_grid(c, solver)]
@@ -118,7 +113,7 @@ class ZeroOrder:
         best_address = mix(better, address, state.best_address)
         if self.on_stall == "redraw":
             pivot = mix(stalled, problem.noise(0, state.round, "pivot"), pivot)
-            address = address.masked_fill(stalled, -1)
+            address, score = address.masked_fill(stalled, -1), score.masked_fill(stalled[:, None], torch.nan)
         return ZeroOrderState(state.round + 1, pivot, score, address, *best, best_address)
 
     def result(self, problem: Problem, state: ZeroOrderState) -> Result:

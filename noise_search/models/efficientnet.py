@@ -32,8 +32,8 @@ def weights_path(size: int) -> Path:
     return files[0]
 
 
-def create(name: str, pretrained: bool = False, **options: Any) -> Any:
-    """The timm network `name` without its head. timm imports wandb wherever it is installed; here it must not."""
+def import_timm() -> Any:
+    """timm, which imports wandb wherever that is installed; here it must not."""
     hidden = "wandb" not in sys.modules
     if hidden:
         sys.modules["wandb"] = None  # type: ignore[assignment]
@@ -42,7 +42,16 @@ def create(name: str, pretrained: bool = False, **options: Any) -> Any:
     finally:
         if hidden:
             del sys.modules["wandb"]
-    return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+    return timm
+
+
+def known_to_timm(name: str) -> bool:
+    return bool(import_timm().is_model(name.split(".")[0]))
+
+
+def create(name: str, pretrained: bool = False, **options: Any) -> Any:
+    """The timm network `name` without its head."""
+    return import_timm().create_model(name, pretrained=pretrained, num_classes=0, **options)
 
 
 class EfficientNetLite(nn.Module):

@@ -10,13 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noise_search.cache import cached, digest, state_digest
-from noise_search.models.efficientnet import create
+from noise_search.models.efficientnet import create, known_to_timm
 from noise_search.weights import dtype_of
 
 
-def require_file(path: str | None, key: str, what: str) -> None:
-    if path is not None and not Path(path).is_file():
+def loaded(load: Callable[[], Any], path: str, key: str, what: str) -> Any:
+    """load(), which reads `path`; what is wrong with the file is told by its key."""
+    if not Path(path).is_file():
         raise FileNotFoundError(f"{key}={path}: there is no such file ({what})")
+    try:
+        return load()
+    except Exception as error:  # damaged, of another network, or not weights at all: libraries say it in many ways
+        raise ValueError(f"{key}={path}: not {what} ({type(error).__name__})") from error
 
 
 def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
@@ -65,14 +70,16 @@ class DinoV2(nn.Module):
         super().__init__()
         if resolution % 14 or resolution < 14:
             raise ValueError(f"verifier.resolution={resolution}: a multiple of 14 (the patch size)")
-        require_file(file, "verifier.backbone_file", f"weights of {backbone}")
+        if not known_to_timm(backbone):
+            raise ValueError(f"verifier.backbone={backbone!r}: not a network that timm knows")
+        what, key = f"weights of {backbone}", "verifier.backbone_file"
         overlay = {"file": file} if file else None
 
         def load() -> Any:
             return create(backbone, pretrained=True, pretrained_cfg_overlay=overlay, img_size=resolution)
 
         command = f"hf download timm/{backbone} model.safetensors --local-dir weights/{backbone}"
-        self.net: Any = load() if file else fetched(load, "verifier.backbone_file", f"weights of {backbone}", command)
+        self.net: Any = loaded(load, file, key, what) if file else fetched(load, key, what, command)
         self.preprocess = Preprocess(resolution, self.net.default_cfg["mean"], self.net.default_cfg["std"])
         self.layers, self.dtype = layers, dtype_of(precision)
         self.eval().requires_grad_(False)
@@ -112,9 +119,7 @@ class Clip(nn.Module):
             raise ValueError(f"verifier.backbone={name!r}: not an architecture of open_clip (open_clip.list_models())")
         local = "/" in pretrained or Path(pretrained).suffix != ""
         tags = open_clip.list_pretrained_tags_by_model(name)
-        if local:
-            require_file(pretrained, "verifier.pretrained", f"weights of {name}")
-        elif pretrained not in tags:
+        if not local and pretrained not in tags:
             raise ValueError(f"verifier.pretrained={pretrained!r}: a file, or one of {', '.join(tags)}")
 
         def load() -> Any:
@@ -122,7 +127,7 @@ class Clip(nn.Module):
 
         self.net: Any
         if local:
-            self.net = load()
+            self.net = loaded(load, pretrained, "verifier.pretrained", f"weights of {name}")
         else:
             hub = str(open_clip.get_pretrained_cfg(name, pretrained).get("hf_hub", "")).strip("/")
             command = f"hf download {hub} --local-dir weights/{name}-{pretrained}"

@@ -62,7 +62,7 @@ def series_names(folders: list[Path]) -> list[str]:
 def draw(folder: Path, metric: str, rows: Rows, axis: str) -> None:
     """One metric: the mean over seeds of every series, and the range from the lowest to the highest seed."""
     values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
+    for row in rows:  # one value a seed: two points of one run never cost the same
         values[row["series"]][int(row[axis])].append(float(row["value"]))
     figure, axes = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
     for name, by_nfe in values.items():

@@ -55,7 +55,7 @@ def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names:
         cells, previous = [], None
         for point in points:
             row = by_key[image, point]
-            same = "unchanged" if row["png"] == previous else f"{row['scores_final'][0]:.2f}"
+            same = "unchanged" if row["png"] == previous else ", ".join(f"{v:.2f}" for v in row["scores_final"][:1])
             previous = row["png"]
             cells.append(f'<td><img src="{data_uri(row["png"])}" alt="">{same}</td>')
         name = html.escape(names[by_key[image, points[0]]["label"]])

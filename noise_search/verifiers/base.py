@@ -56,8 +56,8 @@ class Verifier:
         """scores [B, K, V] of a set of candidates that is compared -> [B, K]; point: of the budget it is for."""
         return scores[..., 0]
 
-    def shown(self, scores: Tensor, point: int) -> Tensor:
-        """scores [..., V] -> the columns that a result of `point` reports, one a member."""
+    def shown(self, scores: Tensor) -> Tensor:
+        """scores [..., V] -> the columns that a result reports, one a member."""
         return scores
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from noise_search.cache import cached, digest, state_digest
 from noise_search.datasets.base import Dataset
 from noise_search.metrics.judges import images_to_tensor
-from noise_search.models.vision import DinoV2, fetched, require_file
+from noise_search.models.vision import DinoV2, fetched, loaded
 from noise_search.probe import fit
 from noise_search.verifiers.base import Candidates, Verifier
 from noise_search.verifiers.classifier import class_scores, require_output
@@ -53,7 +53,6 @@ class Dino(Verifier):
             head = "published" if dataset.published_heads or head_file else "prototypes"
         if head != "published" and head not in dataset.labelled:
             raise ValueError(f"verifier.head={head}: dataset {dataset.name} has no labelled images for it")
-        require_file(head_file, "verifier.head_file", f"linear head of {backbone}")
         self.output, self.name = output, f"DINOv2 {backbone.split('.')[0]}, {head} head ({output})"
         self.features = DinoV2(backbone, backbone_file, resolution, layers, precision).to(device)
         weights = state_digest(self.features.net)
@@ -72,7 +71,14 @@ class Dino(Verifier):
 
     def key(self, dataset: Dataset, head: str, weights: str, resolution: int) -> str:
         images, labels = dataset.labelled[head]()
-        return digest(weights, str(resolution), str(self.features.dtype), images.tobytes(), labels.tobytes())
+        return digest(
+            weights,
+            str(resolution),
+            str(self.features.layers),
+            str(self.features.dtype),
+            images.tobytes(),
+            labels.tobytes(),
+        )
 
     @torch.no_grad()
     def make(self, dataset: Dataset, head: str, device: str) -> Tensor:
@@ -111,10 +117,8 @@ def published(backbone: str, file: str | None, layers: int, width: int) -> tuple
         )
         file = url
     else:
-        try:
-            state = torch.load(Path(file), map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ValueError(f"verifier.head_file={file}: not a file of weights ({type(error).__name__})") from error
+        path, key = Path(file), "verifier.head_file"
+        state = loaded(lambda: torch.load(path, map_location="cpu", weights_only=True), file, key, "a file of weights")
     if not isinstance(state, dict) or set(state) != {"weight", "bias"}:
         raise ValueError(f"verifier.head_file={file}: not a published linear head (weight and bias)")
     if state["weight"].shape[1] != (1 + layers) * width:

@@ -51,8 +51,11 @@ class OracleFID(Verifier):
     choose against one frozen set; the choices of each group, a fixed range of ids, are committed before the next.
     eps: added to the set's covariance, as a share of the mean variance of the reference (a small set's is singular).
 
-    Its columns are the features themselves, which all budgets share; a budget's score is minus its own potential.
+    Its columns are the features themselves, which all budgets share; candidates are compared by minus the potential of
+    their budget. Potentials of different sets are not comparable, so no score is reported: it has no members.
     """
+
+    members = ()
 
     def __init__(self, judge: Judge, images: int, share: float = 0.02, eps: float = 1e-3) -> None:
         if not 0 < share <= 0.02:
@@ -78,11 +81,11 @@ class OracleFID(Verifier):
         return torch.from_numpy(features).view(b, k, -1).to(candidates.labels.device)
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
-        return self.shown(scores, point)[..., 0]
+        values = -self.potentials[point].of(scores.cpu().numpy())
+        return torch.from_numpy(values).float().to(scores.device)
 
-    def shown(self, scores: Tensor, point: int) -> Tensor:
-        values = np.asarray(-self.potentials[point].of(scores.cpu().numpy()))
-        return torch.from_numpy(values).float().to(scores.device)[..., None]
+    def shown(self, scores: Tensor) -> Tensor:
+        return scores[..., :0]
 
     def against(self, memory: dict[int, Statistics]) -> "OracleFID":
         """This verifier with its potentials frozen at the sets of `memory`: point -> statistics."""
