@@ -13,11 +13,12 @@ from noise_search.algorithms.first_order import FirstOrder, ascend
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder, neighbours
-from noise_search.denoiser import MeteredNetwork, Prediction
+from noise_search.denoiser import Prediction
 from noise_search.driver import search
 from noise_search.grid import uniform_grid
 from noise_search.select import ranks, take, top
-from noise_search.verifiers.base import Function
+from noise_search.verifiers.base import Candidates, Function
+from noise_search.verifiers.brightness import Brightness
 from tests.conftest import KINDS, make_setup
 
 
@@ -154,33 +155,40 @@ def test_the_gradient_is_that_of_the_whole_flow() -> None:
         assert torch.allclose(gradient[..., d].flatten(), (up - down) / 2e-4, atol=1e-4)
 
 
-def test_a_gradient_keeps_no_activations_of_the_network() -> None:
-    """Bytes saved for the backward pass do not grow with what the network keeps inside."""
+@pytest.mark.parametrize("where", ["network", "verifier"])
+def test_a_gradient_keeps_no_activations(where: str) -> None:
+    """Bytes held for the backward pass of a whole search iteration do not grow with what happens inside a network."""
 
-    def saved(depth: int) -> int:
-        def network(x: Tensor, t: Tensor, label: Tensor) -> Prediction:
-            hidden = x
+    def held(depth: int) -> int:
+        def deep(x: Tensor) -> Tensor:
             for _ in range(depth):
-                hidden = torch.tanh(hidden)
-            return Prediction(hidden, hidden)
+                x = torch.tanh(x)
+            return x
 
-        total = 0
+        def network(x: Tensor, t: Tensor, label: Tensor) -> Prediction:
+            return Prediction(deep(x) if where == "network" else x, x)
+
+        class Deep(Brightness):
+            def score(self, candidates: Candidates) -> Tensor:
+                return deep(candidates.images).flatten(2).mean(2)
+
+        problem = make_setup(nfe=5, verifier=Deep()).problem
+        problem.meters.network.network = network
+        x, total = problem.noise(0).requires_grad_(), 0
 
         def pack(value: Tensor) -> Tensor:
             nonlocal total
             total += value.numel() * value.element_size()
             return value
 
-        metered = MeteredNetwork(network, 8, 100)
-        x = torch.randn(8, 1, 4, 4, requires_grad=True)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
-            out = metered(x, torch.ones(8), torch.zeros(8, dtype=torch.int64), torch.arange(8))
-        held = total
-        torch.autograd.grad(out.x0.sum(), x)
-        assert metered.rows.count.tolist() == metered.backward.count.tolist() == [1] * 8
-        return held
+            scores = problem.evaluate(x[:, None])
+        now = total
+        torch.autograd.grad(scores.sum(), x)
+        assert problem.meters.backward.count.tolist() == problem.meters.evaluations.count.tolist() == [5] * 6
+        return now
 
-    assert saved(2) == saved(200)
+    assert held(2) == held(200)
 
 
 def test_first_order_search_refuses_a_verifier_without_a_gradient_by_name() -> None:

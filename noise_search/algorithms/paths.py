@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PathsState(NamedTuple):
-    """Of the N surviving paths: x [B, N, ...], score [B, N, V], address [B, N] of its candidate, views [B, N, L, ...]."""
+    """Of N surviving paths: x [B, N, ...], score [B, N, V], address [B, N] of the candidate, views [B, N, L, ...]."""
 
     round: int
     width: int  # M
