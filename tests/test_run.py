@@ -315,7 +315,7 @@ def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
     wrong = subprocess.run(
         [*arguments, "verifier=classifier"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert wrong.returncode == 1 and "has scores of likelihood, brightness only" in wrong.stderr
+    assert wrong.returncode == 1 and "no scores of classifier like that, only of likelihood, brightness" in wrong.stderr
 
 
 def test_oracle_fid_lowers_its_distance_and_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from noise_search.store import SCHEMA, finished_ids, read_units, write_unit
 
 
 def rows(ids: list[int]) -> list[dict]:
-    filler = dict.fromkeys(SCHEMA.names, 0) | {"png": b"x" * 3000, "features": b"y" * 5120, "score": None}
+    filler = dict.fromkeys(SCHEMA.names, 0) | {"png": b"x" * 3000, "features": b"y" * 5120, "features_search": None}
+    filler |= {"scores": [0.5, float("nan")], "scores_final": [0.5], "bank": None}
     return [filler | {"image_id": i, "point": p} for i in ids for p in (1, 2)]
 
 
@@ -21,7 +22,7 @@ def test_units_come_back_in_order_and_once(tmp_path: Path) -> None:
     table = read_units(tmp_path)
     assert table["image_id"].to_pylist() == [0, 0, 1, 1, 2, 2, 64, 64, 65, 65]
     assert table["point"].to_pylist() == [1, 2] * 5
-    assert table["score"].null_count == 10
+    assert table["bank"].null_count == 10
 
 
 def test_an_empty_folder_has_no_images(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Verifier:
     @property
     def networks(self) -> tuple[str, ...]:
         """The name that stands beside the numbers of each column."""
-        return (self.name,)
+        return (self.name,) * len(self.members)
 
     @property
     def columns(self) -> int:
