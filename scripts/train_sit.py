@@ -119,7 +119,8 @@ def main(cfg: DictConfig) -> None:
         dropped = torch.from_numpy(rng.random(cfg.batch_size) < cfg.label_dropout)
         label = torch.where(dropped, cfg.net.classes, labels[rows]).to(device)
         eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32)).to(device)
-        t = torch.sigmoid(torch.from_numpy(rng.standard_normal(cfg.batch_size, dtype=np.float32))).to(device)
+        t = torch.from_numpy(rng.standard_normal(cfg.batch_size, dtype=np.float32))
+        t = torch.sigmoid(t + cfg.time_mean).to(device)
         return compiled(x0, eps, t, label, target)
 
     average, spent = train(Path(cfg.folder), net, make_optimizers(net, cfg), loss, cfg.minutes, cfg.decay)
