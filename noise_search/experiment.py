@@ -342,6 +342,8 @@ def bill(parts: "Parts", table: Any) -> dict[str, int]:
         "distinct_winners": winners.num_rows,
     }
     if parts.source is not None:  # nothing was searched, and some winners had been rendered there
+        if spent["nfe"] > spent["nfe_final"]:
+            raise RuntimeError(f"reading {parts.source} again cost more than rendering every winner: {spent}")
         spent |= {"nfe_search": 0, "nfe_final": spent["nfe"]}
     if spent["nfe"] != spent["nfe_search"] + spent["nfe_final"]:
         raise RuntimeError(f"the sweep's bill is not what was planned: {spent}")

@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 
 from noise_search.files import write_text
 from noise_search.report.combined import Rows, draw
-from noise_search.report.figures import TITLES, save
+from noise_search.report.figures import TITLES, label, save
 from noise_search.report.matrix import banks, write_matrix
 from noise_search.store import read_units
 
@@ -146,9 +146,9 @@ class Results:
 
 def table(rows: Rows, metrics: tuple[str, ...]) -> Iterator[str]:
     """Markdown: one line a (series, budget), one column a metric; the mean over seeds and its lowest and highest."""
-    networks = {row["metric"]: row["network"] for row in rows}
-    yield "| series | NFE | " + " | ".join(f"{TITLES[m]} ({networks[m]})" for m in metrics) + " |"
-    yield "|" + "---|" * (len(metrics) + 2)
+    labels = {row["metric"]: label({**row, "n_images": int(row["n_images"])}) for row in rows}
+    yield "| series | seeds | NFE | " + " | ".join(labels[metric] for metric in metrics) + " |"
+    yield "|" + "---|" * (len(metrics) + 3)
 
     def key(row: dict[str, Any]) -> tuple[str, int]:
         return row["series"], int(row["nfe"])
@@ -157,7 +157,11 @@ def table(rows: Rows, metrics: tuple[str, ...]) -> Iterator[str]:
     for (series, nfe), group in itertools.groupby(sorted(rows, key=lambda r: (order.index(r["series"]), key(r))), key):
         found = list(group)
         cells = [[float(row["value"]) for row in found if row["metric"] == m and row["value"]] for m in metrics]
-        yield f"| {series} | {nfe} | " + " | ".join(map(cell, cells)) + " |"
+        seeds = ", ".join(sorted({row["seed"] for row in found}, key=int))
+        yield f"| {series} | {seeds} | {nfe} | " + " | ".join(map(cell, cells)) + " |"
+    references = {row["metric"]: row["reference"] for row in rows if row["reference"]}
+    yield ""
+    yield " ".join(f"{TITLES[metric]} to {reference}." for metric, reference in references.items())
     yield ""
 
 
@@ -181,7 +185,7 @@ def main() -> None:
     for name in only:
         section = getattr(results, name)
         title = section.__doc__.strip()
-        text = f"# {title}\n\nModel sit_cifar10, guidance 1.0, {images:,} images, 10 / 20 NFE; seeds: {seeds}.\n\n"
+        text = f"# {title}\n\nModel sit_cifar10, guidance 1.0, {images:,} images, 10 / 20 NFE.\n\n"
         lines = list(section())
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / f"{name}.md", text + "\n".join(lines) + "\n")

@@ -45,10 +45,10 @@ def series_names(folders: list[Path]) -> list[str]:
     """A name a run, made of the choices and settings, seeds excepted, in which the runs differ."""
     described = []
     for folder in folders:
-        choices = json.loads((folder / "run.json").read_text())["choices"]
+        record = json.loads((folder / "run.json").read_text())
         settings = flatten(result_settings(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
         del settings["seed"]
-        described.append((choices, settings))
+        described.append((record["choices"], settings | {"n": record["images"]}))
     groups = [g for g in described[0][0] if len({choices[g] for choices, _ in described}) > 1]
     names = []
     for choices, settings in described:
@@ -73,8 +73,13 @@ def draw(folder: Path, metric: str, rows: Rows, axis: str) -> None:
             low, high = ([bound(by_nfe[x]) for x in nfe] for bound in (min, max))
             axes.fill_between(nfe, low, high, color=line.get_color(), alpha=0.15, lw=0)
             line.set_label(f"{name} ({seeds} seeds)")
-    row = {**rows[0], "n_images": int(rows[0]["n_images"])}
+    networks = " and ".join(dict.fromkeys(row["network"] for row in rows))
+    row = {**rows[0], "n_images": int(rows[0]["n_images"]), "network": networks}
     axes_of(axes, row, sorted({x for by_nfe in values.values() for x in by_nfe}), axis)
     note = ", ".join(sorted({f"{r['model']}, {r['verifier']} verifier, CFG {float(r['cfg_scale']):g}" for r in rows}))
-    figure.supxlabel(note if len(note) < 100 else rows[0]["model"], fontsize=7, color="#555555")
+    note = note if len(note) < 100 else rows[0]["model"]
+    note += f", seeds {', '.join(sorted({r['seed'] for r in rows}, key=int))}"
+    if rows[0]["reference"]:
+        note += f"; reference: {rows[0]['reference']}"
+    figure.supxlabel(note, fontsize=7, color="#555555")
     save(figure, folder, metric)
