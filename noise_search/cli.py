@@ -50,7 +50,8 @@ def refuse_numbers_for_groups(arguments: list[str]) -> None:
     for argument in arguments:
         match = re.fullmatch(r"budget=\[?([0-9][0-9_, ]*)\]?", argument)
         if match:
-            raise ValueError(f"{argument}: budget is a group (demo, paper, results); totals go in budget.nfe=[{match.group(1)}]")
+            totals = f"budget.nfe=[{match.group(1)}]"
+            raise ValueError(f"{argument}: budget is a group (demo, paper, results); totals go in {totals}")
 
 
 @contextmanager
