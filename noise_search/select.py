@@ -1,24 +1,26 @@
-"""Choosing among candidates: pure functions on [B, K] tensors."""
+"""Choosing among candidates: pure functions on [B, K] tensors. Like the algorithms, read without importing torch."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
     """values [B, K, ...], index int64 [B] or [B, M] -> [B, ...] or [B, M, ...]: each image's own choice."""
-    rows = torch.arange(len(values), device=values.device)
-    return values[rows.view(-1, *[1] * (index.ndim - 1)), index]
+    picked = index.view(len(index), -1, *[1] * (values.ndim - 2)).expand(-1, -1, *values.shape[2:])
+    return values.gather(1, picked).view(*index.shape, *values.shape[2:])
 
 
-def top(scores: Tensor, count: int) -> Tensor:
-    """Indices int64 [B, count] of the highest of scores [B, K], best first; ties go to the earlier."""
-    return scores.sort(dim=1, descending=True, stable=True).indices[:, :count]
+def top(scores: Tensor, count: int, groups: int = 1) -> Tensor:
+    """scores [B * groups, M] -> int64 [B, groups * count]: the highest of each group, best first; ties to the earlier.
 
-
-def best_of_groups(scores: Tensor, groups: int) -> Tensor:
-    """scores [B * groups, M] -> indices int64 [B, groups] into the groups * M candidates of an image, one a group."""
-    first = torch.arange(groups, device=scores.device) * scores.shape[1]
-    return first + scores.argmax(1).view(-1, groups)
+    The indices are into all groups * M candidates of an image.
+    """
+    best = scores.sort(dim=1, descending=True, stable=True).indices[:, :count].view(-1, groups, count)
+    return (best + best.new_tensor(range(groups))[:, None] * scores.shape[1]).flatten(1)
 
 
 def ranks(scores: Tensor) -> Tensor:
@@ -29,4 +31,4 @@ def ranks(scores: Tensor) -> Tensor:
 
 def mix(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """[B, ...]: each image's `yes` where its condition [B] holds, else its `no`."""
-    return torch.where(condition.view(-1, *[1] * (yes.ndim - 1)), yes, no)
+    return yes.where(condition.view(-1, *[1] * (yes.ndim - 1)), no)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.algorithms.base import Cost, Result, require, require_point, unsearched
 from noise_search.grid import Grid, uniform_grid
+from noise_search.select import mix
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,8 +61,6 @@ class FirstOrder:
 
     def step(self, problem: Problem, state: FirstOrderState) -> FirstOrderState:
         import torch
-
-        from noise_search.select import mix
 
         with torch.enable_grad():
             x = state.x.detach().requires_grad_()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.algorithms.base import Cost, Result, require, require_point, unsearched
 from noise_search.grid import Grid, uniform_grid
+from noise_search.select import take, top
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,10 +64,8 @@ class Paths:
     @property
     def levels(self) -> list[float]:
         """t of the survivors before the first round and after each: 0.11, 0.08, 0.05, 0.02 with the paper's values."""
-        out = [self.start]
-        while (level := round(out[-1] + self.forward - self.back, 9)) > 0:
-            out.append(level)
-        return out
+        drop = round(self.back - self.forward, 9)
+        return [round(self.start - i * drop, 9) for i in range(math.ceil(round(self.start / drop, 9)))]
 
     def start_nfe(self, final: int) -> int:
         return 2 * math.ceil(round((1 - self.start) * final / 2, 9))
@@ -74,22 +73,19 @@ class Paths:
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
         start, width = self.start_nfe(final), (len(self.levels) - 1) * point * (self.backward_nfe + 1)
-        search = self.paths * (start + width + self.last_nfe)
-        return Cost(search, 0, start + self.paths * width) if point else Cost(0, final, final)
+        alone = Cost(self.paths * (start + width + self.last_nfe), 0, start + self.paths * width)
+        return alone if point else Cost(0, final, final)
 
     def grids(self, c: int, solver: str) -> list[Grid]:
-        legs = zip(self.levels[:-1], self.levels[1:], strict=True)
-        return [uniform_grid(self.backward_nfe, solver, low + self.forward, level) for low, level in legs]
+        return [uniform_grid(self.backward_nfe, solver, round(t + self.back, 9), t) for t in self.levels[1:]]
 
     def rounds(self, point: int) -> int:
         return len(self.levels) + 1 if point else 0
 
     def init(self, problem: Problem, point: int) -> PathsState:
         x = problem.noises(self.paths)
-        levels, members = len(problem.verifier.needs), len(problem.verifier.members)
-        score = x.new_full((*x.shape[:2], members), float("nan"))
-        address = problem.labels.new_zeros(len(x), 1).repeat(1, self.paths)
-        return PathsState(0, point, x, score, address, x.new_zeros(*x.shape[:2], levels, *x.shape[2:]))
+        score = x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
+        return PathsState(0, point, x, score, problem.labels.new_zeros(x.shape[:2]), x[:, :, None][:, :, :0])
 
     def step(self, problem: Problem, state: PathsState) -> PathsState:
         if state.round == 0:
@@ -102,27 +98,20 @@ class Paths:
 
     def widen(self, problem: Problem, state: PathsState) -> PathsState:
         """One round: M re-noisings of every path, one leg back, and the survivors among them."""
-        from noise_search.select import best_of_groups, take, top
-
-        low, m = self.levels[state.round - 1], state.width
-        grid = self.grids(problem.search_nfe, problem.solver)[state.round - 1]
-        high, level = grid.times[0], grid.times[-1]
-        before = state.x.repeat_interleave(m, 1)  # [B, N * M, ...]
+        low, grid = self.levels[state.round - 1], self.grids(problem.search_nfe, problem.solver)[state.round - 1]
+        before = state.x.repeat_interleave(state.width, 1)  # [B, N * M, ...]
         draws = problem.noises(before.shape[1], state.round, "renoise")
-        x, views = problem.solve(problem.flow.renoise(before, low, high, draws), grid, problem.verifier.needs)
-        clean = problem.flow.predict(x.flatten(0, 1), level, problem.who(x.shape[1])).x0.view_as(x)
-        score = problem.score(clean, views)
-        if self.pool == "all":
-            chosen = top(problem.combine(score), self.paths)
-        else:
-            groups = score.unflatten(1, (self.paths, m)).flatten(0, 1)  # [B * N, M, V]
-            chosen = best_of_groups(problem.combine(groups), self.paths)
-        address = 1 + (state.round - 1) * x.shape[1] + chosen
-        return PathsState(state.round + 1, m, take(x, chosen), take(score, chosen), address, take(views, chosen))
+        noisy = problem.flow.renoise(before, low, grid.times[0], draws)
+        x, views = problem.solve(noisy, grid, problem.verifier.needs)
+        clean = problem.flow.predict(x.flatten(0, 1), grid.times[-1], problem.who(x.shape[1])).x0
+        score = problem.score(clean.view_as(x), views)
+        groups = 1 if self.pool == "all" else self.paths
+        pools = score.view(-1, score.shape[1] // groups, score.shape[2])  # [B * groups, ..., V]
+        kept = top(problem.combine(pools), self.paths // groups, groups)
+        address = 1 + (state.round - 1) * x.shape[1] + kept
+        return PathsState(state.round + 1, state.width, take(x, kept), take(score, kept), address, take(views, kept))
 
     def result(self, problem: Problem, state: PathsState) -> Result:
-        from noise_search.select import take
-
         if not state.width:
             return unsearched(problem)
         best = problem.combine(state.score).argmax(1)

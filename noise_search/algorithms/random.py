@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.algorithms.base import Cost, Result, require_point, unsearched
 from noise_search.grid import Grid, uniform_grid
+from noise_search.select import take
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,8 +54,6 @@ class Random:
         return RandomState(state.round + 1, torch.cat([state.scores, scores], 1))
 
     def result(self, problem: Problem, state: RandomState) -> Result:
-        from noise_search.select import take
-
         if state.round == 0:
             return unsearched(problem)
         candidate = problem.combine(state.scores, state.round).argmax(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.algorithms.base import Cost, Result, require, require_point, unsearched
 from noise_search.grid import Grid, uniform_grid
+from noise_search.select import mix, take
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,8 +87,6 @@ class ZeroOrder:
 
     def step(self, problem: Problem, state: ZeroOrderState) -> ZeroOrderState:
         import torch
-
-        from noise_search.select import mix, take
 
         n = self.neighbours
         near = neighbours(state.pivot, problem.noises(n, state.round, "neighbour"), self.similarity)
