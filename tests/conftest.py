@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from noise_search.denoiser import Guided, MeteredNetwork, Prediction
 from noise_search.flow import Flow
+from noise_search.metrics.frechet import Gaussian
+from noise_search.metrics.judges import Judge
+from noise_search.metrics.statistics import Statistics
 from noise_search.models.toy import Mixture, MixtureNetwork
 from noise_search.path import CosinePath, LinearPath
 from noise_search.problem import Problem
@@ -16,6 +20,7 @@ from noise_search.verifiers.base import Candidates, Verifier
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
 from noise_search.verifiers.observed import Observed
+from noise_search.verifiers.oracle_fid import OracleFID
 
 
 class Spy:
@@ -42,11 +47,27 @@ class Likeness(Verifier):
         return -(candidates.images - candidates.views[:, :, 0]).flatten(2).norm(dim=2)
 
 
+def population() -> OracleFID:
+    """Oracle FID on the toy's two numbers, with its statistics frozen at shifted sets, another for every point."""
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1).astype(np.float32) / 127.5 - 1
+
+    def unused(*_: object) -> None:
+        raise AssertionError("not used here")
+
+    rng = np.random.default_rng(0)
+    judge = Judge("toy", "toy", features, unused, Gaussian(np.zeros(2), np.eye(2)), "", unused, "", unused, "")
+    sets = {point: Statistics.of(0.5 * rng.standard_normal((50, 2)) + 0.1 * point) for point in range(13)}
+    return OracleFID(judge, 50).against(sets)
+
+
 KINDS = {
     "pointwise": Brightness,
     "self-supervised": Likeness,
     "ensemble": lambda: Ensemble({"brightness": Brightness(), "likeness": Likeness()}),
     "observed": lambda: Observed(Brightness(), {"likeness": Likeness()}),
+    "population": population,
 }
 
 
