@@ -264,6 +264,7 @@ def finish(
     """From finished units to the curve, its figures, the report and the logger's mirror; run.json comes last."""
     import numpy as np
     import pyarrow as pa
+    import torch
 
     from noise_search.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, write_csv
     from noise_search.loggers import Record
@@ -290,7 +291,10 @@ def finish(
     pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
     columns = list(columns_of(cfg, choices["verifier"])) if keeps_bank(parts) else []
     if len(columns) > 1:
-        pictures.append(write_matrix(folder / "figures", banks(table, len(columns)), columns))
+        bank, more = banks(table, len(columns)), {}
+        if len(parts.verifier.members) - len(cfg.observers) > 1:  # an ensemble chose: it has no column of its own
+            more[choices["verifier"]] = parts.verifier.combine(torch.from_numpy(bank), bank.shape[1]).argmax(1).numpy()
+        pictures.append(write_matrix(folder / "figures", bank, columns, more))
     grids = write_grids(folder / "images", table, parts.plan.purchases)
 
     spent = bill(parts, table)

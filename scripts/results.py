@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib import pyplot as plt
 
 from noise_search.files import write_text
 from noise_search.report.combined import Rows, draw
 from noise_search.report.figures import TITLES, label, save
 from noise_search.report.matrix import banks, write_matrix
+from noise_search.select import ranks
 from noise_search.store import read_units
 
 RUNS = Path("outputs/results")
@@ -128,7 +130,10 @@ class Results:
 
     def matrix(self) -> Iterator[str]:
         """(f) What one verifier selects, judged by the others."""
-        write_matrix(self.out, banks(read_units(self.bank(0)), len(BANK)), BANK)
+        bank = banks(read_units(self.bank(0)), len(BANK))
+        both = [ranks(torch.from_numpy(bank[..., BANK.index(name)])) for name in ("classifier", "classifier_ssl")]
+        more = {"classifier + classifier_ssl": (both[0] + both[1]).argmax(1).numpy()}
+        write_matrix(self.out, bank, BANK, more)
         yield "![cross-verifier matrix](cross_verifier.png)"
 
     def section(self, name: str, runs: dict[str, list[Path]], metrics: tuple[str, ...]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from noise_search.algorithms.zero_order import ZeroOrder, neighbours
 from noise_search.denoiser import Prediction
 from noise_search.driver import search
 from noise_search.grid import uniform_grid
+from noise_search.report.matrix import cross_matrix
 from noise_search.select import ranks, take, top
 from noise_search.verifiers.base import Candidates, Function
 from noise_search.verifiers.brightness import Brightness
@@ -237,3 +239,13 @@ def test_a_frozen_dataclass_of_hyper_parameters() -> None:
         assert dataclasses.is_dataclass(algorithm)
         with pytest.raises(dataclasses.FrozenInstanceError):
             algorithm.anything = 1
+
+
+def test_the_cross_verifier_matrix_has_a_row_for_choices_that_no_column_made() -> None:
+    bank = np.zeros((2, 3, 2))
+    bank[0] = [[2, 0], [0, 2], [1, 1]]  # by the first: candidate 0, by the second: 1; a compromise: 2
+    bank[1] = [[0, 0], [3, 0], [0, 3]]
+    matrix = cross_matrix(bank, [np.array([2, 0])])
+    away = bank - bank.mean(1, keepdims=True)
+    spread = (away**2).mean((0, 1)) ** 0.5
+    assert np.allclose(matrix * spread, [[1.5, -1.0], [-1.0, 1.5], [-0.5, -0.5]])

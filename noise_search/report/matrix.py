@@ -1,6 +1,6 @@
 """The cross-verifier matrix: what one verifier selects, judged by the others. Hacking, in one picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +17,37 @@ def banks(table: pa.Table, columns: int) -> np.ndarray:
     return np.array(kept, dtype=np.float64).reshape(len(kept), -1, columns)
 
 
-def cross_matrix(bank: np.ndarray) -> np.ndarray:
+def cross_matrix(bank: np.ndarray, more: Sequence[np.ndarray] = ()) -> np.ndarray:
     """bank [B, N, V] -> [V, V]: row i, column j is how far j rates i's choices above the mean of all N candidates of an
-    image, averaged over images, in standard deviations of j among an image's candidates."""
+    image, averaged over images, in standard deviations of j among an image's candidates.
+
+    more: choices int [B] of verifiers that have no column, an ensemble's for example; each is a row below.
+    """
     away = bank - bank.mean(1, keepdims=True)
     spread = np.sqrt((away**2).mean((0, 1)))
     rows = np.arange(len(bank))
-    gains = np.stack([away[rows, bank[:, :, i].argmax(1)].mean(0) for i in range(bank.shape[2])])
+    gains = np.stack([away[rows, chosen].mean(0) for chosen in (*bank.argmax(1).T, *more)])
     return np.divide(gains, spread, out=np.zeros_like(gains), where=spread > 0)  # no spread: nothing to choose
 
 
-def write_matrix(folder: Path, bank: np.ndarray, names: Sequence[str]) -> Path:
-    """Write folder/cross_verifier.csv, .png and .pdf; returns the PNG."""
+def write_matrix(
+    folder: Path, bank: np.ndarray, names: Sequence[str], more: Mapping[str, np.ndarray] | None = None
+) -> Path:
+    """Write folder/cross_verifier.csv, .png and .pdf; returns the PNG. more: name -> choices, as in `cross_matrix`."""
     folder.mkdir(parents=True, exist_ok=True)
-    values = cross_matrix(bank)
+    more = more or {}
+    values, choosers = cross_matrix(bank, list(more.values())), [*names, *more]
     lines = [["selected by"] + [f"judged by {name}" for name in names]]
-    lines += [[name, *(f"{value:.4f}" for value in row)] for name, row in zip(names, values, strict=True)]
+    lines += [[name, *(f"{value:.4f}" for value in row)] for name, row in zip(choosers, values, strict=True)]
     write_text(folder / "cross_verifier.csv", "".join(",".join(line) + "\n" for line in lines))
-    figure, axes = plt.subplots(figsize=(1.6 + 1.1 * len(names), 1.2 + 0.8 * len(names)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(1.6 + 1.1 * len(names), 1.2 + 0.8 * len(choosers)), layout="constrained")
     axes.imshow(values, cmap="RdBu", vmin=-abs(values).max(), vmax=abs(values).max())
     for i, row in enumerate(values):
         for j, value in enumerate(row):
             dark = value > 0.6 * abs(values).max()
             axes.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if dark else "black")
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(choosers)), choosers)
     axes.set_xlabel("judged by")
     axes.set_ylabel("selected by")
     axes.set_title(
