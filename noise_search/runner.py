@@ -210,7 +210,7 @@ def finish(
     seconds: dict[str, float],
 ) -> list[dict[str, Any]]:
     """Render noises x [N, ...] with `nfe` evaluations each (0: x is finished already and has its views)."""
-    problem, before, started = problem, Spent.of(problem.meters), time.monotonic()
+    before, started = Spent.of(problem.meters), time.monotonic()
     if nfe:
         x, views = problem.flow.solve(x, problem.grid(nfe), who, problem.verifier.needs)
     images = tensor_to_images(problem.flow.decode(x))

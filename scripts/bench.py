@@ -1,9 +1,10 @@
-"""How much of a search's time its networks take, and what the Frechet distance's trace term costs.
+"""How much of a search's time its networks take, what one search for all budgets saves, and what the Frechet
+distance's trace term costs.
 
-    python scripts/bench.py [any override of run.py, e.g. device=cuda cfg_scale=2]      (about 2 minutes on two cores)
+    python scripts/bench.py [any override of run.py, e.g. device=cuda cfg_scale=2]      (about 6 minutes on two cores)
 
 efficiency = time of the bare denoiser, decoder and verifier on the same rows, each at its best batch / wall time of
-the search. Median of paired repetitions; write nothing else on the machine meanwhile.
+the search. Median of paired repetitions; run nothing else on the machine meanwhile.
 """
 
 import statistics
@@ -22,11 +23,15 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 from noise_search.driver import search
 from noise_search.experiment import assemble, plan_of
 from noise_search.metrics.frechet import Gaussian, frechet_distance
-from noise_search.runner import Parts, begin
+from noise_search.runner import Parts, begin, clocks, compute
 from noise_search.settings import read_settings, result_hash
 from noise_search.verifiers.base import Candidates
 
 CANDIDATES, REPETITIONS = 4, 3
+PAPER_POINTS = {
+    "random": (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256),
+    "zo": (0, 1, 2, 4, 8, 16, 32, 48, 64, 96, 128),
+}
 
 
 def clock(call: Callable[[], object]) -> float:
@@ -84,6 +89,25 @@ def efficiency(parts: Parts) -> None:
     print(f"  each repetition: {', '.join(f'{ratio:.3f}' for ratio in ratios)}")
 
 
+def anytime(algorithm: str, overrides: list[str], images: int = 32) -> None:
+    """One sweep over the paper's eleven points against a run of each, at a twenty-fifth of the paper's NFE: the clock,
+    and what was metered."""
+
+    def measure(points: tuple[int, ...]) -> tuple[float, int]:
+        budget = ("budget.search_nfe=2", "budget.final_nfe=10", f"budget.points=[{','.join(map(str, points))}]")
+        parts = open_run(*overrides, f"algorithm={algorithm}", *budget)
+        problem = begin(parts, list(range(images)))
+        seconds, progress = clocks(parts, images)
+        return clock(lambda: compute(parts, problem, progress, seconds)), int(problem.meters.evaluations.count.sum())
+
+    points = PAPER_POINTS[algorithm]
+    measure(points[:2])
+    together, alone = measure(points), [measure((point,)) for point in points]
+    seconds, nfe = (sum(values) for values in zip(*alone, strict=True))
+    print(f"{algorithm}: a sweep of {len(points)} budgets takes {together[0] / seconds:.3f} of the single runs' time,")
+    print(f"  and {together[1] / nfe:.3f} of their NFE ({together[0]:.1f} s against {seconds:.1f} s, {images} images)")
+
+
 def trace_term(d: int) -> None:
     """The Frechet distance of full-rank statistics: ours, the matrix square root, torch-fidelity."""
     rng = np.random.default_rng(0)
@@ -109,12 +133,19 @@ def trace_term(d: int) -> None:
         print(f"  {name:<22} {seconds:6.2f} s   {results[name]:.9f}")
 
 
+def open_run(*overrides: str) -> Parts:
+    """What `run.py` would build."""
+    with initialize_config_dir(str(Path(__file__).parents[1] / "configs"), version_base="1.3"):
+        cfg = compose("config", list(overrides), return_hydra_config=True)
+    settings = read_settings(cfg)
+    return assemble(cfg, settings, plan_of(cfg, settings, dict(cfg.hydra.runtime.choices)))
+
+
 def main() -> None:
     OmegaConf.register_new_resolver("result_hash", result_hash)
-    with initialize_config_dir(str(Path(__file__).parents[1] / "configs"), version_base="1.3"):
-        cfg = compose("config", sys.argv[1:], return_hydra_config=True)
-    settings = read_settings(cfg)
-    efficiency(assemble(cfg, settings, plan_of(cfg, settings, dict(cfg.hydra.runtime.choices))))
+    efficiency(open_run(*sys.argv[1:]))
+    for algorithm in PAPER_POINTS:
+        anytime(algorithm, sys.argv[1:])
     print("Frechet distance of 1280-dimensional statistics:")
     trace_term(1280)
 
