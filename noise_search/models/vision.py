@@ -1,6 +1,7 @@
 """Published vision networks for verifiers: DINOv2 through timm, CLIP through open_clip; from a file or the hub."""
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
     """load(), which may want the network; where there is none, one line says what is missing and how to get it."""
     from huggingface_hub.constants import HF_HOME
 
+    hint = "; without a network that takes a minute, HF_HUB_OFFLINE=1 skips it"
+    print(f"{what}: looked for in {HF_HOME} and on the hub{hint}", file=sys.stderr, flush=True)
     logging.disable(logging.ERROR)  # of the hubs' many retries; what they end with is told below
     try:
         return load()
