@@ -11,12 +11,10 @@ from torch import Tensor
 
 
 class Path(Protocol):
-    """signal a and noise s with their derivatives in t; every method maps t [N] in [0, 1] to [N]."""
+    """signal a and noise s: each maps t [N] in [0, 1] to [N]."""
 
     def signal(self, t: Tensor) -> Tensor: ...
     def noise(self, t: Tensor) -> Tensor: ...
-    def signal_rate(self, t: Tensor) -> Tensor: ...
-    def noise_rate(self, t: Tensor) -> Tensor: ...
 
 
 class LinearPath:
@@ -28,12 +26,6 @@ class LinearPath:
     def noise(self, t: Tensor) -> Tensor:
         return t
 
-    def signal_rate(self, t: Tensor) -> Tensor:
-        return -torch.ones_like(t)
-
-    def noise_rate(self, t: Tensor) -> Tensor:
-        return torch.ones_like(t)
-
 
 class CosinePath:
     """a = cos(pi t / 2), s = sin(pi t / 2): variance-preserving, a^2 + s^2 = 1."""
@@ -43,12 +35,6 @@ class CosinePath:
 
     def noise(self, t: Tensor) -> Tensor:
         return torch.sin(math.pi / 2 * t)
-
-    def signal_rate(self, t: Tensor) -> Tensor:
-        return -math.pi / 2 * torch.sin(math.pi / 2 * t)
-
-    def noise_rate(self, t: Tensor) -> Tensor:
-        return math.pi / 2 * torch.cos(math.pi / 2 * t)
 
 
 def expand(values: Tensor, like: Tensor) -> Tensor:

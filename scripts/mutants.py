@@ -30,8 +30,8 @@ MUTANTS = (
     Mutant(
         "Heun's second stage reuses the first",
         "flow.py",
-        "v = (v + self.velocity(self.predict(x + (s - t) * v, s, who), s)) / 2",
-        "v = (v + 0 * self.velocity(self.predict(x, t, who), t) + v) / 2",
+        "x0, eps = self.predict(x + step, grid.times[i + 1], who)",
+        "x0, eps = self.predict(x, grid.times[i], who)",
     ),
     Mutant(
         "billing per call, not per row",
