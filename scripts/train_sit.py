@@ -19,7 +19,7 @@ from noise_search.datasets.cifar10 import load_cifar10
 from noise_search.files import sha256
 from noise_search.models.efficientnet import EfficientNetLite
 from noise_search.models.embedded import load_autoencoder
-from noise_search.models.sit import SiT, initialise
+from noise_search.models.transformer import DiffusionTransformer, initialise
 from noise_search.training import train
 from noise_search.weights import load_weights, save_weights
 
@@ -65,19 +65,19 @@ def alignment_features(images: Tensor, path: Path, device: torch.device) -> Tens
 class Aligned(nn.Module):
     """The SiT and the projection that representation alignment needs; only the first is kept."""
 
-    def __init__(self, sit: SiT, width: int, block: int) -> None:
+    def __init__(self, sit: DiffusionTransformer, width: int, block: int) -> None:
         super().__init__()
         self.sit, self.block = sit, block
         self.project = nn.Sequential(nn.Linear(width, 512), nn.SiLU(), nn.Linear(512, 320))
 
     def forward(self, x: Tensor, tau: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        tokens, c = self.sit.embed(x, tau, label)
-        aligned = tokens
+        tokens, c = self.sit.embed(x), self.sit.condition(tau, label)
+        aligned, rows = tokens, slice(None)
         for i, block in enumerate(self.sit.blocks):
-            tokens = block(tokens, c)
+            tokens = block(tokens, c, rows)
             if i + 1 == self.block:
                 aligned = self.project(tokens)
-        return self.sit.unembed(tokens, c), aligned
+        return self.sit.unembed(tokens, c, rows), aligned
 
 
 def make_optimizers(net: nn.Module, cfg: DictConfig) -> list[torch.optim.Optimizer]:
@@ -107,7 +107,7 @@ def main(cfg: DictConfig) -> None:
     latents = encode(images, Path(cfg.autoencoder), device)
     weights = sensitivity(latents[0, :200], Path(cfg.autoencoder), device) ** cfg.channel_weight
     weights = (weights / weights.mean())[:, None, None]
-    sit = SiT(**cfg.net)
+    sit = DiffusionTransformer(**cfg.net)
     initialise(sit)
     if cfg.start:
         sit.load_state_dict(load_weights(Path(cfg.start), "pos_embed")[0])

@@ -9,7 +9,8 @@ from noise_search.assets import asset
 from noise_search.files import sha256
 from noise_search.models.autoencoder import ConvAutoencoder
 from noise_search.models.base import Model
-from noise_search.models.sit import SiT, SiTNetwork
+from noise_search.models.sit import SiTNetwork
+from noise_search.models.transformer import DiffusionTransformer
 from noise_search.path import LinearPath
 from noise_search.weights import dtype_of, load_weights
 
@@ -25,10 +26,10 @@ def load_autoencoder(path: Path) -> ConvAutoencoder:
     return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def load_sit(path: Path) -> SiT:
+def load_sit(path: Path) -> DiffusionTransformer:
     """The SiT of a file that scripts/train_sit.py wrote, in evaluation mode, float32."""
     state, card = load_weights(path, "pos_embed")
-    net = SiT(**card["config"]["net"])
+    net = DiffusionTransformer(**card["config"]["net"])
     net.load_state_dict(state)
     return net.eval().requires_grad_(False)
 
@@ -64,8 +65,8 @@ def embedded_sit(
         name=name,
         network=SiTNetwork(sit, dtype),
         path=LinearPath(),
-        shape=(sit.channels, sit.side * sit.patch, sit.side * sit.patch),
-        classes=sit.y_embedder.embedding_table.num_embeddings - 1,
+        shape=sit.shape,
+        classes=sit.classes,
         decoder=decode,
         reconstruct=reconstruct,
         batch_size=ROWS[kind],

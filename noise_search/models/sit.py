@@ -1,178 +1,25 @@
-"""SiT: the transformer of Ma et al. (arXiv 2401.08740), with the parameter names of its published files.
+"""SiT (Ma et al., arXiv 2401.08740) in the project's frame.
 
-Its own convention stays inside this file: time tau = 1 - t rises from noise to data and the network returns the
-velocity d x / d tau = x0 - eps. `SiTNetwork` translates to ours.
+Its own convention stays inside this file: its time 1 - t rises from noise to data, and its transformer returns the
+velocity in that time, x0 - eps.
 """
-
-import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from noise_search.denoiser import Prediction
-
-
-def sinusoids(values: Tensor, width: int) -> Tensor:
-    """values [N] -> [N, width]: cosines, then sines, at frequencies 10000^(-i / half)."""
-    half = width // 2
-    frequencies = torch.exp(-math.log(10000.0) * torch.arange(half, device=values.device) / half)
-    angles = values[:, None].float() * frequencies
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)
-
-
-def position_embedding(width: int, side: int) -> Tensor:
-    """[1, side * side, width]: fixed sines and cosines of the column (first half) and of the row (second half)."""
-    quarter = width // 4
-    frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
-    row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    parts = []
-    for position in (column, row):
-        angles = position.reshape(-1, 1).double() * frequencies
-        parts += [angles.sin(), angles.cos()]
-    return torch.cat(parts, dim=1).float()[None]
-
-
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:  # [N, T, D], [N, D], [N, D]
-    return x * (1 + scale[:, None]) + shift[:, None]
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """[N, heads, T, d] x 3 -> [N, heads, T, d]. Written out where a gradient is wanted on a CPU: the fused kernel's
-    backward pass took twelve times as long there at 16 tokens, a third of a training step."""
-    if q.requires_grad and q.device.type == "cpu":
-        return torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1).to(v.dtype) @ v
-    return F.scaled_dot_product_attention(q, k, v)
-
-
-class Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        return self.proj(attend(q, k, v).transpose(1, 2).reshape(n, tokens, width))
-
-
-class Mlp(nn.Module):
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-
-
-class Block(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.attn, self.mlp = Attention(width, heads), Mlp(width, 4 * width)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
-
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:  # [N, T, D], [N, D] -> [N, T, D]
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation(c).chunk(6, dim=1)
-        x = x + gate1[:, None] * self.attn(modulate(self.norm1(x), shift1, scale1))
-        return x + gate2[:, None] * self.mlp(modulate(self.norm2(x), shift2, scale2))
-
-
-class TimestepEmbedder(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
-
-    def forward(self, tau: Tensor) -> Tensor:
-        return self.mlp(sinusoids(tau, 256))
-
-
-class LabelEmbedder(nn.Module):
-    """classes + 1 rows; the last stands for "no class" (the null condition of guidance)."""
-
-    def __init__(self, classes: int, width: int) -> None:
-        super().__init__()
-        self.embedding_table = nn.Embedding(classes + 1, width)
-
-    def forward(self, label: Tensor) -> Tensor:
-        return self.embedding_table(label)
-
-
-class PatchEmbed(nn.Module):
-    def __init__(self, channels: int, patch: int, width: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(channels, width, patch, stride=patch)
-
-    def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] -> [N, T, D]
-        return self.proj(x).flatten(2).transpose(1, 2)
-
-
-class FinalLayer(nn.Module):
-    def __init__(self, width: int, out: int) -> None:
-        super().__init__()
-        self.norm_final = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.linear = nn.Linear(width, out)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
-
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        shift, scale = self.adaLN_modulation(c).chunk(2, dim=1)
-        return self.linear(modulate(self.norm_final(x), shift, scale))
-
-
-class SiT(nn.Module):
-    """x [N, channels, size, size], tau [N], label [N] -> velocity, the shape of x."""
-
-    def __init__(self, channels: int, size: int, patch: int, width: int, depth: int, heads: int, classes: int) -> None:
-        super().__init__()
-        self.channels, self.patch, self.side = channels, patch, size // patch
-        self.x_embedder = PatchEmbed(channels, patch, width)
-        self.t_embedder = TimestepEmbedder(width)
-        self.y_embedder = LabelEmbedder(classes, width)
-        self.pos_embed = nn.Parameter(position_embedding(width, self.side), requires_grad=False)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.final_layer = FinalLayer(width, patch * patch * channels)
-
-    def embed(self, x: Tensor, tau: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """-> tokens [N, T, D] and condition [N, D]."""
-        return self.x_embedder(x) + self.pos_embed, self.t_embedder(tau) + self.y_embedder(label)
-
-    def unembed(self, tokens: Tensor, c: Tensor) -> Tensor:
-        p, s, n = self.patch, self.side, len(tokens)
-        patches = self.final_layer(tokens, c).view(n, s, s, p, p, self.channels)
-        return patches.permute(0, 5, 1, 3, 2, 4).reshape(n, self.channels, s * p, s * p)
-
-    def forward(self, x: Tensor, tau: Tensor, label: Tensor) -> Tensor:
-        tokens, c = self.embed(x, tau, label)
-        for block in self.blocks:
-            tokens = block(tokens, c)
-        return self.unembed(tokens, c)
-
-
-def initialise(net: SiT) -> None:
-    """The published initialisation: Xavier for linear maps, zero for every gate and for the output."""
-    state = net.state_dict()
-    for name, value in state.items():
-        if name == "pos_embed":
-            continue
-        if name.endswith("bias") or "adaLN" in name or "final_layer.linear" in name:
-            nn.init.zeros_(value)
-        elif "t_embedder" in name or "y_embedder" in name:
-            nn.init.normal_(value, std=0.02)
-        else:
-            nn.init.xavier_uniform_(value.flatten(1))
+from noise_search.models.transformer import DiffusionTransformer
 
 
 class SiTNetwork(nn.Module):
-    """The model boundary: (x [N, ...], t [N] from 1 to 0, label [N]) -> Prediction. One row of cost a row."""
+    """(x [N, ...], t [N] from 1 to 0, label [N]) -> Prediction. One row of cost a row."""
 
-    def __init__(self, net: SiT, precision: torch.dtype = torch.float32) -> None:
+    def __init__(self, net: DiffusionTransformer, precision: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.net, self.precision = net, precision
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Prediction:
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
-            velocity = self.net(x, 1 - t, label).float()
+            velocity = self.net(x, 1 - t, label)[:, : self.net.channels].float()
         t = t.view(-1, *[1] * (x.ndim - 1))
         return Prediction(x0=x + t * velocity, eps=x - (1 - t) * velocity)
