@@ -14,7 +14,7 @@ from noise_search.metrics.frechet import Gaussian
 from noise_search.metrics.judges import Judge
 from noise_search.metrics.statistics import Statistics
 from noise_search.models.toy import Mixture, MixtureNetwork
-from noise_search.path import CosinePath, LinearPath
+from noise_search.path import CosinePath, DDPMPath, LinearPath
 from noise_search.problem import Problem
 from noise_search.verifiers.base import Candidates, Verifier
 from noise_search.verifiers.brightness import Brightness
@@ -97,7 +97,7 @@ def make_setup(
     verifier: Verifier | None = None,
 ) -> Setup:
     ids = list(range(images)) if ids is None else ids
-    kind = {"linear": LinearPath, "cosine": CosinePath}[path]()
+    kind = {"linear": LinearPath, "cosine": CosinePath, "ddpm": DDPMPath}[path]()
     spy = Spy(MixtureNetwork(small_mixture(), kind))
     labels = torch.tensor([i % 2 for i in ids])
     guided = Guided(MeteredNetwork(spy, len(ids), batch_size), labels, 2, scale)

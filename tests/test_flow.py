@@ -15,7 +15,7 @@ def endpoint(nfe: int, solver: str, path: str, scale: float = 1.0) -> torch.Tens
     return setup.problem.flow.solve(x, uniform_grid(nfe, solver), torch.arange(16)).x
 
 
-@pytest.mark.parametrize("path", ["linear", "cosine"])
+@pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])
 @pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
 def test_order_of_convergence(solver: str, order: int, path: str) -> None:
     exact = endpoint(4000, "heun", path)
@@ -51,7 +51,7 @@ def test_bad_grids_are_refused(nfe: int, solver: str) -> None:
         uniform_grid(nfe, solver)
 
 
-@pytest.mark.parametrize("path", ["linear", "cosine"])
+@pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])
 def test_samples_have_the_moments_of_the_mixture(path: str) -> None:
     setup = make_setup(images=4000, path=path)
     samples = setup.problem.flow.solve(setup.problem.noise(0), uniform_grid(60, "heun"), torch.arange(4000)).x
@@ -72,7 +72,7 @@ def test_guidance_extrapolates_from_the_null_prediction() -> None:
     assert not torch.allclose(a.x0, b.x0)
 
 
-@pytest.mark.parametrize("path", ["linear", "cosine"])
+@pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])
 def test_predictions_recompose_the_point(path: str) -> None:
     setup = make_setup(path=path)
     x, who = setup.problem.noise(0), torch.arange(6)

@@ -43,7 +43,7 @@ def test_neighbours_have_exactly_that_cosine_and_norm(
     assert torch.allclose(torch.cosine_similarity(near, own, dim=2), torch.tensor(similarity).double(), atol=1e-6)
 
 
-@pytest.mark.parametrize("path", ["linear", "cosine"])
+@pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])
 @pytest.mark.parametrize(("t", "s"), [(0.11, 0.89), (0.02, 0.8), (0.3, 1.0), (0.5, 0.6)])
 def test_renoising_keeps_the_marginal(path: str, t: float, s: float) -> None:
     """x_t = a x0 + s eps with a known x0: mean and variance at s are those of the forward process."""

@@ -62,7 +62,7 @@ class MixtureNetwork:
         self.mixture, self.path = mixture, path
 
     def __call__(self, x: Tensor, t: Tensor, label: Tensor) -> Prediction:
-        a, s = self.path.signal(t), self.path.noise(t)
+        a, s = self.path.signal(t).to(x.dtype), self.path.noise(t).to(x.dtype)
         variance = a**2 * self.mixture.std**2 + s**2  # [N]
         means, weights = (values.to(x) for values in self.mixture.of_class(label))
         flat = x.flatten(1)

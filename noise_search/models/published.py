@@ -1,0 +1,50 @@
+"""The published SiT and DiT of ImageNet, from their files (docs/reproduce-imagenet.md)."""
+
+from pathlib import Path
+
+from noise_search.files import sha256
+from noise_search.models.base import Model
+from noise_search.models.checkpoints import load_transformer, locate
+from noise_search.models.dit import DiTNetwork
+from noise_search.models.sit import SiTNetwork
+from noise_search.models.vae import load_vae
+from noise_search.path import DDPMPath, LinearPath
+from noise_search.path import Path as NoisePath
+from noise_search.weights import dtype_of
+
+
+def published(
+    name: str,
+    kind: str,
+    net: dict[str, int],
+    weights: str,
+    vae: str,
+    precision: str,
+    vae_precision: str,
+    rows: dict[str, int],
+    decode_rows: int,
+    device: str = "cpu",
+) -> Model:
+    """kind: "sit" or "dit"; a file does not say which. net: the sizes that `weights` must have. vae: see `load_vae`.
+
+    rows: kind of device -> network rows at which it is at its best; decode_rows: latents decoded at once.
+    """
+    if not Path(weights).exists():
+        raise FileNotFoundError(
+            f"model.build.weights={weights}: there is no such file; `python scripts/fetch_weights.py {name}` fetches it"
+        )
+    transformer, dtype = load_transformer(Path(weights), kind, net).to(device), dtype_of(precision)
+    decode, reconstruct, files = load_vae(vae, vae_precision, decode_rows, device)
+    path: NoisePath = LinearPath() if kind == "sit" else DDPMPath()
+    file = locate(Path(weights))
+    return Model(
+        name=name,
+        network=SiTNetwork(transformer, dtype) if kind == "sit" else DiTNetwork(transformer, precision=dtype),
+        path=path,
+        shape=transformer.shape,
+        classes=transformer.classes,
+        decoder=decode,
+        reconstruct=reconstruct,
+        batch_size=rows["cuda" if device.startswith("cuda") else "cpu"],
+        weights={file.name: sha256(file)} | {f"vae/{name}": sha256(path) for name, path in files.items()},
+    )

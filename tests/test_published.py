@@ -1,0 +1,252 @@
+"""SiT and DiT from files of the published formats: against the published equations, written out once more."""
+
+import argparse
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from noise_search.models.checkpoints import load_transformer
+from noise_search.models.dit import DiTNetwork
+from noise_search.models.sit import SiTNetwork
+from noise_search.models.transformer import DiffusionTransformer
+from noise_search.path import DDPMPath
+from tests.conftest import make_setup
+
+NET = {"channels": 4, "size": 8, "patch": 2, "width": 96, "depth": 2, "heads": 6, "classes": 10}
+
+
+def random_state(out_channels: int = 8, seed: int = 0, **sizes: int) -> dict[str, Tensor]:
+    """A state dict of the published names and shapes; every tensor random but the fixed positions."""
+    net, rng = DiffusionTransformer(**NET | sizes, out_channels=out_channels), torch.Generator().manual_seed(seed)
+    return {
+        name: value if name == "pos_embed" else torch.randn(value.shape, generator=rng) / max(value.shape[-1], 4) ** 0.5
+        for name, value in net.state_dict().items()
+    }
+
+
+def restated(
+    state: dict[str, Tensor], x: Tensor, time: float, label: int, shift: int = 0, norm2_eps: float = 1e-6
+) -> Tensor:
+    """One image [4, 8, 8] through the published network, in float64 and straight lines -> [out_channels, 8, 8]."""
+    w = {name: value.double() for name, value in state.items()}
+
+    def linear(name: str, v: Tensor) -> Tensor:
+        return v @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def silu(v: Tensor) -> Tensor:
+        return v / (1 + torch.exp(-v))
+
+    def norm(v: Tensor, eps: float) -> Tensor:
+        return (v - v.mean(1, keepdim=True)) / (v.var(1, unbiased=False, keepdim=True) + eps).sqrt()
+
+    def gelu(v: Tensor) -> Tensor:
+        return 0.5 * v * (1 + torch.tanh((2 / math.pi) ** 0.5 * (v + 0.044715 * v**3)))
+
+    side, heads, width = 4, NET["heads"], NET["width"]
+    tokens = []
+    for row in range(side):
+        for column in range(side):
+            patch = x[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].reshape(-1)
+            embedded = w["x_embedder.proj.weight"].reshape(width, -1) @ patch + w["x_embedder.proj.bias"]
+            place = []
+            for position in (column, row):
+                angles = [position / 10000 ** (i / (width // 4)) for i in range(width // 4)]
+                place += [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
+            tokens.append(embedded + torch.tensor(place, dtype=torch.float64))
+    h = torch.stack(tokens)
+    angles = [time * math.exp(-math.log(10000) * i / (128 - shift)) for i in range(128)]
+    waves = torch.tensor([[math.cos(a) for a in angles] + [math.sin(a) for a in angles]], dtype=torch.float64)
+    c = linear("t_embedder.mlp.2", silu(linear("t_embedder.mlp.0", waves)))
+    c = c + w["y_embedder.embedding_table.weight"][label]
+    for i in range(NET["depth"]):
+        m = linear(f"blocks.{i}.adaLN_modulation.1", silu(c)).view(6, 1, width)
+        q, k, v = linear(f"blocks.{i}.attn.qkv", norm(h, 1e-6) * (1 + m[1]) + m[0]).view(16, 3, heads, -1).unbind(1)
+        mixed = []
+        for head in range(heads):
+            scores = q[:, head] @ k[:, head].T / (width // heads) ** 0.5
+            weights = torch.exp(scores) / torch.exp(scores).sum(1, keepdim=True)
+            mixed.append(weights @ v[:, head])
+        h = h + m[2] * linear(f"blocks.{i}.attn.proj", torch.cat(mixed, 1))
+        inner = gelu(linear(f"blocks.{i}.mlp.fc1", norm(h, norm2_eps) * (1 + m[4]) + m[3]))
+        h = h + m[5] * linear(f"blocks.{i}.mlp.fc2", inner)
+    m = linear("final_layer.adaLN_modulation.1", silu(c)).view(2, 1, width)
+    patches = linear("final_layer.linear", norm(h, 1e-6) * (1 + m[1]) + m[0])
+    out = torch.zeros(patches.shape[1] // 4, 8, 8, dtype=torch.float64)
+    for n, patch in enumerate(patches):
+        row, column = divmod(n, side)
+        out[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = patch.view(2, 2, -1).permute(2, 0, 1)
+    return out
+
+
+CASES = [(1.0, 3), (0.7, 10), (0.31, 0), (0.0, 9)]  # (t, label): 10 is "no class"
+
+
+@pytest.mark.parametrize("out_channels", [4, 8])
+def test_sit_is_the_published_network(tmp_path: Path, out_channels: int) -> None:
+    state = random_state(out_channels)
+    torch.save(state, tmp_path / "sit.pt")
+    network = SiTNetwork(load_transformer(tmp_path / "sit.pt", "sit", NET))
+    x = torch.randn(len(CASES), 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    t, label = torch.tensor([c[0] for c in CASES]), torch.tensor([c[1] for c in CASES])
+    with torch.no_grad():
+        x0, eps = network(x, t, label)
+    for n, (time, k) in enumerate(CASES):
+        velocity = restated(state, x[n].double(), 1 - time, k)[:4]  # in SiT's own time, d x / d (1 - t)
+        assert torch.allclose(x0[n].double(), x[n] + time * velocity, atol=2e-5)
+        assert torch.allclose(eps[n].double(), x[n] - (1 - time) * velocity, atol=2e-5)
+
+
+def test_dit_is_the_published_network_at_whole_and_broken_indices(tmp_path: Path) -> None:
+    state = random_state()
+    save_file(state, tmp_path / "dit.safetensors")
+    network = DiTNetwork(load_transformer(tmp_path / "dit.safetensors", "dit", NET))
+    kept = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+    x = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    for index in (999.0, 500.0, 499.25, 0.0):
+        with torch.no_grad():
+            x0, eps = network(x, torch.full((4,), (index + 1) / 1000), torch.tensor([0, 3, 9, 10]))
+        for n, k in enumerate((0, 3, 9, 10)):
+            noise = restated(state, x[n].double(), index, k)[:4]
+            assert torch.allclose(eps[n].double(), noise, atol=1e-4)
+            if index.is_integer():
+                a2 = kept[int(index)]
+                expected = (x[n] - (1 - a2).sqrt() * noise) / a2.sqrt()
+                assert torch.allclose(x0[n].double(), expected, rtol=1e-4, atol=1e-4 / float(a2.sqrt()))
+
+
+def test_the_ddpm_path_is_its_table_at_whole_indices_and_clean_at_zero() -> None:
+    path, kept = DDPMPath(), torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+    for dtype in (torch.float32, torch.float64):
+        t = (torch.arange(1000, dtype=torch.float64) + 1).div(1000).to(dtype)
+        assert torch.equal(path.index(t), torch.arange(1000, dtype=torch.float64))
+        assert torch.allclose(path.signal(t) ** 2, kept, rtol=1e-12)
+        assert torch.allclose(path.noise(t) ** 2, 1 - kept, rtol=1e-9)
+    between = torch.linspace(0, 1, 12_345, dtype=torch.float64)
+    assert torch.allclose(path.signal(between) ** 2 + path.noise(between) ** 2, torch.ones_like(between))
+    assert (path.noise(between).diff() > 0).all() and path.noise(between[:1]) == 0
+
+
+class ExactNoise(torch.nn.Module):
+    """The mixture's exact noise prediction behind DiT's own convention: an index, and variances after the noise."""
+
+    channels = 1
+
+    def __init__(self, exact: object) -> None:
+        super().__init__()
+        self.exact = exact
+
+    def forward(self, x: Tensor, index: Tensor, label: Tensor) -> Tensor:
+        eps = self.exact(x, (index.double() + 1).div(1000).to(x.dtype), label).eps
+        return torch.cat([eps, 7 * torch.ones_like(eps)], 1)
+
+
+def test_a_noise_predictor_samples_the_exact_mixture() -> None:
+    """The whole frame around DiT: only the last 0.01 of noise, where the table ends, may differ."""
+    exact, framed = make_setup(images=200, path="ddpm"), make_setup(images=200, path="ddpm")
+    framed.guided.network.network = DiTNetwork(ExactNoise(exact.spy.network))
+    x, who = exact.problem.noise(0), torch.arange(200)
+    for nfe in (50, 51):
+        ends = [s.problem.flow.solve(x, s.problem.grid(nfe), who).x for s in (exact, framed)]
+        assert (ends[0] - ends[1]).abs().max() < 0.03 and (ends[0] - ends[1]).square().mean().sqrt() < 0.01
+
+
+def diffusers_folder(folder: Path, **options: object) -> torch.nn.Module:
+    """A DiT-XL-2-256 folder with a small random transformer; returns diffusers' own."""
+    from diffusers import DiTTransformer2DModel
+
+    torch.manual_seed(0)
+    net = DiTTransformer2DModel(
+        num_attention_heads=6, attention_head_dim=16, in_channels=4, out_channels=8, num_layers=2, sample_size=8,
+        patch_size=2, num_embeds_ada_norm=10,
+    ).eval()  # fmt: skip
+    first = net.transformer_blocks[0].norm1.emb
+    for block in net.transformer_blocks:
+        block.norm1.emb.load_state_dict(first.state_dict())
+    net.save_pretrained(folder / "transformer", **options)
+    return net
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_diffusers_folders_give_what_diffusers_gives(tmp_path: Path, safe: bool) -> None:
+    theirs = diffusers_folder(tmp_path, safe_serialization=safe)
+    network = DiTNetwork(load_transformer(tmp_path, "dit", NET))
+    x = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    label = torch.tensor([0, 10, 4])
+    for index in (999, 250, 0):
+        with torch.no_grad():
+            expected = theirs(x, torch.full((3,), index), class_labels=label).sample[:, :4]
+            found = network(x, torch.full((3,), (index + 1) / 1000), label).eps
+        assert torch.allclose(found, expected, atol=1e-5)
+    state = load_transformer(tmp_path, "dit", NET).state_dict()
+    eps = restated(state, x[0].double(), 250, 0, shift=1, norm2_eps=1e-5)[:4]
+    with torch.no_grad():
+        assert torch.allclose(network(x[:1], torch.tensor([0.251]), label[:1]).eps[0].double(), eps, atol=1e-4)
+
+
+def test_training_checkpoints_give_their_average(tmp_path: Path) -> None:
+    ema, model = random_state(seed=1), random_state(seed=2)
+    whole = {"model": model, "ema": ema, "opt": {"state": {}}, "args": argparse.Namespace(model="SiT-XL/2")}
+    torch.save(whole, tmp_path / "whole.pt")
+    net = load_transformer(tmp_path / "whole.pt", "sit", NET)
+    assert all(torch.equal(value, ema[name]) for name, value in net.state_dict().items())
+
+
+class Evil:
+    """Unpickled by a careless reader, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
+    state = random_state()
+    torch.save(state, tmp_path / "good.pt")
+
+    def refused(name: str, words: str, kind: str = "sit", **sizes: int) -> None:
+        with pytest.raises((ValueError, FileNotFoundError), match=words) as caught:
+            load_transformer(tmp_path / name, kind, NET | sizes)
+        assert name in str(caught.value) and "\n" not in str(caught.value)
+
+    refused("nowhere.pt", "no such file")
+    refused("good.pt", "'width': 96.*not.*'width': 1152", width=1152)
+    refused("good.pt", "'classes': 10.*not.*'classes': 1000", classes=1000)
+    refused("good.pt", "'size': 8.*not.*'size': 16", size=16)
+    whole = (tmp_path / "good.pt").read_bytes()
+    (tmp_path / "short.pt").write_bytes(whole[: len(whole) // 2])
+    refused("short.pt", "damaged or")
+    (tmp_path / "text.pt").write_text("not weights at all")
+    refused("text.pt", "damaged")
+    torch.save({"ema": {"x": Evil(tmp_path / "harm")}}, tmp_path / "evil.pt")
+    refused("evil.pt", r"wants to run \S*system")
+    assert not (tmp_path / "harm").exists()
+    torch.save([1, 2], tmp_path / "list.pt")
+    refused("list.pt", "no state dict")
+    torch.save({"weight": torch.ones(2)}, tmp_path / "head.pt")
+    refused("head.pt", "not a SiT or DiT")
+    torch.save({k: v for k, v in state.items() if k != "blocks.1.mlp.fc2.bias"}, tmp_path / "part.pt")
+    refused("part.pt", "blocks.1.mlp.fc2.bias")
+    torch.save(random_state(4), tmp_path / "velocity.pt")
+    refused("velocity.pt", "this is a SiT", kind="dit")
+    (tmp_path / "bad.safetensors").write_bytes(b"1234567890")
+    refused("bad.safetensors", "damaged")
+    diffusers_folder(tmp_path)
+    refused("transformer", "but model.build.kind=sit")
+    refused("transformer", "'size': 8.*not.*'size': 16", kind="dit", size=16)
+    config = tmp_path / "transformer/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": 16}))
+    refused("transformer", "'size': 16.*not.*'size': 8", kind="dit")
+    config.unlink()
+    refused("transformer", "config.json", kind="dit")
+    (tmp_path / "empty").mkdir()
+    refused("empty", "diffusion_pytorch_model", kind="dit")
+    with pytest.raises(ValueError, match=r"model.build.kind='unet'"):
+        load_transformer(tmp_path / "good.pt", "unet", NET)
