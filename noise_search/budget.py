@@ -104,9 +104,9 @@ class Budget:
             raise ValueError("budget: give budget.nfe=[...] or budget.points=[...]")
         return points
 
-    def purchases(self, algorithm: Algorithm, guided: bool, multiply_adds: int) -> list[Purchase]:
-        """What each budget buys, in growing order."""
-        each, out = 2 if guided else 1, []
+    def purchases(self, algorithm: Algorithm, each: int, multiply_adds: int) -> list[Purchase]:
+        """What each budget buys, in growing order. each: network rows of one evaluation."""
+        out = []
         for point in self.bought(algorithm):
             cost = self.cost(algorithm, point)
             rows = each * (cost.search + cost.final)
@@ -125,11 +125,11 @@ class Plan:
     sweep_search: int
     sweep_backward: int
     sweep_final: tuple[int, int]
-    guided: bool
+    each: int  # network rows of one evaluation
 
     def rows(self, images: int) -> tuple[int, int]:
         """Network rows of the sweep over `images` images: least and most."""
-        each = images * (2 if self.guided else 1)
+        each = images * self.each
         return each * (self.sweep_search + self.sweep_final[0]), each * (self.sweep_search + self.sweep_final[1])
 
     def text(self, images: int, rows_per_second: float, notes: Sequence[str] = ()) -> str:
@@ -143,7 +143,7 @@ class Plan:
             f"  whole sweep: {self.sweep_search} NFE an image to search, {self.sweep_final[0]} to {self.sweep_final[1]}"
             f" to render its winners; {low:,} to {high:,} network rows in all"
         )
-        backward = 3 * images * (2 if self.guided else 1) * self.sweep_backward
+        backward = 3 * images * self.each * self.sweep_backward
         if backward:
             lines.append(f"  and {self.sweep_backward} of them an image differentiated, at three times their price")
         minutes = " to ".join(f"{(rows + backward) / rows_per_second / 60:.1f}" for rows in (low, high))
@@ -156,9 +156,12 @@ class Plan:
         write_text(path, "".join(",".join(map(str, row)) + "\n" for row in [("series", *names), *rows]))
 
 
-def make_plan(series: str, algorithm: Algorithm, budget: Budget, guided: bool, multiply_adds: int) -> Plan:
-    """The closed-form cost of one curve. An anytime algorithm pays for its largest search only."""
-    purchases = budget.purchases(algorithm, guided, multiply_adds)
+def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, multiply_adds: int) -> Plan:
+    """The closed-form cost of one curve. An anytime algorithm pays for its largest search only.
+
+    each: network rows of one evaluation.
+    """
+    purchases = budget.purchases(algorithm, each, multiply_adds)
     together = max if algorithm.anytime else sum
     finals = [p.nfe_final for p in purchases]
     return Plan(
@@ -167,5 +170,5 @@ def make_plan(series: str, algorithm: Algorithm, budget: Budget, guided: bool, m
         together(p.nfe_search for p in purchases),
         together(p.nfe_backward for p in purchases),
         (together(finals), sum(finals)),
-        guided,
+        each,
     )

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from noise_search.path import expand
+from noise_search.settings import Guidance
+
 
 class Prediction(NamedTuple):
     """x0, eps: [N, ...], the clean image and the noise that x_t = a x0 + s eps is made of."""
@@ -62,13 +65,13 @@ def differentiated(x: Tensor) -> bool:
 
 
 class Guided:
-    """Classifier-free guidance at `scale`; at 1.0 no null pass is made. Cost: 1 evaluation, 1 or 2 network rows a row.
+    """The network under classifier-free guidance. Cost: 1 evaluation, guidance.rows network rows a row.
 
     labels: int64 [B], the class of each image. null: the label that stands for "no class".
     """
 
-    def __init__(self, network: MeteredNetwork, labels: Tensor, null: int, scale: float = 1.0) -> None:
-        self.network, self.labels, self.null, self.scale = network, labels, null, scale
+    def __init__(self, network: MeteredNetwork, labels: Tensor, null: int, guidance: Guidance) -> None:
+        self.network, self.labels, self.null, self.guidance = network, labels, null, guidance
         self.evaluations, self.backward = Meter(len(labels)), Meter(len(labels))
 
     def __call__(self, x: Tensor, t: Tensor, who: Tensor) -> Prediction:
@@ -76,9 +79,16 @@ class Guided:
         if differentiated(x):
             self.backward.add(who)
         label = self.labels[who]
-        if self.scale == 1.0:
+        if self.guidance.rows == 1:
             return self.network(x, t, label, who)
         both = torch.cat([label, torch.full_like(label, self.null)])
         out = self.network(torch.cat([x, x]), torch.cat([t, t]), both, torch.cat([who, who]))
         (x0, x0_null), (eps, eps_null) = out.x0.chunk(2), out.eps.chunk(2)
-        return Prediction(x0_null + self.scale * (x0 - x0_null), eps_null + self.scale * (eps - eps_null))
+        return Prediction(self.mix(x0, x0_null, t), self.mix(eps, eps_null, t))
+
+    def mix(self, own: Tensor, null: Tensor, t: Tensor) -> Tensor:
+        """own, null [N, C, ...] at t [N] -> [N, C, ...], guided where guidance acts."""
+        scale, channels, (low, high) = self.guidance.scale, self.guidance.channels, self.guidance.interval
+        weight = torch.where((low <= t) & (t <= high), scale, 1.0).to(own.dtype)
+        guided = null + expand(weight, own) * (own - null)
+        return guided if channels is None else torch.cat([guided[:, :channels], own[:, channels:]], 1)

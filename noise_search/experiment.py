@@ -84,9 +84,7 @@ def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Pla
     if cfg.model.solver not in SOLVERS:
         raise ValueError(f"model.solver={cfg.model.solver}: {' or '.join(SOLVERS)}")
     build(cfg.dataset)  # refuses a class id that is out of range
-    return make_plan(
-        series, build(cfg.algorithm), build(cfg.budget), settings.cfg_scale != 1.0, cfg.model.multiply_adds
-    )
+    return make_plan(series, build(cfg.algorithm), build(cfg.budget), settings.guidance.rows, cfg.model.multiply_adds)
 
 
 def with_observers(cfg: DictConfig, choice: str) -> DictConfig:

@@ -59,7 +59,7 @@ def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Pr
 def paid(parts: Parts, count: int) -> Spent:
     """What the first candidates of `count` images have cost: one search pass each."""
     nfe = torch.full((count,), parts.budget.search_nfe)
-    return Spent(nfe, nfe * 0, nfe * parts.rows_each)
+    return Spent(nfe, nfe * 0, nfe * parts.settings.guidance.rows)
 
 
 def group(

@@ -13,6 +13,7 @@ from noise_search.flow import Flow
 from noise_search.grid import Grid, uniform_grid
 from noise_search.models.base import Model
 from noise_search.noise import normal
+from noise_search.settings import NO_GUIDANCE, Guidance
 from noise_search.verifiers.base import Candidates, Verifier
 
 
@@ -110,7 +111,7 @@ def open_problem(
     ids: Sequence[int] | None = None,
     search_nfe: int = 10,
     final_nfe: int = 20,
-    cfg_scale: float = 1.0,
+    guidance: Guidance = NO_GUIDANCE,
     solver: str = "heun",
     seed: int = 0,
     batch_size: int | None = None,
@@ -120,7 +121,7 @@ def open_problem(
     ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
     """
     network = MeteredNetwork(model.network, len(labels), batch_size or model.batch_size)
-    guided = Guided(network, labels, model.classes, cfg_scale)
+    guided = Guided(network, labels, model.classes, guidance)
     flow = Flow(guided, model.path, model.decoder)
     ids = range(len(labels)) if ids is None else ids
     return Problem(flow, verifier, ids, labels, model.shape, search_nfe, final_nfe, solver, seed)

@@ -107,7 +107,7 @@ def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
     """What a search of `point` candidates would have read out, at the cost that the source metered for it."""
     cost = parts.budget.cost(parts.algorithm, point)
     result = parts.algorithm.result(problem, RandomState(point, bank[:, :point]))
-    values = cost.search, 0, cost.search * parts.rows_each
+    values = cost.search, 0, cost.search * parts.settings.guidance.rows
     return Readout(point, 0, result, Spent(*(torch.full((len(problem.ids),), value) for value in values)))
 
 
@@ -120,7 +120,7 @@ def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> d
             "png": row["png"],
             "features": row["features"],
             "nfe_final": row["nfe_final"],
-            "rows_final": row["nfe_final"] * parts.rows_each,
+            "rows_final": row["nfe_final"] * parts.settings.guidance.rows,
         }
         for row in rows.to_pylist()
     }

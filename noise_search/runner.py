@@ -49,11 +49,6 @@ class Parts:
         return self.model.weights | self.verifier.weights | self.judge.weights
 
     @property
-    def rows_each(self) -> int:
-        """Network rows of one evaluation: two under guidance."""
-        return 1 if self.settings.cfg_scale == 1.0 else 2
-
-    @property
     def batch_size(self) -> int:
         size = self.settings.batch_size
         return self.model.batch_size if size == "auto" else int(size)
@@ -92,7 +87,7 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Pro
         ids,
         parts.budget.search_nfe,
         parts.budget.final_nfe,
-        parts.settings.cfg_scale,
+        parts.settings.guidance,
         parts.solver,
         parts.settings.seed,
         parts.batch_size,
@@ -236,7 +231,7 @@ def finish(
 
 def check_ledger(parts: Parts, meters: Guided, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
     """Both meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
-    factor = parts.rows_each
+    factor = parts.settings.guidance.rows
     planned = torch.full_like(meters.evaluations.count, parts.plan.sweep_search)
     for key, final in finals.items():
         planned[key[0]] += final["nfe_final"]

@@ -58,8 +58,7 @@ def efficiency(parts: Parts) -> None:
     images = parts.batch_size
     problem = begin(parts, list(range(images)))
     device, shape, null = parts.device, parts.model.shape, parts.model.classes
-    guided_rows = 1 if parts.settings.cfg_scale == 1.0 else 2
-    rows = images * CANDIDATES * parts.budget.search_nfe * guided_rows
+    rows = images * CANDIDATES * parts.budget.search_nfe * parts.settings.guidance.rows
     x = torch.randn(4 * images, *shape, device=device)
     pictures = parts.model.decoder(x[:images]).clamp(-1, 1)
     t, label = torch.rand(4 * images, device=device), torch.randint(null, (4 * images,), device=device)

@@ -25,6 +25,7 @@ from noise_search.models.base import Model
 from noise_search.models.embedded import embedded_sit
 from noise_search.noise import normal
 from noise_search.report.images import sheet
+from noise_search.settings import Guidance
 
 
 @torch.inference_mode()
@@ -34,7 +35,7 @@ def sample(model: Model, labels: np.ndarray, scale: float, nfe: int, seed: int, 
     for ids in np.array_split(np.arange(len(labels)), -(-len(labels) // 1000)):
         who = torch.arange(len(ids), device=device)
         network = MeteredNetwork(model.network, len(ids), model.batch_size)
-        guided = Guided(network, torch.from_numpy(labels[ids]).to(device), model.classes, scale)
+        guided = Guided(network, torch.from_numpy(labels[ids]).to(device), model.classes, Guidance(scale))
         flow = Flow(guided, model.path, model.decoder)
         noise = normal(seed, ids.tolist(), [0] * len(ids), model.shape).to(device)
         out.append(tensor_to_images(flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), who).x)))

@@ -16,6 +16,7 @@ from noise_search.metrics.statistics import Statistics
 from noise_search.models.toy import Mixture, MixtureNetwork
 from noise_search.path import CosinePath, DDPMPath, LinearPath
 from noise_search.problem import Problem
+from noise_search.settings import Guidance
 from noise_search.verifiers.base import Candidates, Verifier
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
@@ -100,7 +101,7 @@ def make_setup(
     kind = {"linear": LinearPath, "cosine": CosinePath, "ddpm": DDPMPath}[path]()
     spy = Spy(MixtureNetwork(small_mixture(), kind))
     labels = torch.tensor([i % 2 for i in ids])
-    guided = Guided(MeteredNetwork(spy, len(ids), batch_size), labels, 2, scale)
+    guided = Guided(MeteredNetwork(spy, len(ids), batch_size), labels, 2, Guidance(scale))
     flow = Flow(guided, kind, lambda x: x)
     problem = Problem(flow, verifier or Brightness(), ids, labels, (1, 1, 2), nfe, final, solver, seed)
     return Setup(problem, guided, spy)

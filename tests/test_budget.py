@@ -11,14 +11,14 @@ from noise_search.budget import Budget, make_plan
 
 def test_the_papers_axis_for_random_search() -> None:
     budget = Budget(50, 250, points=(1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256))
-    plan = make_plan("fig", Random(), budget, guided=False, multiply_adds=1)
+    plan = make_plan("fig", Random(), budget, each=1, multiply_adds=1)
     assert [p.nfe_paper for p in plan.purchases] == [250, 300, 400, 600, 1000, 1800, 3400, 5000, 6600, 9800, 13000]
     assert [p.nfe for p in plan.purchases][:3] == [250, 350, 450]
     assert plan.sweep_search == 50 * 256 and plan.sweep_final == (250, 11 * 250)
 
 
 def test_gflops_are_two_per_multiply_add_of_every_network_row() -> None:
-    plan = make_plan("x", Random(), Budget(10, 20, points=(4,)), guided=True, multiply_adds=500_000_000)
+    plan = make_plan("x", Random(), Budget(10, 20, points=(4,)), each=2, multiply_adds=500_000_000)
     assert plan.purchases[0].network_rows == 120
     assert plan.purchases[0].gflops == pytest.approx(120.0)
 
@@ -26,7 +26,7 @@ def test_gflops_are_two_per_multiply_add_of_every_network_row() -> None:
 @pytest.mark.parametrize("nfe", [20, 39, 40, 59, 60, 1000, 1009])
 def test_a_total_buys_the_most_it_can(nfe: int) -> None:
     budget = Budget(10, 20, nfe=(nfe,))
-    (purchase,) = budget.purchases(Random(), False, 1)
+    (purchase,) = budget.purchases(Random(), 1, 1)
     assert purchase.nfe <= nfe < budget.total(Random(), purchase.point + 1)
 
 
@@ -48,11 +48,11 @@ def test_a_total_buys_the_most_it_can(nfe: int) -> None:
 )
 def test_bad_budgets_are_refused(values: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Budget(**values).purchases(Random(), False, 1)
+        Budget(**values).purchases(Random(), 1, 1)
 
 
 def test_plan_csv(tmp_path: Path) -> None:
-    make_plan("a/b", Random(), Budget(10, 20, points=(1, 4)), True, 1).write_csv(tmp_path / "plan.csv")
+    make_plan("a/b", Random(), Budget(10, 20, points=(1, 4)), 2, 1).write_csv(tmp_path / "plan.csv")
     rows = list(csv.DictReader((tmp_path / "plan.csv").read_text().splitlines()))
     assert rows == [
         {"series": "a/b", "point": "1", "nfe": "20", "nfe_paper": "20", "network_rows": "40"},

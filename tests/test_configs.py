@@ -50,7 +50,7 @@ def test_a_hash_sees_what_changes_a_result_and_nothing_else() -> None:
     base = digest()
     for same in ("images=7", "batch_size=3", "device=cpu", "logger=none", "plan_only=true", "cfg_scale=1"):
         assert digest(same) == base, same
-    for other in ("seed=1", "cfg_scale=1.5", "budget.points=[1,2]", "verifier=classifier_b", "model.solver=euler"):
+    for other in ("seed=1", "cfg_scale=1.5", "guidance.channels=3", "budget.points=[1,2]", "verifier=classifier_b"):
         assert digest(other) != base, other
 
 

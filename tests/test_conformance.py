@@ -14,6 +14,7 @@ from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.budget import Budget, make_plan
 from noise_search.driver import Readout, search, sweep
+from noise_search.settings import Guidance
 from tests.conftest import KINDS, Setup, make_setup
 
 ALGORITHMS = {
@@ -79,7 +80,7 @@ def test_shapes(case: tuple[str, str]) -> None:
 def test_plan_meter_and_spy_agree(case: tuple[str, str], solver: str, scale: float, path: str, nfe: int) -> None:
     algorithm, final, each = ALGORITHMS[case[0]], 8, 2 if scale != 1.0 else 1
     setup = setup_of(case[1], solver=solver, scale=scale, path=path, nfe=nfe, final=final, batch_size=7)
-    plan = make_plan("toy", algorithm, Budget(nfe, final, points=tuple(points_of(case[0]))), scale != 1.0, 1)
+    plan = make_plan("toy", algorithm, Budget(nfe, final, points=tuple(points_of(case[0]))), Guidance(scale).rows, 1)
     readouts = run(setup, algorithm, points_of(case[0]))
     for purchase in plan.purchases:
         spent = readouts[purchase.point].spent

@@ -5,7 +5,9 @@ import itertools
 import pytest
 import torch
 
+from noise_search.denoiser import Guided, MeteredNetwork, Prediction
 from noise_search.grid import uniform_grid
+from noise_search.settings import Guidance
 from tests.conftest import make_setup
 
 
@@ -70,6 +72,31 @@ def test_guidance_extrapolates_from_the_null_prediction() -> None:
     a, b, c = (s.problem.flow.predict(x, 0.5, who) for s in (one, null, two))
     assert torch.allclose(c.x0, 2 * a.x0 - b.x0, atol=1e-6) and torch.allclose(c.eps, 2 * a.eps - b.eps, atol=1e-6)
     assert not torch.allclose(a.x0, b.x0)
+
+
+def test_guidance_can_keep_to_some_channels_and_times() -> None:
+    """As SiT and DiT publish it: the first channels are guided, the others are the conditional pass's own."""
+    labels, who = torch.tensor([0, 1]), torch.arange(2)
+    x, t = torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0.3, 0.8])
+
+    def network(x: torch.Tensor, t: torch.Tensor, label: torch.Tensor) -> Prediction:
+        grown = x * (1 + label.view(-1, 1, 1, 1))
+        return Prediction(grown, -grown)
+
+    def predict(guidance: Guidance) -> tuple[Prediction, int]:
+        guided = Guided(MeteredNetwork(network, 2, 10), labels, 2, guidance)
+        return guided(x, t, who), int(guided.network.rows.count.sum())
+
+    own, rows = predict(Guidance(1.0, channels=3, interval=(0.0, 0.5)))
+    assert rows == 2
+    whole, rows = predict(Guidance(3.0))
+    assert rows == 4 and not torch.isclose(whole.x0, own.x0).any()
+    three, _ = predict(Guidance(3.0, channels=3))
+    early, rows = predict(Guidance(3.0, interval=(0.5, 1.0)))
+    for part in range(2):
+        assert torch.equal(three[part][:, :3], whole[part][:, :3]) and torch.equal(three[part][:, 3], own[part][:, 3])
+        assert torch.allclose(early[part][0], own[part][0]) and torch.equal(early[part][1], whole[part][1])
+    assert rows == 4
 
 
 @pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])

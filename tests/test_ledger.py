@@ -7,6 +7,7 @@ from noise_search.algorithms.random import Random
 from noise_search.budget import Budget, make_plan
 from noise_search.driver import Readout, sweep
 from noise_search.grid import uniform_grid
+from noise_search.settings import Guidance
 from tests.conftest import make_setup
 
 
@@ -18,7 +19,7 @@ from tests.conftest import make_setup
 def test_plan_meter_and_spy_agree(solver: str, scale: float, path: str, nfe: int, batch_size: int) -> None:
     points, final = (1, 2, 5), 6
     setup = make_setup(nfe=nfe, solver=solver, scale=scale, path=path, batch_size=batch_size)
-    plan = make_plan("toy", Random(), Budget(nfe, final, points=points), scale != 1.0, 1)
+    plan = make_plan("toy", Random(), Budget(nfe, final, points=points), Guidance(scale).rows, 1)
     readouts = [r for r in sweep(setup.problem, Random(), points, setup.guided) if isinstance(r, Readout)]
     factor = 2 if scale != 1.0 else 1
     for purchase, readout in zip(plan.purchases, readouts, strict=True):

@@ -16,6 +16,7 @@ from noise_search.metrics.judges import images_to_tensor, lite2, tensor_to_image
 from noise_search.models.base import Model
 from noise_search.models.embedded import embedded_sit
 from noise_search.noise import normal
+from noise_search.settings import Guidance
 from noise_search.weights import load_weights
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -30,9 +31,8 @@ def model() -> Model:
 def samples(
     model: Model, count: int, batch_size: int, scale: float = 1.0, nfe: int = 10
 ) -> tuple[torch.Tensor, Guided]:
-    guided = Guided(
-        MeteredNetwork(model.network, count, batch_size), torch.from_numpy(cifar10().labels(range(count))), 10, scale
-    )
+    labels = torch.from_numpy(cifar10().labels(range(count)))
+    guided = Guided(MeteredNetwork(model.network, count, batch_size), labels, 10, Guidance(scale))
     flow = Flow(guided, model.path, model.decoder)
     noise = normal(0, range(count), [0] * count, model.shape)
     return flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), torch.arange(count)).x), guided

@@ -241,6 +241,8 @@ WRONG = {
     "batch_size=0": "batch_size=0: auto or a whole number of rows, at least 1",
     "dataset.classes=3": "dataset.classes=3: a list of class ids, or null for all",
     "cfg_scale=abc": "cfg_scale=abc: a number, at least 0",
+    "guidance.channels=0": "guidance.channels=0: all or a whole number, at least 1",
+    "guidance.interval=[0.5,0.2]": "guidance.interval=[0.5, 0.2]: [low, high], two times between 0",
     "axis=x": "axis=x: nfe or nfe_paper",
     "metrics=lite2 device=cpu:x": "device=cpu:x: auto, cpu, cuda or cuda:N",
     "model=sit_cifar10 dataset=cifar10": "verifier likelihood cannot score sit_cifar10's 3x32x32 images",
