@@ -16,7 +16,6 @@ from noise_search.files import write_text
 from noise_search.metrics.frechet import Gaussian, frechet_distance
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
 from noise_search.metrics.scores import inception_score, jackknife_error, kernel_distance, precision_recall
-from noise_search.metrics.statistics import Statistics
 from noise_search.runner import Parts
 
 COLUMNS = (
@@ -70,35 +69,40 @@ def of_set(
 
 
 def distances(features: np.ndarray, judge: Judge) -> dict[str, Value]:
-    """Kernel and Frechet distance, precision and recall of features [N, D] to the judge's real images.
+    """Kernel and Frechet distances, precision and recall of features [N, D] to the judge's real images.
 
-    Precision and recall use as many samples as there are real images, at most. The Frechet distance has no interval:
+    Precision and recall use as many samples as there are real images, at most. A Frechet distance has no interval:
     over one set of images an honest one would have to come from seeds.
     """
-    n, reference = len(features), judge.reference()
-    cut = features[: len(reference)]
-    (kernel,) = of_set(lambda chosen: (kernel_distance(features[chosen], reference),), n, 2)
+    n, out = len(features), {}
+    for metric, space in judge.frechet.items():
+        seen = features[:, space.columns]
+        out[metric] = Value(frechet_distance(Gaussian.of(seen), space.gaussian)) if n >= 2 else Value()
+    if judge.reference is None:
+        return out
+    reference, main = judge.reference(), features[:, judge.main.columns]
+    cut = main[: len(reference)]
+    (kernel,) = of_set(lambda chosen: (kernel_distance(main[chosen], reference),), n, 2)
 
     def pair(chosen: np.ndarray) -> tuple[float, float]:
         return precision_recall(cut[chosen], reference[: len(cut)], NEIGHBOURS)
 
     precision, recall = of_set(pair, len(cut), NEIGHBOURS + 1, numbers=2, bounds=(0.0, 1.0))
-    frechet = Value()
-    if n >= 2:
-        statistics = Statistics.of(features, judge.gaussian.mean)
-        frechet = Value(frechet_distance(Gaussian(statistics.mean, statistics.covariance), judge.gaussian))
-    return {"kernel_distance": kernel, "frechet_distance": frechet, "precision": precision, "recall": recall}
+    return {"kernel_distance": kernel, **out, "precision": precision, "recall": recall}
 
 
 def counted(metric: str, n: int, judge: Judge) -> int:
     """How many of n images a metric has seen."""
-    return min(n, len(judge.reference())) if metric in ("precision", "recall") else n
+    if metric in ("precision", "recall"):
+        assert judge.reference is not None
+        return min(n, len(judge.reference()))
+    return n
 
 
 def judged(features: np.ndarray, labels: np.ndarray, judge: Judge) -> dict[str, Value]:
     """All that the judge says of images with these features [N, D] and labels [N]."""
     p = judge.probabilities(features)
-    (score,) = of_set(lambda chosen: (inception_score(p[chosen]),), len(p), 1)
+    (score,) = of_set(lambda chosen: (inception_score(p[chosen], judge.splits, judge.shuffle),), len(p), judge.splits)
     accuracy = mean_of((p.argmax(1) == labels).astype(np.float64))
     return {"inception_score": score, "class_accuracy": accuracy, **distances(features, judge)}
 
@@ -134,7 +138,7 @@ def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str
         for kind in ("score", "score_final", "score_final_gain")
     }
     networks |= {"inception_score": judge.probe, "class_accuracy": judge.probe}
-    references = {"frechet_distance": judge.gaussian_name}
+    references = {metric: space.reference for metric, space in judge.frechet.items()}
     references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
     for purchase in parts.plan.purchases:
         rows = table.filter(pa.array(table["point"].to_numpy() == purchase.point))

@@ -195,7 +195,8 @@ def refuse_misfits(parts: "Parts") -> None:
             problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
         except RuntimeError as error:
             raise ValueError(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
-        if parts.judge.features(tensor_to_images(image)).shape[1] != len(parts.judge.gaussian.mean):
+        seen = parts.judge.features(tensor_to_images(image))[:, parts.judge.main.columns]
+        if seen.shape[1] != len(parts.judge.main.gaussian.mean):
             raise ValueError(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from noise_search.denoiser import Guided, MeteredNetwork, Prediction
 from noise_search.flow import Flow
 from noise_search.metrics.frechet import Gaussian
-from noise_search.metrics.judges import Judge
+from noise_search.metrics.judges import Judge, whole
 from noise_search.metrics.statistics import Statistics
 from noise_search.models.toy import Mixture, MixtureNetwork
 from noise_search.path import CosinePath, DDPMPath, LinearPath
@@ -58,7 +58,7 @@ def population() -> OracleFID:
         raise AssertionError("not used here")
 
     rng = np.random.default_rng(0)
-    judge = Judge("toy", "toy", features, unused, Gaussian(np.zeros(2), np.eye(2)), "", unused, "", unused, "")
+    judge = Judge("toy", "toy", features, unused, whole(Gaussian(np.zeros(2), np.eye(2)), ""), unused, "", unused, "")
     sets = {point: Statistics.of(0.5 * rng.standard_normal((50, 2)) + 0.1 * point) for point in range(13)}
     return OracleFID(judge, 50).against(sets)
 

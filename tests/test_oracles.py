@@ -6,7 +6,7 @@ import torch
 from scipy.stats import spearmanr
 
 from noise_search.metrics.frechet import Gaussian, frechet_distance
-from noise_search.metrics.judges import Judge
+from noise_search.metrics.judges import Judge, whole
 from noise_search.metrics.statistics import Statistics
 from noise_search.verifiers.oracle_fid import OracleFID, first_variation
 
@@ -22,7 +22,7 @@ def judge_of(reference: Gaussian) -> Judge:
     def nothing(*_: object) -> None:
         raise AssertionError("not used here")
 
-    return Judge("toy", "toy", nothing, nothing, reference, "", nothing, "", nothing, "")
+    return Judge("toy", "toy", nothing, nothing, whole(reference, ""), nothing, "", nothing, "")
 
 
 @pytest.fixture(scope="module")

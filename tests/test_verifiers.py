@@ -69,7 +69,7 @@ def test_the_judge_knows_real_photographs_and_tells_them_from_others() -> None:
     images, labels = shipped_images("reference")
     reference = judge.reference()
     assert (judge.probabilities(reference).argmax(1) == labels).mean() > 0.75
-    assert judge.gaussian.covariance.shape == (1280, 1280)
+    assert judge.main.gaussian.covariance.shape == (1280, 1280)
     assert abs(kernel_distance(judge.features(IMAGES[:300]), reference)) < 0.03
     blurred = IMAGES[:300].reshape(300, 8, 4, 8, 4, 3).mean((2, 4)).repeat(4, 1).repeat(4, 2).astype(np.uint8)
     assert kernel_distance(judge.features(blurred), reference) > 0.2

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from noise_search.metrics.statistics import Statistics
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -14,6 +16,13 @@ class Gaussian:
 
     mean: np.ndarray
     covariance: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Gaussian:
+        """The moments of features [N, D] of any float type, N >= 2; the covariance unbiased."""
+        mean = features.mean(0, dtype=np.float64)
+        statistics = Statistics.of(features, mean)
+        return cls(statistics.mean, statistics.covariance)
 
     @cached_property
     def factor(self) -> np.ndarray:

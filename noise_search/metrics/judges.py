@@ -1,8 +1,9 @@
 """Judges: a feature network and its real images. What selects must not judge: no verifier uses these networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,28 +17,47 @@ from noise_search.models.toy import coloured_waves
 from noise_search.weights import load_weights
 
 
+class Space(NamedTuple):
+    """Features that a Frechet distance is taken in: which columns, the real images' statistics there, and whose."""
+
+    columns: slice
+    gaussian: Gaussian
+    reference: str
+
+
 @dataclass(frozen=True)
 class Judge:
     """network, probe: names as they stand beside every number.
 
     features: uint8 [N, H, W, 3] -> float32 [N, D]. probabilities: features -> [N, classes], of the probe that the
-    inception score uses. gaussian: statistics that the Frechet distance is taken to, `gaussian_name` says of what.
-    reference: () -> features [M, D] of real images for kernel distance, precision and recall. heldout: n -> that many
-    real images that are in neither, uint8 [n, h, w, 3], and their labels, for the floor of every distance; None if
-    fewer are at hand. weights: file name -> sha256.
+    inception score uses. frechet: metric -> its space; the first is the main one, in which all else is measured.
+    reference: () -> main features [M, D'] of real images for kernel distance, precision and recall; None: there are
+    none. heldout: n -> that many real images that are in neither, uint8 [n, h, w, 3], and their labels, for the floor
+    of every distance; None if fewer are at hand. splits, shuffle: of the inception score (`metrics.scores`). weights:
+    file name -> sha256.
     """
 
     network: str
     probe: str
     features: Callable[[np.ndarray], np.ndarray]
     probabilities: Callable[[np.ndarray], np.ndarray]
-    gaussian: Gaussian
-    gaussian_name: str
-    reference: Callable[[], np.ndarray]
+    frechet: Mapping[str, Space]
+    reference: Callable[[], np.ndarray] | None
     reference_name: str
     heldout: Callable[[int], tuple[np.ndarray, np.ndarray] | None]
     heldout_name: str
+    splits: int = 1
+    shuffle: bool = False
     weights: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def main(self) -> Space:
+        return next(iter(self.frechet.values()))
+
+
+def whole(gaussian: Gaussian, reference: str) -> dict[str, Space]:
+    """The one Frechet distance of a judge all of whose features are one space."""
+    return {"frechet_distance": Space(slice(None), gaussian, reference)}
 
 
 def images_to_tensor(images: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
@@ -79,8 +99,7 @@ def lite2(device: str = "cpu") -> Judge:
         probe="Lite2 probe",
         features=features,
         probabilities=probabilities,
-        gaussian=Gaussian(state["mean"].double().numpy(), covariance),
-        gaussian_name="CIFAR-10 train (50000 images)",
+        frechet=whole(Gaussian(state["mean"].double().numpy(), covariance), "CIFAR-10 train (50000 images)"),
         reference=cache(lambda: features(shipped_images("reference")[0])),
         reference_name="CIFAR-10 test (1000 images)",
         heldout=heldout_images,
@@ -110,8 +129,7 @@ def pixels(device: str = "cpu") -> Judge:
         probe="exact posterior",
         features=features,
         probabilities=probabilities,
-        gaussian=Gaussian(everything[2000:].mean(0, dtype=np.float64), np.cov(everything[2000:].astype(np.float64).T)),
-        gaussian_name="18000 exact samples",
+        frechet=whole(Gaussian.of(everything[2000:]), "18000 exact samples"),
         reference=lambda: everything[:1000],
         reference_name="1000 exact samples",
         heldout=lambda n: (images[1000 : 1000 + n], labels[:n].numpy()) if n <= 1000 else None,

@@ -1,5 +1,6 @@
 """Metrics of a set of images that come from its features: kernel distance, inception score, precision and recall."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -23,11 +24,19 @@ def kernel_distance(x: np.ndarray, y: np.ndarray, block: int = 2000) -> float:
     return within(x) + within(y) - 2 * total(x, y) / (len(x) * len(y))
 
 
-def inception_score(probabilities: np.ndarray) -> float:
-    """exp(mean KL(p(class | image) || p(class))), one split; probabilities [N, classes]; 1 to the number of classes."""
+def inception_score(probabilities: np.ndarray, splits: int = 1, shuffle: bool = False) -> float:
+    """exp(mean KL(p(class | image) || p(class))) of probabilities [N, classes]; from 1 to the number of classes.
+
+    splits: the mean over so many runs of images, N >= splits; published values have 10. shuffle: in torch-fidelity's
+    order (its seed 2020) first; ADM's evaluator keeps the order.
+    """
     p = np.clip(probabilities.astype(np.float64), 1e-16, None)
     p /= p.sum(1, keepdims=True)
-    return float(np.exp((p * (np.log(p) - np.log(p.mean(0)))).sum(1).mean()))
+    if shuffle:
+        p = p[np.random.RandomState(2020).permutation(len(p))]
+    bounds = [i * len(p) // splits for i in range(splits + 1)]
+    parts = [p[low:high] for low, high in itertools.pairwise(bounds)]
+    return float(np.mean([np.exp((q * (np.log(q) - np.log(q.mean(0)))).sum(1).mean()) for q in parts]))
 
 
 def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # [N, D], [M, D] -> [N, M], squared

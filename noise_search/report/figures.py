@@ -20,6 +20,8 @@ TITLES = {
     "class_accuracy": "images given their own class",
     "kernel_distance": "kernel distance (KID)",
     "frechet_distance": "Frechet distance",
+    "fid": "Frechet inception distance (FID)",
+    "sfid": "Frechet distance of spatial features (sFID)",
     "precision": "precision",
     "recall": "recall",
 }
@@ -30,9 +32,12 @@ SHORT = {
     "inception_score": "IS",
     "class_accuracy": "share",
     "frechet_distance": "FD",
+    "fid": "FID",
+    "sfid": "sFID",
     "kernel_distance": "KID",
 }
-BETTER = {"frechet_distance": "lower", "kernel_distance": "lower"}
+FRECHET = ("frechet_distance", "fid", "sfid")
+BETTER = dict.fromkeys((*FRECHET, "kernel_distance"), "lower")
 INK, FLOOR = "#1f4e8c", "#8a8a8a"
 
 
@@ -44,7 +49,7 @@ def kind(metric: str) -> str:
 def label(row: dict[str, Any]) -> str:
     """What stands on the y axis: the metric, its network, the sample count, and a warning where it is biased."""
     name = SHORT.get(kind(row["metric"]), row["metric"])
-    biased = "biased, " if row["metric"] == "frechet_distance" and row["n_images"] < 10_000 else ""
+    biased = "biased, " if row["metric"] in FRECHET and row["n_images"] < 10_000 else ""
     return f"{name} ({row['network']}), {biased}n = {row['n_images']:,}"
 
 

@@ -68,17 +68,17 @@ class OracleFID(Verifier):
             raise ValueError(f"verifier=oracle_fid: images={images}; a distance needs at least 2")
         self.judge, self.images, self.name, self.weights = judge, images, f"oracle FD ({judge.network})", judge.weights
         self.group = max(1, int(images * share))
-        self.eps = eps * float(np.trace(judge.gaussian.covariance)) / len(judge.gaussian.mean)
+        self.eps = eps * float(np.trace(judge.main.gaussian.covariance)) / len(judge.main.gaussian.mean)
         self.potentials: dict[int, Potential] = {}
 
     @property
     def columns(self) -> int:
-        return len(self.judge.gaussian.mean)
+        return len(self.judge.main.gaussian.mean)
 
     def scores(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]
-        features = self.judge.features(tensor_to_images(candidates.images.flatten(0, 1)))
-        return torch.from_numpy(features).view(b, k, -1).to(candidates.labels.device)
+        features = self.judge.features(tensor_to_images(candidates.images.flatten(0, 1)))[:, self.judge.main.columns]
+        return torch.from_numpy(np.ascontiguousarray(features)).view(b, k, -1).to(candidates.labels.device)
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
         values = -self.potentials[point].of(scores.cpu().numpy())
@@ -92,19 +92,19 @@ class OracleFID(Verifier):
         frozen = OracleFID.__new__(OracleFID)
         frozen.__dict__.update(self.__dict__)
         frozen.potentials = {
-            point: first_variation(Gaussian(s.mean, s.covariance), self.judge.gaussian, self.eps)
+            point: first_variation(Gaussian(s.mean, s.covariance), self.judge.main.gaussian, self.eps)
             for point, s in memory.items()
         }
         return frozen
 
     def begin(self, features: np.ndarray, points: Sequence[int]) -> dict[int, Statistics]:
         """The memory of sets in which every image has its candidate 0, with features [images, D]."""
-        statistics = Statistics.of(features, self.judge.gaussian.mean)
+        statistics = Statistics.of(features, self.judge.main.gaussian.mean)
         return dict.fromkeys(points, statistics)
 
     def commit(
         self, memory: dict[int, Statistics], old: np.ndarray, chosen: dict[int, np.ndarray]
     ) -> dict[int, Statistics]:
         """Replace a group's features old [group, D] by chosen[point] [group, D] in every set."""
-        origin = self.judge.gaussian.mean
+        origin = self.judge.main.gaussian.mean
         return {p: s - Statistics.of(old, origin) + Statistics.of(chosen[p], origin) for p, s in memory.items()}
