@@ -147,7 +147,9 @@ class Plan:
         if backward:
             lines.append(f"  and {self.sweep_backward} of them an image differentiated, at three times their price")
         minutes = " to ".join(f"{(rows + backward) / rows_per_second / 60:.1f}" for rows in (low, high))
-        lines.append(f"  expected: {minutes} minutes of network time at {rows_per_second:.0f} rows/s (two CPU cores)")
+        lines.append(
+            f"  expected: {minutes} minutes of network time at {rows_per_second:.0f} rows/s (model.rows_per_second)"
+        )
         return "\n".join([*lines, *(f"  {note}" for note in notes)])
 
     def write_csv(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is made once from the same content and kept: heads from labelled images, text features."""
+"""What is made once from the same content and kept: heads from labelled images, text features, reference statistics."""
 
 import hashlib
 import os
@@ -35,10 +35,17 @@ def state_digest(net: nn.Module) -> str:
 
 def cached(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
     """make(), or what it returned when it was last called for the same `key` (a digest of all that it depends on)."""
+    return cached_tensors(kind, key, lambda: {"value": make()})["value"]
+
+
+def cached_tensors(
+    kind: str, key: str, make: Callable[[], dict[str, Tensor]], card: dict[str, str] | None = None
+) -> dict[str, Tensor]:
+    """The same of several named tensors; card: what they were made from, for whoever opens the file."""
     path = folder() / f"{kind}-{key[:32]}.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.partial")
-        save_file({"value": make().contiguous()}, temporary)
+        save_file({name: value.contiguous() for name, value in make().items()}, temporary, metadata=card)
         os.replace(temporary, path)
-    return load_file(path)["value"]
+    return load_file(path)

@@ -103,8 +103,10 @@ def judged(features: np.ndarray, labels: np.ndarray, judge: Judge) -> dict[str, 
     """All that the judge says of images with these features [N, D] and labels [N]."""
     p = judge.probabilities(features)
     (score,) = of_set(lambda chosen: (inception_score(p[chosen], judge.splits, judge.shuffle),), len(p), judge.splits)
-    accuracy = mean_of((p.argmax(1) == labels).astype(np.float64))
-    return {"inception_score": score, "class_accuracy": accuracy, **distances(features, judge)}
+    out = {"inception_score": score}
+    if judge.columns_of is not None:
+        out["class_accuracy"] = mean_of((p.argmax(1) == judge.columns_of[labels]).astype(np.float64))
+    return out | distances(features, judge)
 
 
 def column(rows: pa.Table, name: str) -> np.ndarray:

@@ -145,7 +145,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
-    dataset, judge = build(cfg.dataset), build(cfg.metrics, device=device)
+    dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
     context = {"device": device, "judge": judge, "dataset": dataset}
     verifier = build(cfg.verifier, **context)
     if cfg.observers and isinstance(verifier, OracleFID):
@@ -285,7 +285,7 @@ def finish(
     floor_rows = floors(parts, parts.settings.images)
     write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
     if not floor_rows:
-        log.info("no floors: not %d held-out images at hand (scripts/fetch_cifar10.py)", parts.settings.images)
+        log.info("no floors: not %d held-out real images at hand (see the model's page)", parts.settings.images)
     seconds["evaluate"] = time.monotonic() - started
     pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
     columns = list(columns_of(cfg, choices["verifier"])) if keeps_bank(parts) else []

@@ -14,20 +14,16 @@ from torch import Tensor
 from noise_search.models.checkpoints import load_transformer
 from noise_search.models.dit import DiTNetwork
 from noise_search.models.sit import SiTNetwork
-from noise_search.models.transformer import DiffusionTransformer
 from noise_search.path import DDPMPath
+from scripts.make_fake_weights import transformer_state, write_diffusers_dit
 from tests.conftest import make_setup
 
+SMALL = {"size": 8, "width": 96, "heads": 6, "classes": 10}
 NET = {"channels": 4, "size": 8, "patch": 2, "width": 96, "depth": 2, "heads": 6, "classes": 10}
 
 
-def random_state(out_channels: int = 8, seed: int = 0, **sizes: int) -> dict[str, Tensor]:
-    """A state dict of the published names and shapes; every tensor random but the fixed positions."""
-    net, rng = DiffusionTransformer(**NET | sizes, out_channels=out_channels), torch.Generator().manual_seed(seed)
-    return {
-        name: value if name == "pos_embed" else torch.randn(value.shape, generator=rng) / max(value.shape[-1], 4) ** 0.5
-        for name, value in net.state_dict().items()
-    }
+def random_state(out_channels: int = 8, seed: int = 0) -> dict[str, Tensor]:
+    return transformer_state(out_channels=out_channels, seed=seed, **NET)
 
 
 def restated(
@@ -156,25 +152,9 @@ def test_a_noise_predictor_samples_the_exact_mixture() -> None:
         assert (ends[0] - ends[1]).abs().max() < 0.03 and (ends[0] - ends[1]).square().mean().sqrt() < 0.01
 
 
-def diffusers_folder(folder: Path, **options: object) -> torch.nn.Module:
-    """A DiT-XL-2-256 folder with a small random transformer; returns diffusers' own."""
-    from diffusers import DiTTransformer2DModel
-
-    torch.manual_seed(0)
-    net = DiTTransformer2DModel(
-        num_attention_heads=6, attention_head_dim=16, in_channels=4, out_channels=8, num_layers=2, sample_size=8,
-        patch_size=2, num_embeds_ada_norm=10,
-    ).eval()  # fmt: skip
-    first = net.transformer_blocks[0].norm1.emb
-    for block in net.transformer_blocks:
-        block.norm1.emb.load_state_dict(first.state_dict())
-    net.save_pretrained(folder / "transformer", **options)
-    return net
-
-
 @pytest.mark.parametrize("safe", [True, False])
 def test_diffusers_folders_give_what_diffusers_gives(tmp_path: Path, safe: bool) -> None:
-    theirs = diffusers_folder(tmp_path, safe_serialization=safe)
+    theirs = write_diffusers_dit(tmp_path, safe=safe, **SMALL)
     network = DiTNetwork(load_transformer(tmp_path, "dit", NET))
     x = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     label = torch.tensor([0, 10, 4])
@@ -238,7 +218,7 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
     refused("velocity.pt", "this is a SiT", kind="dit")
     (tmp_path / "bad.safetensors").write_bytes(b"1234567890")
     refused("bad.safetensors", "damaged")
-    diffusers_folder(tmp_path)
+    write_diffusers_dit(tmp_path, **SMALL)
     refused("transformer", "but model.build.kind=sit")
     refused("transformer", "'size': 8.*not.*'size': 16", kind="dit", size=16)
     config = tmp_path / "transformer/config.json"

@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
-import timm
 import torch
-from safetensors.torch import save_file
 
 from noise_search.datasets.base import Dataset
 from noise_search.datasets.cifar10 import cifar10, shipped_images
@@ -16,8 +14,8 @@ from noise_search.models.vision import Clip, DinoV2
 from noise_search.verifiers.base import Candidates
 from noise_search.verifiers.clip import ClipZeroShot, clip_ssl
 from noise_search.verifiers.dino import Dino, dino_ssl
+from scripts.make_fake_weights import BACKBONE, write_clip, write_dino, write_dino_head
 
-BACKBONE = "vit_small_patch14_dinov2.lvd142m"
 IMAGENET = Dataset("imagenet", tuple(f"class {k}" for k in range(1000)), published_heads=True)
 
 
@@ -29,29 +27,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def dino_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ViT-S/14 as Meta published it: a mask token, and a position for the class token beside the 37 x 37 patches."""
-    torch.manual_seed(0)
-    net = timm.create_model(BACKBONE, pretrained=False, num_classes=0)
-    state = {k: v if v.ndim < 2 else 0.05 * torch.randn_like(v) for k, v in net.state_dict().items()}
-    state |= {k: torch.ones_like(v) for k, v in state.items() if "gamma" in k}
-    assert state["pos_embed"].shape == (1, 37 * 37 + 1, 384)
-    state["mask_token"] = torch.zeros(1, 384)
     path = tmp_path_factory.mktemp("dino") / "dinov2_vits14_pretrain.pth"
-    torch.save(state, path)
-    return path
-
-
-def head_file(folder: Path, layers: int) -> Path:
-    """Meta's linear heads are a Linear's state dict: weight [1000, (1 + layers) * 384] and bias [1000]."""
-    path = folder / f"dinov2_vits14_linear{'4' if layers == 4 else ''}_head.pth"
-    torch.save(torch.nn.Linear((1 + layers) * 384, 1000).state_dict(), path)
+    write_dino(path)
     return path
 
 
 @pytest.mark.parametrize("layers", [1, 4])
 def test_published_heads_read_what_they_were_trained_on(tmp_path: Path, dino_file: Path, layers: int) -> None:
     """Against the definition, from the backbone's own blocks: class tokens of the last layers, mean of the patches."""
-    path = head_file(tmp_path, layers)
+    path = write_dino_head(tmp_path, layers)
     options = {"head_file": str(path), "layers": layers, "resolution": 56, "precision": "float32"}
     verifier = Dino(IMAGENET, BACKBONE, str(dino_file), **options)
     images = images_to_tensor(shipped_images("heads")[0][:4])
@@ -70,7 +54,7 @@ def test_published_heads_read_what_they_were_trained_on(tmp_path: Path, dino_fil
 
 
 def test_probabilities_add_up_and_sizes_can_be_chosen(tmp_path: Path, dino_file: Path) -> None:
-    path, images = head_file(tmp_path, 1), torch.rand(1, 1, 3, 32, 32)
+    path, images = write_dino_head(tmp_path, 1), torch.rand(1, 1, 3, 32, 32)
     verifier = Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(path), resolution=28, output="probability")
     with torch.no_grad():
         total = sum(float(verifier.score(Candidates(images, torch.tensor([k])))) for k in range(0, 1000, 100))
@@ -98,10 +82,8 @@ def test_without_a_published_head_prototypes_are_made_once(dino_file: Path, cach
 
 @pytest.fixture(scope="module")
 def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ViT-B/32 CLIP as open_clip publishes it: the model's own state dict as safetensors."""
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("clip") / "open_clip_model.safetensors"
-    save_file(open_clip.create_model("ViT-B-32-quickgelu", pretrained=None).state_dict(), path)
+    write_clip(path)
     return path
 
 
@@ -141,7 +123,7 @@ def test_missing_and_wrong_files_are_told_by_key(tmp_path: Path, dino_file: Path
     with pytest.raises(FileNotFoundError, match=r"verifier.head_file=/nowhere.pth"):
         Dino(IMAGENET, BACKBONE, str(dino_file), head_file="/nowhere.pth")
     with pytest.raises(ValueError, match=r"not verifier.layers=4"):
-        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(head_file(tmp_path, 1)), layers=4, resolution=28)
+        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(write_dino_head(tmp_path, 1)), layers=4, resolution=28)
     (tmp_path / "bad.pth").write_bytes(b"no weights")
     with pytest.raises(ValueError, match=r"bad.pth: not a file of weights"):
         Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(tmp_path / "bad.pth"), resolution=28)

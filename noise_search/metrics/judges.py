@@ -30,7 +30,8 @@ class Judge:
     """network, probe: names as they stand beside every number.
 
     features: uint8 [N, H, W, 3] -> float32 [N, D]. probabilities: features -> [N, classes], of the probe that the
-    inception score uses. frechet: metric -> its space; the first is the main one, in which all else is measured.
+    inception score uses. columns_of: class id -> its column among those classes; None: not known, so no accuracy and no
+    oracle IS. frechet: metric -> its space; the first is the main one, in which all else is measured.
     reference: () -> main features [M, D'] of real images for kernel distance, precision and recall; None: there are
     none. heldout: n -> that many real images that are in neither, uint8 [n, h, w, 3], and their labels, for the floor
     of every distance; None if fewer are at hand. splits, shuffle: of the inception score (`metrics.scores`). weights:
@@ -46,6 +47,7 @@ class Judge:
     reference_name: str
     heldout: Callable[[int], tuple[np.ndarray, np.ndarray] | None]
     heldout_name: str
+    columns_of: np.ndarray | None = None
     splits: int = 1
     shuffle: bool = False
     weights: dict[str, str] = field(default_factory=dict)
@@ -104,6 +106,7 @@ def lite2(device: str = "cpu") -> Judge:
         reference_name="CIFAR-10 test (1000 images)",
         heldout=heldout_images,
         heldout_name="CIFAR-10 test (other images)",
+        columns_of=np.arange(10),
         weights={file.name: sha256(file) for file in (path, weights_path(2))},
     )
 
@@ -134,4 +137,5 @@ def pixels(device: str = "cpu") -> Judge:
         reference_name="1000 exact samples",
         heldout=lambda n: (images[1000 : 1000 + n], labels[:n].numpy()) if n <= 1000 else None,
         heldout_name="other exact samples",
+        columns_of=np.arange(mixture.classes),
     )

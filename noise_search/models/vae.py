@@ -27,7 +27,7 @@ def load_vae(source: str, precision: str, rows: int, device: str) -> tuple[Map, 
     folder = folder / "vae" if (folder / "vae").is_dir() else folder
 
     def load() -> Any:
-        return AutoencoderKL.from_pretrained(str(folder))
+        return AutoencoderKL.from_pretrained(str(folder), low_cpu_mem_usage=False)
 
     if folder.is_dir() or source.count("/") != 1 or source.startswith((".", "/")):
         vae = loaded(load, str(folder / "config.json"), key, what)

@@ -11,10 +11,14 @@ class OracleIS(Verifier):
     """Probability, 0 to 1, that the judge's own classifier gives the conditioning class. Cost: one judge forward."""
 
     def __init__(self, judge: Judge) -> None:
+        if judge.columns_of is None:
+            raise ValueError(f"verifier=oracle_is: give metrics.label_map, the classes of the outputs of {judge.probe}")
         self.judge, self.name, self.weights = judge, f"oracle IS ({judge.probe})", judge.weights
+        self.columns_of = torch.from_numpy(judge.columns_of)
 
     def score(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]
         features = self.judge.features(tensor_to_images(candidates.images.flatten(0, 1)))
         p = torch.from_numpy(self.judge.probabilities(features)).float().to(candidates.labels.device)
-        return p.gather(1, candidates.labels.repeat_interleave(k)[:, None]).view(b, k)
+        columns = self.columns_of.to(p.device)[candidates.labels].repeat_interleave(k)
+        return p.gather(1, columns[:, None]).view(b, k)

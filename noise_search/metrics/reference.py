@@ -1,0 +1,139 @@
+"""Real images' statistics in the formats in which they are published: ADM's .npz, torch-fidelity's cache, a folder."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from noise_search.cache import cached_tensors, digest
+from noise_search.metrics.frechet import Gaussian
+from noise_search.metrics.statistics import Statistics
+
+BATCH = 64
+KEPT = 10_000  # real images whose features are kept, for kernel distance, precision and recall
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".JPEG")
+
+Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N, H, W, 3] -> float32 [N, D]
+
+
+class Reference(NamedTuple):
+    """name: what stands beside numbers. gaussian, spatial: of FID's and sFID's features; features: () -> [M, D]."""
+
+    name: str
+    gaussian: Gaussian
+    spatial: Gaussian | None
+    features: Callable[[], np.ndarray] | None
+
+
+def read_reference(path: Path, features: Features, width: int, network: str) -> Reference:
+    """path: an .npz with mu and sigma (and mu_s, sigma_s, and images as arr_0, as ADM publishes it), an .npz of images
+    alone, torch-fidelity's cached statistics (.pt), or a folder of equally large images.
+
+    features: of `width` FID features, then spatial ones; network: a digest of its weights. What is measured here, for
+    minutes on a large set, is kept with what made it.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
+        if len(files) < 2:
+            raise wrong(path, f"a folder with {len(files)} images; at least 2")
+        key = digest(network, *(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))
+        return measured(f"{path.name} ({len(files)} images)", lambda: opened(files), features, width, key, str(path))
+    arrays = read_arrays(path)
+    if "mu" not in arrays:
+        images = arrays["arr_0"]
+        key = digest(network, images.tobytes())
+        return measured(f"{path.name} ({len(images)} images)", lambda: batches(images), features, width, key, str(path))
+    gaussian, spatial = moments(arrays, path, "mu", "sigma", width), None
+    if "mu_s" in arrays:
+        spatial = moments(arrays, path, "mu_s", "sigma_s", None)
+    if "arr_0" not in arrays:
+        return Reference(path.name, gaussian, spatial, None)
+    images = arrays["arr_0"][:KEPT]
+
+    def kept() -> np.ndarray:
+        key = digest(network, images.tobytes())
+        made = measured(path.name, lambda: batches(images), features, width, key, str(path))
+        assert made.features is not None
+        return made.features()
+
+    return Reference(path.name, gaussian, spatial, kept)
+
+
+def wrong(path: Path, what: str) -> ValueError:
+    return ValueError(f"metrics.reference={path}: {what}")
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz or of torch-fidelity's .pt; nothing that carries code is read."""
+    rebuild = np.zeros(1).__reduce__()[0]  # what unpickles an array, under NumPy 1's name and NumPy 2's
+    allowed: list[Any] = [np.ndarray, np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType]
+    allowed += [(rebuild, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        else:
+            with torch.serialization.safe_globals(allowed):
+                arrays = {k: np.asarray(v) for k, v in torch.load(path, weights_only=True).items()}
+    except Exception as error:  # damaged files fail in many ways
+        raise wrong(path, f"neither an .npz nor torch-fidelity's .pt ({type(error).__name__})") from error
+    if "mu" not in arrays and "arr_0" not in arrays:
+        raise wrong(path, f"holds {', '.join(arrays)}; mu and sigma, or images as arr_0, were expected")
+    found = arrays.get("arr_0", np.empty((0, 1, 1, 3), np.uint8))
+    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] != 3:
+        raise wrong(path, f"arr_0 is {found.dtype} {found.shape}, not uint8 [N, H, W, 3]")
+    return arrays
+
+
+def moments(arrays: dict[str, np.ndarray], path: Path, mean: str, covariance: str, width: int | None) -> Gaussian:
+    mu, sigma = arrays[mean].astype(np.float64), arrays.get(covariance, np.empty(0)).astype(np.float64)
+    width = width or len(mu)
+    if mu.shape != (width,) or sigma.shape != (width, width):
+        raise wrong(path, f"{mean} {mu.shape} and {covariance} {sigma.shape}, not of {width} numbers")
+    return Gaussian(mu, sigma)
+
+
+def batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(images), BATCH):
+        yield images[start : start + BATCH]
+
+
+def opened(files: list[Path]) -> Iterator[np.ndarray]:
+    """Batches uint8 [n, H, W, 3] of image files."""
+    for start in range(0, len(files), BATCH):
+        images = [np.asarray(Image.open(file).convert("RGB")) for file in files[start : start + BATCH]]
+        for file, image in zip(files[start:], images, strict=False):
+            if image.shape != images[0].shape:
+                raise ValueError(f"{file}: {image.shape[:2]} pixels, not {images[0].shape[:2]} as others in its folder")
+        yield np.stack(images)
+
+
+def measured(
+    name: str, images: Callable[[], Iterator[np.ndarray]], features: Features, width: int, key: str, source: str
+) -> Reference:
+    """The reference that `images` make, batch by batch."""
+
+    def make() -> dict[str, torch.Tensor]:
+        total, kept, count = None, [], 0
+        for batch in images():
+            seen = features(batch)
+            part = Statistics.of(seen)
+            total = part if total is None else total + part
+            if count < KEPT:
+                kept.append(seen[: KEPT - count, :width])
+            count += len(batch)
+        assert total is not None
+        return {
+            "mean": torch.from_numpy(total.mean),
+            "covariance": torch.from_numpy(total.covariance),
+            "features": torch.from_numpy(np.concatenate(kept)),
+        }
+
+    made = cached_tensors("reference", key, make, {"source": source, "network and images": key})
+    mean, covariance = made["mean"].numpy(), made["covariance"].numpy()
+    main, rest = slice(0, width), slice(width, None)
+    spatial = Gaussian(mean[rest], covariance[rest, rest]) if len(mean) > width else None
+    return Reference(name, Gaussian(mean[main], covariance[main, main]), spatial, lambda: made["features"].numpy())
