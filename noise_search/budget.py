@@ -146,10 +146,10 @@ class Plan:
         backward = 3 * images * self.each * self.sweep_backward
         if backward:
             lines.append(f"  and {self.sweep_backward} of them an image differentiated, at three times their price")
-        minutes = " to ".join(f"{(rows + backward) / rows_per_second / 60:.1f}" for rows in (low, high))
-        lines.append(
-            f"  expected: {minutes} minutes of network time at {rows_per_second:.0f} rows/s (model.rows_per_second)"
-        )
+        unit, name = (60, "minutes") if high + backward < 7200 * rows_per_second else (3600, "hours")
+        time = " to ".join(f"{(rows + backward) / rows_per_second / unit:,.1f}" for rows in (low, high))
+        rate = f"at {rows_per_second:.0f} rows/s (model.rows_per_second)"
+        lines.append(f"  expected: {time} {name} of network time {rate}")
         return "\n".join([*lines, *(f"  {note}" for note in notes)])
 
     def write_csv(self, path: Path) -> None:
