@@ -148,19 +148,24 @@ def main() -> None:
     print(" ".join(overrides(folder, depth)))
 
 
-def overrides(folder: Path, depth: int = 2) -> list[str]:
-    """Of run.py model=sit_xl_2, for the files in `folder`."""
+def overrides(folder: Path, depth: int = 2, model: str = "SiT-XL-2-256x256.pt", verifier: str = "dino") -> list[str]:
+    """Of run.py with model=sit_xl_2 or dit_xl_2, for the files in `folder`."""
     net = {"depth": depth} | {name: SIZES[name] for name in ("width", "heads")}
-    return [
-        *(f"model.build.net.{name}={value}" for name, value in net.items()),
-        f"model.build.weights={folder}/SiT-XL-2-256x256.pt",
-        f"model.build.vae={folder}/vae",
-        f"verifier.backbone={BACKBONE}",
-        f"verifier.backbone_file={folder}/dinov2_vits14_pretrain.pth",
-        f"verifier.head_file={folder}/dinov2_vits14_linear_head.pth",
-        f"metrics.weights={folder}/weights-inception-2015-12-05-6726825d.pth",
-        f"metrics.reference={folder}/VIRTUAL_imagenet256_labeled.npz",
-    ]
+    files = {
+        "model.build.weights": model,
+        "model.build.vae": "vae",
+        "metrics.weights": "weights-inception-2015-12-05-6726825d.pth",
+        "metrics.reference": "VIRTUAL_imagenet256_labeled.npz",
+    }
+    out = [f"model.build.net.{name}={value}" for name, value in net.items()]
+    if verifier == "dino":
+        out += [f"verifier.backbone={BACKBONE}"]
+        files |= {"verifier.backbone_file": "dinov2_vits14_pretrain.pth"}
+        files |= {"verifier.head_file": "dinov2_vits14_linear_head.pth"}
+    else:
+        out += ["verifier=clip"]
+        files |= {"verifier.pretrained": "open_clip_model.safetensors"}
+    return out + [f"{key}={folder}/{name}" for key, name in files.items()]
 
 
 if __name__ == "__main__":

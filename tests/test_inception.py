@@ -1,0 +1,168 @@
+"""The judge of published numbers, on random weights in the published format: against torch-fidelity itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch_fidelity
+from PIL import Image
+
+from noise_search.evaluate import judged
+from noise_search.metrics.frechet import Gaussian
+from noise_search.metrics.inception import WIDTH, Inception, inception, read_label_map
+from noise_search.metrics.scores import inception_score
+from noise_search.verifiers.oracle import OracleIS
+from scripts.make_fake_weights import write_inception, write_reference
+
+COUNT = 24
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOISE_SEARCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inception") / "weights-inception-2015-12-05-6726825d.pth"
+    write_inception(path)
+    return path
+
+
+def pictures(seed: int) -> np.ndarray:
+    """uint8 [COUNT, 40, 40, 3]: soft random blots, brighter for a larger seed."""
+    rng = np.random.default_rng(seed)
+    small = torch.from_numpy(rng.random((COUNT, 3, 5, 5), dtype=np.float32))
+    large = torch.nn.functional.interpolate(small, (40, 40), mode="bicubic").clamp(0, 1) * (150 + 40 * seed)
+    return large.permute(0, 2, 3, 1).to(torch.uint8).numpy()
+
+
+def folder(path: Path, images: np.ndarray) -> Path:
+    path.mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(path / f"{i:03d}.png")
+    return path
+
+
+def test_fid_and_is_are_those_of_torch_fidelity(tmp_path: Path, weights: Path) -> None:
+    images = pictures(0)
+    ours, real = folder(tmp_path / "ours", images), folder(tmp_path / "real", pictures(1))
+    theirs = torch_fidelity.calculate_metrics(
+        input1=str(ours), input2=str(real), fid=True, isc=True, kid=True, kid_subset_size=COUNT, kid_subsets=1,
+        cuda=False, verbose=False, cache=False, feature_extractor_weights_path=str(weights), batch_size=8,
+        save_cpu_ram=True,
+    )  # fmt: skip
+    judge = inception(str(real), str(weights))
+    values = judged(judge.features(images), np.zeros(COUNT, np.int64), judge)
+    assert values["fid"].value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
+    assert values["inception_score"].value == pytest.approx(theirs["inception_score_mean"], rel=1e-3)
+    assert values["kernel_distance"].value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-3)
+    assert values["fid"].value > 1 and values["sfid"].value > 0 and 0 <= values["recall"].value <= 1
+    assert judge.main.reference == "real (24 images)" and judge.weights.keys() == {weights.name}
+
+
+def test_spatial_features_are_those_of_the_layer_that_adm_names(weights: Path) -> None:
+    net, images = Inception(weights, "cpu", batch=2), pictures(0)[:3]
+    features = net(images)
+    assert features.shape == (3, WIDTH + 7 * 17 * 17) and features.dtype == np.float32
+    seen: list[torch.Tensor] = []
+    net.net.Mixed_6d.branch1x1.register_forward_hook(lambda _m, _i, out: seen.append(out))
+    again = net(images[2:])
+    assert np.allclose(again[0], features[2], atol=1e-4)
+    grid = features[2, WIDTH:].reshape(17, 17, 7)  # TensorFlow's order: rows, columns, channels
+    assert np.allclose(grid[3, 5], seen[0][0, :7, 3, 5].numpy(), atol=1e-4)
+
+
+def test_references_in_every_published_format_agree(tmp_path: Path, weights: Path) -> None:
+    images = pictures(1)
+    real = folder(tmp_path / "real", images)
+    net = Inception(weights, "cpu")
+    x = net(images)
+    whole = Gaussian.of(x)
+    main, spatial = slice(0, WIDTH), slice(WIDTH, None)
+    moments = {"mu": whole.mean[main], "sigma": whole.covariance[main, main]}
+    adm = moments | {"mu_s": whole.mean[spatial], "sigma_s": whole.covariance[spatial, spatial]}
+    np.savez(tmp_path / "adm.npz", **adm, arr_0=images)
+    np.savez(tmp_path / "images.npz", images)
+    np.savez(tmp_path / "moments.npz", **moments)
+    torch.save({k: v.astype(np.float32) for k, v in moments.items()}, tmp_path / "fidelity.pt")
+    judges = {
+        name: inception(str(tmp_path / name), str(weights))
+        for name in ("real", "adm.npz", "images.npz", "moments.npz", "fidelity.pt")
+    }
+    for name, judge in judges.items():
+        assert np.allclose(judge.frechet["fid"].gaussian.mean, moments["mu"], rtol=1e-5, atol=1e-6)
+        assert ("sfid" in judge.frechet) == (name in ("real", "adm.npz", "images.npz"))
+        assert (judge.reference is None) == (name in ("moments.npz", "fidelity.pt"))
+        if judge.reference is not None:
+            assert np.allclose(judge.reference(), x[:, :WIDTH], atol=1e-4)
+    known = list((tmp_path / "cache").iterdir())
+    inception(str(real), str(weights))
+    assert sorted((tmp_path / "cache").iterdir()) == sorted(known)  # measured once
+    without = judged(judges["moments.npz"].features(images), np.zeros(COUNT, np.int64), judges["moments.npz"])
+    assert set(without) == {"inception_score", "fid"}
+
+
+def test_the_published_splits_of_the_inception_score() -> None:
+    p = np.random.default_rng(0).dirichlet(np.full(5, 0.3), 40)
+
+    def plain(q: np.ndarray) -> float:
+        return float(np.exp((q * np.log(q / q.mean(0))).sum(1).mean()))
+
+    assert inception_score(p, 4) == pytest.approx(np.mean([plain(p[i : i + 10]) for i in range(0, 40, 10)]))
+    order = np.random.RandomState(2020).permutation(40)
+    assert inception_score(p, 2, shuffle=True) == pytest.approx((plain(p[order[:20]]) + plain(p[order[20:]])) / 2)
+
+
+def test_classes_need_the_label_map(tmp_path: Path, weights: Path) -> None:
+    write_reference(tmp_path / "reference.npz", images=2, size=32)
+    judge = inception(str(tmp_path / "reference.npz"), str(weights))
+    with pytest.raises(ValueError, match=r"metrics.label_map"):
+        OracleIS(judge)
+    outputs = np.random.default_rng(0).permutation(1008)[:1000]
+    ids = [f"n{10_000_000 + 7 * k:08d}" for k in range(1000)]
+    entries = [
+        f'entry {{\n  target_class: {o}\n  target_class_string: "{i}"\n}}\n' for i, o in zip(ids, outputs, strict=True)
+    ]
+    path = tmp_path / "imagenet_2012_challenge_label_map_proto.pbtxt"
+    path.write_text("".join(reversed(entries)))
+    assert np.array_equal(read_label_map(path), outputs)
+    judge = inception(str(tmp_path / "reference.npz"), str(weights), label_map=str(path))
+    features = judge.features(pictures(0)[:2])
+    best = judge.probabilities(features).argmax(1)
+    right = np.array([int(np.where(outputs == o)[0][0]) if o in outputs else 0 for o in best])
+    assert judged(features, right, judge)["class_accuracy"].value == np.isin(best, outputs).mean()
+    path.write_text(entries[0])
+    with pytest.raises(ValueError, match=r"label_map=.*: 1 classes, not 1000"):
+        read_label_map(path)
+
+
+def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Path) -> None:
+    def refused(reference: str, words: str) -> None:
+        with pytest.raises((ValueError, FileNotFoundError), match=rf"metrics\.reference=.*{words}") as caught:
+            inception(str(tmp_path / reference), str(weights))
+        assert "\n" not in str(caught.value)
+
+    refused("nowhere.npz", "no such file or folder")
+    (tmp_path / "empty").mkdir()
+    refused("empty", "0 images; at least 2")
+    (tmp_path / "text.npz").write_text("text")
+    refused("text.npz", "neither an .npz nor")
+    np.savez(tmp_path / "other.npz", x=np.ones(2))
+    refused("other.npz", "holds x; mu and sigma")
+    np.savez(tmp_path / "narrow.npz", mu=np.ones(8), sigma=np.eye(8))
+    refused("narrow.npz", r"mu \(8,\).*not of 2048 numbers")
+    np.savez(tmp_path / "float.npz", np.ones((2, 4, 4, 3), np.float32))
+    refused("float.npz", "arr_0 is float32")
+    np.savez(tmp_path / "coded.npz", mu=np.array([print], dtype=object))
+    refused("coded.npz", "neither an .npz nor")
+    mixed = folder(tmp_path / "mixed", pictures(0)[:2])
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(mixed / "small.png")
+    with pytest.raises(ValueError, match=r"small.png: \(8, 8\) pixels, not \(40, 40\)"):
+        inception(str(mixed), str(weights))
+    torch.save({"fc.weight": torch.ones(2)}, tmp_path / "other.pth")
+    write_reference(tmp_path / "good.npz", images=2, size=32)
+    for bad, words in (("nowhere.pth", "no such file"), ("other.pth", "not torch-fidelity's Inception")):
+        with pytest.raises((ValueError, FileNotFoundError), match=rf"metrics\.weights=.*{words}"):
+            inception(str(tmp_path / "good.npz"), str(tmp_path / bad))
