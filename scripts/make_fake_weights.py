@@ -20,6 +20,7 @@ from noise_search.models.transformer import DiffusionTransformer
 
 SIZES = {"channels": 4, "size": 32, "patch": 2, "width": 96, "heads": 6, "classes": 1000}
 BACKBONE = "vit_small_patch14_dinov2.lvd142m"
+CLIP = "ViT-S-32-alt"  # the smallest text tower that open_clip knows
 
 
 def transformer_state(depth: int = 2, out_channels: int = 8, seed: int = 0, **sizes: int) -> dict[str, Tensor]:
@@ -93,12 +94,12 @@ def write_dino_head(folder: Path, layers: int) -> Path:
     return path
 
 
-def write_clip(path: Path) -> None:
-    """A ViT-B/32 CLIP as open_clip publishes it: the model's own state dict as safetensors."""
+def write_clip(path: Path, backbone: str = CLIP) -> None:
+    """A CLIP as open_clip publishes it: the model's own state dict as safetensors."""
     import open_clip
 
     torch.manual_seed(0)
-    save_file(open_clip.create_model("ViT-B-32-quickgelu", pretrained=None).state_dict(), path)
+    save_file(open_clip.create_model(backbone, pretrained=None).state_dict(), path)
 
 
 def write_inception(path: Path) -> None:
@@ -163,7 +164,7 @@ def overrides(folder: Path, depth: int = 2, model: str = "SiT-XL-2-256x256.pt", 
         files |= {"verifier.backbone_file": "dinov2_vits14_pretrain.pth"}
         files |= {"verifier.head_file": "dinov2_vits14_linear_head.pth"}
     else:
-        out += ["verifier=clip"]
+        out += ["verifier=clip", f"verifier.backbone={CLIP}"]
         files |= {"verifier.pretrained": "open_clip_model.safetensors"}
     return out + [f"{key}={folder}/{name}" for key, name in files.items()]
 

@@ -154,19 +154,25 @@ def records(path: Path) -> list[Any]:
     return out
 
 
-def test_wandb_holds_metrics_against_nfe_and_the_images(toy: Path) -> None:
-    (path,) = toy.glob("wandb/offline-run-*/*.wandb")
+def logged(run: Path, axis: str) -> list[dict[str, Any]]:
+    """What the offline wandb file of a run has logged, all of it against `axis`."""
+    (path,) = run.glob("wandb/offline-run-*/*.wandb")
     found = records(path)
     defined = [r.metric for r in found if r.WhichOneof("record_type") == "metric"]
-    assert any(metric.glob_name == "*" and metric.step_metric == "nfe" for metric in defined)
+    assert any(metric.glob_name == "*" and metric.step_metric == axis for metric in defined)
     history = []
     for record in found:
         if record.WhichOneof("record_type") == "history":
             items = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
             history.append({key: json.loads(value) for key, value in items.items()})
+    return history
+
+
+def test_wandb_holds_metrics_against_nfe_and_the_images(toy: Path) -> None:
+    history = logged(toy, "nfe")
     assert [row["nfe"] for row in history] == [6, 14, 22]
     assert [row["score_final"] for row in history] == pytest.approx(values(toy, "score_final"))
-    assert len(list(path.parent.glob("files/media/images/*.png"))) == 3
+    assert len(list(toy.glob("wandb/offline-run-*/files/media/images/*.png"))) == 3
 
 
 def test_without_a_logger_wandb_is_not_imported(tmp_path: Path) -> None:

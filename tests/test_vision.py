@@ -83,7 +83,7 @@ def test_without_a_published_head_prototypes_are_made_once(dino_file: Path, cach
 @pytest.fixture(scope="module")
 def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "open_clip_model.safetensors"
-    write_clip(path)
+    write_clip(path, "ViT-B-32-quickgelu")
     return path
 
 

@@ -12,7 +12,8 @@ from noise_search.verifiers.self_supervised import SelfSupervised
 
 class ClipZeroShot(Verifier):
     """Logit (scale * cosine to the class's text, over the 80 ImageNet templates) or probability of the conditioning
-    class. Cost: one forward of the image tower an image; the texts are encoded once and kept on disk."""
+    class. Cost: one forward of the image tower an image; the texts are encoded once and kept on disk (80,000 for all of
+    ImageNet; for a logit only those of the classes that the dataset draws on)."""
 
     differentiable = True
 
@@ -29,7 +30,11 @@ class ClipZeroShot(Verifier):
         self.output, self.name = output, f"CLIP {backbone} zero-shot ({output})"
         self.features = Clip(backbone, pretrained, precision).to(device)
         self.weights = {f"{backbone} {pretrained}": state_digest(self.features.net)}
-        self.text = self.features.scale * self.features.text_features(dataset.names).to(device)
+        needed = dataset.chosen if dataset.chosen and output == "logit" else list(range(len(dataset.names)))
+        texts = self.features.text_features([dataset.names[k] for k in needed])
+        text = texts.new_zeros(len(dataset.names), texts.shape[1])
+        text[needed] = texts
+        self.text = self.features.scale * text.to(device)
 
     def score(self, candidates: Candidates) -> Tensor:
         return class_scores(self.features(candidates.images.flatten(0, 1)) @ self.text.T, candidates, self.output)
