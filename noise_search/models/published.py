@@ -34,7 +34,7 @@ def published(
             f"model.build.weights={weights}: there is no such file; `python scripts/fetch_weights.py {name}` fetches it"
         )
     transformer, dtype = load_transformer(Path(weights), kind, net).to(device), dtype_of(precision)
-    decode, reconstruct, files = load_vae(vae, vae_precision, decode_rows, device)
+    decode, reconstruct, vae_digest = load_vae(vae, vae_precision, decode_rows, device)
     path: NoisePath = LinearPath() if kind == "sit" else DDPMPath()
     file = locate(Path(weights))
     return Model(
@@ -46,5 +46,5 @@ def published(
         decoder=decode,
         reconstruct=reconstruct,
         batch_size=rows["cuda" if device.startswith("cuda") else "cpu"],
-        weights={file.name: sha256(file)} | {f"vae/{name}": sha256(path) for name, path in files.items()},
+        weights={file.name: sha256(file)} | vae_digest,
     )

@@ -7,32 +7,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from noise_search.cache import state_digest
 from noise_search.models.vision import fetched, loaded
 from noise_search.weights import dtype_of
 
 Map = Callable[[Tensor], Tensor]
 
 
-def load_vae(source: str, precision: str, rows: int, device: str) -> tuple[Map, Map, dict[str, Path]]:
-    """decode: latents [N, 4, h, w] -> images [N, 3, 8 h, 8 w]; reconstruct: images -> images; and the files read.
+def load_vae(source: str, precision: str, rows: int, device: str) -> tuple[Map, Map, dict[str, str]]:
+    """decode: latents [N, 4, h, w] -> images [N, 3, 8 h, 8 w]; reconstruct: images -> images; and a digest.
 
-    source: a diffusers folder, or one that has it as vae/, or a name on the hub. rows: how many are decoded at once:
+    source: a diffusers folder, or one that has it as vae/, or hub:owner/name. rows: how many are decoded at once:
     it bounds the memory, and changes no result. precision: "float32" or "bfloat16" (autocast).
     """
     try:
         from diffusers import AutoencoderKL
     except ImportError as error:
         raise ValueError("model.build.vae: diffusers is not installed; `pip install noise_search[imagenet]`") from error
-    folder, key, what = Path(source), "model.build.vae", "an AutoencoderKL of diffusers"
-    folder = folder / "vae" if (folder / "vae").is_dir() else folder
+    key, hub = "model.build.vae", source.startswith("hub:")
+    what = "an AutoencoderKL of diffusers; `python scripts/fetch_weights.py vae` fetches it"
+    folder = Path(source) / "vae" if (Path(source) / "vae").is_dir() else Path(source)
+    name = source.removeprefix("hub:") if hub else str(folder)
 
     def load() -> Any:
-        return AutoencoderKL.from_pretrained(str(folder), low_cpu_mem_usage=False)
+        return AutoencoderKL.from_pretrained(name, low_cpu_mem_usage=False)
 
-    if folder.is_dir() or source.count("/") != 1 or source.startswith((".", "/")):
-        vae = loaded(load, str(folder / "config.json"), key, what)
+    if hub:
+        vae = fetched(load, key, what, f"hf download {name} --local-dir weights/{Path(name).name}")
     else:
-        vae = fetched(load, key, what, f"hf download {source} --local-dir weights/{folder.name}")
+        vae = loaded(load, str(folder / "config.json"), key, what)
     vae, dtype = vae.to(device).eval().requires_grad_(False), dtype_of(precision)
     scale, kind = float(vae.config.scaling_factor), torch.device(device).type
 
@@ -45,5 +48,4 @@ def load_vae(source: str, precision: str, rows: int, device: str) -> tuple[Map, 
             means = [vae.encode(part).latent_dist.mode() for part in images.split(rows)]
         return decode(torch.cat(means).float() * scale)
 
-    files = {path.name: path for path in sorted(folder.glob("diffusion_pytorch_model.*"))} if folder.is_dir() else {}
-    return decode, reconstruct, files
+    return decode, reconstruct, {"vae": state_digest(vae)}
