@@ -140,6 +140,7 @@ def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str
         for kind in ("score", "score_final", "score_final_gain")
     }
     networks |= {"inception_score": judge.probe, "class_accuracy": judge.probe}
+    networks |= {metric: space.network for metric, space in judge.frechet.items()}
     references = {metric: space.reference for metric, space in judge.frechet.items()}
     references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
     for purchase in parts.plan.purchases:

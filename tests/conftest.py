@@ -58,7 +58,9 @@ def population() -> OracleFID:
         raise AssertionError("not used here")
 
     rng = np.random.default_rng(0)
-    judge = Judge("toy", "toy", features, unused, whole(Gaussian(np.zeros(2), np.eye(2)), ""), unused, "", unused, "")
+    judge = Judge(
+        "toy", "toy", features, unused, whole(Gaussian(np.zeros(2), np.eye(2)), "", "toy"), unused, "", unused, ""
+    )
     sets = {point: Statistics.of(0.5 * rng.standard_normal((50, 2)) + 0.1 * point) for point in range(13)}
     return OracleFID(judge, 50).against(sets)
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from noise_search.evaluate import judged
 from noise_search.metrics.frechet import Gaussian
-from noise_search.metrics.inception import WIDTH, Inception, inception, read_label_map
+from noise_search.metrics.inception import MAIN, SPATIAL, Inception, inception, read_label_map
 from noise_search.metrics.scores import inception_score
 from noise_search.verifiers.oracle import OracleIS
-from scripts.make_fake_weights import write_inception, write_reference
+from scripts.make_fake_weights import write_dino, write_inception, write_reference
 
 COUNT = 24
 
@@ -65,12 +65,12 @@ def test_fid_and_is_are_those_of_torch_fidelity(tmp_path: Path, weights: Path) -
 def test_spatial_features_are_those_of_the_layer_that_adm_names(weights: Path) -> None:
     net, images = Inception(weights, "cpu", batch=2), pictures(0)[:3]
     features = net(images)
-    assert features.shape == (3, WIDTH + 7 * 17 * 17) and features.dtype == np.float32
+    assert features.shape == (3, 2048 + 7 * 17 * 17) and features.dtype == np.float32
     seen: list[torch.Tensor] = []
     net.net.Mixed_6d.branch1x1.register_forward_hook(lambda _m, _i, out: seen.append(out))
     again = net(images[2:])
     assert np.allclose(again[0], features[2], atol=1e-4)
-    grid = features[2, WIDTH:].reshape(17, 17, 7)  # TensorFlow's order: rows, columns, channels
+    grid = features[2, SPATIAL].reshape(17, 17, 7)  # TensorFlow's order: rows, columns, channels
     assert np.allclose(grid[3, 5], seen[0][0, :7, 3, 5].numpy(), atol=1e-4)
 
 
@@ -80,9 +80,8 @@ def test_references_in_every_published_format_agree(tmp_path: Path, weights: Pat
     net = Inception(weights, "cpu")
     x = net(images)
     whole = Gaussian.of(x)
-    main, spatial = slice(0, WIDTH), slice(WIDTH, None)
-    moments = {"mu": whole.mean[main], "sigma": whole.covariance[main, main]}
-    adm = moments | {"mu_s": whole.mean[spatial], "sigma_s": whole.covariance[spatial, spatial]}
+    moments = {"mu": whole.mean[MAIN], "sigma": whole.covariance[MAIN, MAIN]}
+    adm = moments | {"mu_s": whole.mean[SPATIAL], "sigma_s": whole.covariance[SPATIAL, SPATIAL]}
     np.savez(tmp_path / "adm.npz", **adm, arr_0=images)
     np.savez(tmp_path / "images.npz", images)
     np.savez(tmp_path / "moments.npz", **moments)
@@ -96,7 +95,7 @@ def test_references_in_every_published_format_agree(tmp_path: Path, weights: Pat
         assert ("sfid" in judge.frechet) == (name in ("real", "adm.npz", "images.npz"))
         assert (judge.reference is None) == (name in ("moments.npz", "fidelity.pt"))
         if judge.reference is not None:
-            assert np.allclose(judge.reference(), x[:, :WIDTH], atol=1e-4)
+            assert np.allclose(judge.reference(), x[:, MAIN], atol=1e-4)
     known = list((tmp_path / "cache").iterdir())
     inception(str(real), str(weights))
     assert sorted((tmp_path / "cache").iterdir()) == sorted(known)  # measured once
@@ -140,7 +139,7 @@ def test_classes_need_the_label_map(tmp_path: Path, weights: Path) -> None:
 
 def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Path) -> None:
     def refused(reference: str, words: str) -> None:
-        with pytest.raises((ValueError, FileNotFoundError), match=rf"metrics\.reference=.*{words}") as caught:
+        with pytest.raises((ValueError, FileNotFoundError), match=rf"metrics\.reference.*{words}") as caught:
             inception(str(tmp_path / reference), str(weights))
         assert "\n" not in str(caught.value)
 
@@ -152,7 +151,9 @@ def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Pat
     np.savez(tmp_path / "other.npz", x=np.ones(2))
     refused("other.npz", "holds x; mu and sigma")
     np.savez(tmp_path / "narrow.npz", mu=np.ones(8), sigma=np.eye(8))
-    refused("narrow.npz", r"mu \(8,\).*not of 2048 numbers")
+    refused("narrow.npz", "narrow.npz has mu of 8 numbers for fid")
+    np.savez(tmp_path / "torn.npz", mu=np.ones(2048), sigma=np.eye(8))
+    refused("torn.npz", r"mu \(2048,\) and sigma \(8, 8\) do not belong together")
     np.savez(tmp_path / "float.npz", np.ones((2, 4, 4, 3), np.float32))
     refused("float.npz", "arr_0 is float32")
     np.savez(tmp_path / "coded.npz", mu=np.array([print], dtype=object))
@@ -166,3 +167,20 @@ def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Pat
     for bad, words in (("nowhere.pth", "no such file"), ("other.pth", "not torch-fidelity's Inception")):
         with pytest.raises((ValueError, FileNotFoundError), match=rf"metrics\.weights=.*{words}"):
             inception(str(tmp_path / "good.npz"), str(tmp_path / bad))
+
+
+def test_fd_dinov2_beside_fid_where_the_reference_has_images(tmp_path: Path, weights: Path) -> None:
+    backbone, file = "vit_small_patch14_dinov2.lvd142m", tmp_path / "dinov2_vits14_pretrain.pth"
+    write_dino(file)
+    write_reference(tmp_path / "adm.npz", images=6, size=32)
+    judge = inception(str(tmp_path / "adm.npz"), str(weights), dinov2=backbone, dinov2_file=str(file))
+    features = judge.features(pictures(0)[:5])
+    assert features.shape == (5, SPATIAL.stop + 384)
+    values = judged(features, np.zeros(5, np.int64), judge)
+    assert values["fd_dinov2"].value > 0 and set(values) >= {"fid", "sfid", "fd_dinov2", "kernel_distance"}
+    space = judge.frechet["fd_dinov2"]
+    assert space.network == f"DINOv2 {backbone}" and space.reference == "adm.npz, its 6 images"
+    assert judge.reference().shape == (6, 2048)
+    np.savez(tmp_path / "moments.npz", mu=np.zeros(2048), sigma=np.eye(2048))
+    with pytest.raises(ValueError, match=r"metrics.dinov2=.*holds no images"):
+        inception(str(tmp_path / "moments.npz"), str(weights), dinov2=backbone, dinov2_file=str(file))

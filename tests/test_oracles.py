@@ -22,7 +22,7 @@ def judge_of(reference: Gaussian) -> Judge:
     def nothing(*_: object) -> None:
         raise AssertionError("not used here")
 
-    return Judge("toy", "toy", nothing, nothing, whole(reference, ""), nothing, "", nothing, "")
+    return Judge("toy", "toy", nothing, nothing, whole(reference, "", "toy"), nothing, "", nothing, "")
 
 
 @pytest.fixture(scope="module")

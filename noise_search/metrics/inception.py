@@ -1,6 +1,7 @@
 """The judge of published ImageNet numbers: FID, sFID, IS, KID, precision and recall on torch-fidelity's Inception."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from noise_search.cache import state_digest
 from noise_search.files import sha256
-from noise_search.metrics.judges import Judge, Space
-from noise_search.metrics.reference import read_reference
-from noise_search.models.vision import fetched, loaded
+from noise_search.metrics.frechet import Gaussian
+from noise_search.metrics.judges import Judge, Space, images_to_tensor
+from noise_search.metrics.reference import Reference, read_reference
+from noise_search.models.vision import DinoV2, fetched, loaded
 
-WIDTH, SPATIAL = 2048, 7  # pooled features; channels of the 17 x 17 map that sFID looks at
+NETWORK = "Inception, torch-fidelity"
+CHANNELS = 7  # of the 17 x 17 map that sFID looks at
+MAIN, SPATIAL = slice(0, 2048), slice(2048, 2048 + CHANNELS * 17 * 17)  # columns of the features
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 
 
@@ -34,7 +39,7 @@ class Inception:
         self.net.Mixed_6d.branch1x1.register_forward_hook(self.look)  # ADM's "mixed_6/conv"
 
     def look(self, module: object, inputs: object, output: Tensor) -> None:
-        self.seen = output[:, :SPATIAL].permute(0, 2, 3, 1).flatten(1)  # in TensorFlow's order
+        self.seen = output[:, :CHANNELS].permute(0, 2, 3, 1).flatten(1)  # in TensorFlow's order
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -43,7 +48,7 @@ class Inception:
             x = torch.from_numpy(images[start : start + self.batch]).permute(0, 3, 1, 2).to(self.device)
             (pooled,) = self.net(x)
             parts.append(torch.cat([pooled, self.seen.float()], 1).cpu().numpy())
-        return np.concatenate(parts) if parts else np.empty((0, WIDTH + SPATIAL * 17 * 17), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, SPATIAL.stop), np.float32)
 
 
 def inception(
@@ -52,13 +57,16 @@ def inception(
     label_map: str | None = None,
     splits: int = 10,
     shuffle: bool = True,
+    dinov2: str | None = None,
+    dinov2_file: str | None = None,
     device: str = "cpu",
 ) -> Judge:
     """reference: real images or their statistics (`metrics.reference`). weights: torch-fidelity's file; None: fetched.
 
     label_map: imagenet_2012_challenge_label_map_proto.pbtxt of TensorFlow's models, which says which of the network's
     1,008 outputs is which class: wanted by class accuracy and oracle IS only. splits, shuffle: of the inception score:
-    torch-fidelity shuffles, ADM's evaluator does not.
+    torch-fidelity shuffles, ADM's evaluator does not. dinov2: a timm name, for FD-DINOv2 too (Stein et al., arXiv
+    2306.04675: ViT-L/14 at 224 pixels, class token), from dinov2_file or timm's hub; it wants real images.
     """
     if not Path(reference).exists():
         raise FileNotFoundError(
@@ -66,31 +74,84 @@ def inception(
             " `python scripts/fetch_weights.py references` fetches ADM's"
         )
     path = Path(weights) if weights else fetch()
-    net = Inception(path, device)
-    head, sha = net.net.fc.weight.detach().cpu().numpy(), sha256(path)
+    nets: dict[str, Any] = {"inception": Inception(path, device)}
+    digests = {path.name: sha256(path)}
+    if dinov2:
+        nets["dinov2"] = ClassToken(dinov2, dinov2_file, device)
+        digests[dinov2] = nets["dinov2"].digest
 
-    def probabilities(features: np.ndarray) -> np.ndarray:
-        return torch.from_numpy(features[:, :WIDTH] @ head.T).softmax(1).numpy()  # no bias, as published
+    def features(images: np.ndarray) -> np.ndarray:
+        return np.concatenate([net(images) for net in nets.values()], 1)
 
-    real = read_reference(Path(reference), net, WIDTH, sha)
-    frechet = {"fid": Space(slice(0, WIDTH), real.gaussian, real.name)}
-    if real.spatial is not None:
-        frechet["sfid"] = Space(slice(WIDTH, None), real.spatial, real.name)
+    head = nets["inception"].net.fc.weight.detach().cpu().numpy()
+
+    def probabilities(values: np.ndarray) -> np.ndarray:
+        return torch.from_numpy(values[:, MAIN] @ head.T).softmax(1).numpy()  # no bias, as published
+
+    real = read_reference(Path(reference), features, "".join(digests.values()))
     return Judge(
-        network="Inception, torch-fidelity",
-        probe="Inception, torch-fidelity",
-        features=net,
+        network=NETWORK,
+        probe=NETWORK,
+        features=features,
         probabilities=probabilities,
-        frechet=frechet,
-        reference=real.features,
+        frechet=spaces(real, dinov2),
+        reference=real.measured and partial(main_features, real),
         reference_name=real.name,
         heldout=lambda n: None,
         heldout_name="",
         columns_of=read_label_map(Path(label_map)) if label_map else None,
         splits=splits,
         shuffle=shuffle,
-        weights={path.name: sha},
+        weights=digests,
     )
+
+
+def spaces(real: Reference, dinov2: str | None) -> dict[str, Space]:
+    """FID, and sFID and FD-DINOv2 where the reference has what they need."""
+    out = {}
+    for metric, name, columns in (("fid", "mu", MAIN), ("sfid", "mu_s", SPATIAL)):
+        if name in real.published:
+            gaussian = real.published[name]
+            if len(gaussian.mean) != columns.stop - columns.start:
+                raise ValueError(
+                    f"metrics.reference: {real.name} has {name} of {len(gaussian.mean)} numbers for {metric}"
+                )
+        elif real.published or real.measured is None:
+            continue  # published without it: another set's would be measured
+        else:
+            gaussian = cut(real.measured()[0], columns)
+        out[metric] = Space(columns, gaussian, real.name, NETWORK)
+    if dinov2:
+        if real.measured is None:
+            raise ValueError(f"metrics.dinov2={dinov2}: {real.name} holds no images to measure FD-DINOv2 against")
+        columns, (gaussian, kept) = slice(SPATIAL.stop, None), real.measured()
+        images = f"{real.name}, its {len(kept)} images" if real.published else real.name
+        out["fd_dinov2"] = Space(columns, cut(gaussian, columns), images, f"DINOv2 {dinov2}")
+    return out
+
+
+def main_features(real: Reference) -> np.ndarray:
+    """FID's features of the reference's images, [M, 2048]."""
+    assert real.measured is not None
+    return real.measured()[1][:, MAIN]
+
+
+def cut(gaussian: Gaussian, columns: slice) -> Gaussian:
+    return Gaussian(gaussian.mean[columns], gaussian.covariance[columns, columns])
+
+
+class ClassToken:
+    """uint8 images [N, H, W, 3] -> float32 [N, width]: DINOv2's class token after the last norm, at 224 pixels."""
+
+    def __init__(self, backbone: str, file: str | None, device: str, batch: int = 50) -> None:
+        self.net, self.device, self.batch = DinoV2(backbone, file, 224, 1, "float32").to(device), device, batch
+        self.digest = state_digest(self.net.net)
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        parts = [images_to_tensor(images[i : i + self.batch], self.device) for i in range(0, len(images), self.batch)]
+        tokens = [self.net(part)[:, : self.net.width].cpu().numpy() for part in parts]
+        return np.concatenate(tokens) if tokens else np.empty((0, self.net.width), np.float32)
 
 
 def fetch() -> Path:

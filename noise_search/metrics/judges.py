@@ -18,11 +18,13 @@ from noise_search.weights import load_weights
 
 
 class Space(NamedTuple):
-    """Features that a Frechet distance is taken in: which columns, the real images' statistics there, and whose."""
+    """Features that a Frechet distance is taken in: which columns, the real images' statistics there, whose they are,
+    and the network's name."""
 
     columns: slice
     gaussian: Gaussian
     reference: str
+    network: str
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ class Judge:
         return next(iter(self.frechet.values()))
 
 
-def whole(gaussian: Gaussian, reference: str) -> dict[str, Space]:
+def whole(gaussian: Gaussian, reference: str, network: str) -> dict[str, Space]:
     """The one Frechet distance of a judge all of whose features are one space."""
-    return {"frechet_distance": Space(slice(None), gaussian, reference)}
+    return {"frechet_distance": Space(slice(None), gaussian, reference, network)}
 
 
 def images_to_tensor(images: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
@@ -101,7 +103,7 @@ def lite2(device: str = "cpu") -> Judge:
         probe="Lite2 probe",
         features=features,
         probabilities=probabilities,
-        frechet=whole(Gaussian(state["mean"].double().numpy(), covariance), "CIFAR-10 train (50000 images)"),
+        frechet=whole(Gaussian(state["mean"].double().numpy(), covariance), "CIFAR-10 train (50000 images)", "Lite2"),
         reference=cache(lambda: features(shipped_images("reference")[0])),
         reference_name="CIFAR-10 test (1000 images)",
         heldout=heldout_images,
@@ -132,7 +134,7 @@ def pixels(device: str = "cpu") -> Judge:
         probe="exact posterior",
         features=features,
         probabilities=probabilities,
-        frechet=whole(Gaussian.of(everything[2000:]), "18000 exact samples"),
+        frechet=whole(Gaussian.of(everything[2000:]), "18000 exact samples", "pixels"),
         reference=lambda: everything[:1000],
         reference_name="1000 exact samples",
         heldout=lambda n: (images[1000 : 1000 + n], labels[:n].numpy()) if n <= 1000 else None,

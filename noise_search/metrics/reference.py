@@ -1,6 +1,7 @@
 """Real images' statistics in the formats in which they are published: ADM's .npz, torch-fidelity's cache, a folder."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,46 +21,36 @@ Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N, H, W, 3] -> float32 [
 
 
 class Reference(NamedTuple):
-    """name: what stands beside numbers. gaussian, spatial: of FID's and sFID's features; features: () -> [M, D]."""
+    """name: what stands beside numbers. published: moments that the file gives, by the names in it ("mu", "mu_s").
+    measured: () -> what the images in it give: the moments of all columns, and the first 10,000 images' features
+    [M, D]; None: there are no images."""
 
     name: str
-    gaussian: Gaussian
-    spatial: Gaussian | None
-    features: Callable[[], np.ndarray] | None
+    published: dict[str, Gaussian]
+    measured: Callable[[], tuple[Gaussian, np.ndarray]] | None
 
 
-def read_reference(path: Path, features: Features, width: int, network: str) -> Reference:
+def read_reference(path: Path, features: Features, network: str) -> Reference:
     """path: an .npz with mu and sigma (and mu_s, sigma_s, and images as arr_0, as ADM publishes it), an .npz of images
     alone, torch-fidelity's cached statistics (.pt), or a folder of equally large images.
 
-    features: of `width` FID features, then spatial ones; network: a digest of its weights. What is measured here, for
-    minutes on a large set, is kept with what made it.
+    network: a digest of the weights behind `features`. What is measured here, for minutes on a large set, is kept with
+    what made it.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
         if len(files) < 2:
             raise wrong(path, f"a folder with {len(files)} images; at least 2")
         key = digest(network, *(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))
-        return measured(f"{path.name} ({len(files)} images)", lambda: opened(files), features, width, key, str(path))
+        return Reference(f"{path.name} ({len(files)} images)", {}, measure(lambda: opened(files), features, key, path))
     arrays = read_arrays(path)
-    if "mu" not in arrays:
-        images = arrays["arr_0"]
-        key = digest(network, images.tobytes())
-        return measured(f"{path.name} ({len(images)} images)", lambda: batches(images), features, width, key, str(path))
-    gaussian, spatial = moments(arrays, path, "mu", "sigma", width), None
-    if "mu_s" in arrays:
-        spatial = moments(arrays, path, "mu_s", "sigma_s", None)
+    published: dict[str, Gaussian] = {name: moments(arrays, path, name) for name in ("mu", "mu_s") if name in arrays}
     if "arr_0" not in arrays:
-        return Reference(path.name, gaussian, spatial, None)
-    images = arrays["arr_0"][:KEPT]
-
-    def kept() -> np.ndarray:
-        key = digest(network, images.tobytes())
-        made = measured(path.name, lambda: batches(images), features, width, key, str(path))
-        assert made.features is not None
-        return made.features()
-
-    return Reference(path.name, gaussian, spatial, kept)
+        return Reference(path.name, published, None)
+    images = arrays["arr_0"][: KEPT if published else None]
+    name = path.name if published else f"{path.name} ({len(images)} images)"
+    key = digest(network, images.tobytes())
+    return Reference(name, published, measure(lambda: batches(images), features, key, path))
 
 
 def wrong(path: Path, what: str) -> ValueError:
@@ -88,11 +79,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def moments(arrays: dict[str, np.ndarray], path: Path, mean: str, covariance: str, width: int | None) -> Gaussian:
+def moments(arrays: dict[str, np.ndarray], path: Path, mean: str) -> Gaussian:
+    """The pair mu, sigma or mu_s, sigma_s."""
+    covariance = mean.replace("mu", "sigma")
     mu, sigma = arrays[mean].astype(np.float64), arrays.get(covariance, np.empty(0)).astype(np.float64)
-    width = width or len(mu)
-    if mu.shape != (width,) or sigma.shape != (width, width):
-        raise wrong(path, f"{mean} {mu.shape} and {covariance} {sigma.shape}, not of {width} numbers")
+    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+        raise wrong(path, f"{mean} {mu.shape} and {covariance} {sigma.shape} do not belong together")
     return Gaussian(mu, sigma)
 
 
@@ -111,10 +103,10 @@ def opened(files: list[Path]) -> Iterator[np.ndarray]:
         yield np.stack(images)
 
 
-def measured(
-    name: str, images: Callable[[], Iterator[np.ndarray]], features: Features, width: int, key: str, source: str
-) -> Reference:
-    """The reference that `images` make, batch by batch."""
+def measure(
+    images: Callable[[], Iterator[np.ndarray]], features: Features, key: str, source: Path
+) -> Callable[[], tuple[Gaussian, np.ndarray]]:
+    """`Reference.measured` of the batches that `images` gives."""
 
     def make() -> dict[str, torch.Tensor]:
         total, kept, count = None, [], 0
@@ -123,7 +115,7 @@ def measured(
             part = Statistics.of(seen)
             total = part if total is None else total + part
             if count < KEPT:
-                kept.append(seen[: KEPT - count, :width])
+                kept.append(seen[: KEPT - count])
             count += len(batch)
         assert total is not None
         return {
@@ -132,8 +124,9 @@ def measured(
             "features": torch.from_numpy(np.concatenate(kept)),
         }
 
-    made = cached_tensors("reference", key, make, {"source": source, "network and images": key})
-    mean, covariance = made["mean"].numpy(), made["covariance"].numpy()
-    main, rest = slice(0, width), slice(width, None)
-    spatial = Gaussian(mean[rest], covariance[rest, rest]) if len(mean) > width else None
-    return Reference(name, Gaussian(mean[main], covariance[main, main]), spatial, lambda: made["features"].numpy())
+    @cache
+    def measured() -> tuple[Gaussian, np.ndarray]:
+        made = cached_tensors("reference", key, make, {"source": str(source), "of network and images": key})
+        return Gaussian(made["mean"].numpy(), made["covariance"].numpy()), made["features"].numpy()
+
+    return measured

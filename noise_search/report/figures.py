@@ -22,6 +22,7 @@ TITLES = {
     "frechet_distance": "Frechet distance",
     "fid": "Frechet inception distance (FID)",
     "sfid": "Frechet distance of spatial features (sFID)",
+    "fd_dinov2": "Frechet distance (FD-DINOv2)",
     "precision": "precision",
     "recall": "recall",
 }
@@ -34,9 +35,10 @@ SHORT = {
     "frechet_distance": "FD",
     "fid": "FID",
     "sfid": "sFID",
+    "fd_dinov2": "FD",
     "kernel_distance": "KID",
 }
-FRECHET = ("frechet_distance", "fid", "sfid")
+FRECHET = ("frechet_distance", "fid", "sfid", "fd_dinov2")
 BETTER = dict.fromkeys((*FRECHET, "kernel_distance"), "lower")
 INK, FLOOR = "#1f4e8c", "#8a8a8a"
 
