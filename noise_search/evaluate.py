@@ -17,6 +17,7 @@ from noise_search.metrics.frechet import Gaussian, frechet_distance
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
 from noise_search.metrics.scores import inception_score, jackknife_error, kernel_distance, precision_recall
 from noise_search.runner import Parts
+from noise_search.store import read_units
 
 COLUMNS = (
     *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
@@ -25,6 +26,17 @@ COLUMNS = (
 )
 FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
 NEIGHBOURS = 3  # of precision and recall
+MEASURED = (
+    "image_id",
+    "point",
+    "label",
+    "scores",
+    "scores_final",
+    "features",
+    "nfe_search",
+    "nfe_final",
+    "network_rows",
+)
 
 
 @dataclass(frozen=True)
@@ -127,8 +139,11 @@ def metrics(rows: pa.Table, first: np.ndarray, parts: Parts) -> dict[str, Value]
     return out | judged(features, rows["label"].to_numpy(), parts.judge)
 
 
-def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per (budget, metric) over the images in `table`; `names` fills the columns that name the run."""
+def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row per (budget, metric) over the images in `folder`; `names` fills the columns that name the run.
+
+    Budgets are read one after the other: memory holds the features of one.
+    """
     judge, out, first = parts.judge, [], None
     members = {
         member and f"/{member}": network
@@ -144,7 +159,7 @@ def curve(parts: Parts, table: pa.Table, names: dict[str, Any]) -> list[dict[str
     references = {metric: space.reference for metric, space in judge.frechet.items()}
     references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
     for purchase in parts.plan.purchases:
-        rows = table.filter(pa.array(table["point"].to_numpy() == purchase.point))
+        rows = read_units(folder, MEASURED, parts.settings.images, purchase.point)
         nfe = rows["nfe_search"].to_numpy() + rows["nfe_final"].to_numpy()
         metered = rows["network_rows"].to_numpy()
         if (nfe != purchase.nfe).any() or (metered != purchase.network_rows).any():
@@ -197,7 +212,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) ->
     write_text(path, text.getvalue())
 
 
-def chosen_images(table: pa.Table, point: int, count: int) -> np.ndarray:
-    """The first `count` images of a budget, uint8 [count, H, W, 3]."""
-    rows = table.filter(pa.array(table["point"].to_numpy() == point)).slice(0, count)
+def chosen_images(table: pa.Table, point: int) -> np.ndarray:
+    """The images of a budget, uint8 [N, H, W, 3]."""
+    rows = table.filter(pa.array(table["point"].to_numpy() == point))
     return np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in rows["png"].to_pylist()])

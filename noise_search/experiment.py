@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from noise_search.runner import Parts
 
 log = logging.getLogger("noise_search")
+SHOWN = 100  # images on the sheets and in the report
+BILLED = ("image_id", "point", "candidate", "nfe_final", "spent_nfe", "spent_rows")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow")
 
 
@@ -262,25 +264,22 @@ def finish(
 ) -> None:
     """From finished units to the curve, its figures, the report and the logger's mirror; run.json comes last."""
     import numpy as np
-    import pyarrow as pa
     import torch
 
     from noise_search.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, write_csv
     from noise_search.loggers import Record
     from noise_search.report.figures import figures
-    from noise_search.report.html import write_report
+    from noise_search.report.html import GRID_COLUMNS, write_report
     from noise_search.report.images import write_grids
     from noise_search.report.matrix import banks, write_matrix
     from noise_search.store import read_units
 
     log.info("searched and rendered %d images in %.0f s", seconds["images"], seconds["search"] + seconds["render"])
     started = time.monotonic()
-    table = read_units(folder)
-    table = table.filter(pa.array(table["image_id"].to_numpy() < parts.settings.images))
     names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
     names |= {"cfg_scale": parts.settings.cfg_scale, "seed": parts.settings.seed}
     names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.weights.items())
-    rows = curve(parts, table, names)
+    rows = curve(parts, folder, names)
     write_csv(folder / "curve.csv", rows, COLUMNS)
     floor_rows = floors(parts, parts.settings.images)
     write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
@@ -290,18 +289,19 @@ def finish(
     pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
     columns = list(columns_of(cfg, choices["verifier"])) if keeps_bank(parts) else []
     if len(columns) > 1:
-        bank, more = banks(table, len(columns)), {}
+        bank, more = banks(read_units(folder, ("image_id", "bank"), parts.settings.images), len(columns)), {}
         if len(parts.verifier.members) - len(cfg.observers) > 1:  # an ensemble chose: it has no column of its own
             more[choices["verifier"]] = parts.verifier.combine(torch.from_numpy(bank), bank.shape[1]).argmax(1).numpy()
         pictures.append(write_matrix(folder / "figures", bank, columns, more))
-    grids = write_grids(folder / "images", table, parts.plan.purchases)
+    shown = read_units(folder, GRID_COLUMNS, min(parts.settings.images, SHOWN))
+    grids = write_grids(folder / "images", shown, parts.plan.purchases)
 
-    spent = bill(parts, table)
+    spent = bill(parts, read_units(folder, BILLED, parts.settings.images))
     facts = facts_of(parts, spent, seconds)
     title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"
     yaml = OmegaConf.to_yaml(cfg, resolve=True)
     write_report(
-        folder / "report.html", title, plan, rows, floor_rows, pictures, table, parts.dataset.names, yaml, facts
+        folder / "report.html", title, plan, rows, floor_rows, pictures, shown, parts.dataset.names, yaml, facts
     )
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}

@@ -1,6 +1,7 @@
 """The finished work of a run: Parquet files of image ids, written whole or not at all."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +55,20 @@ def write_unit(folder: Path, rows: list[dict]) -> None:
     os.close(descriptor)
 
 
-def read_units(folder: Path, columns: list[str] | None = None) -> pa.Table:
-    """All finished rows by image id, then point. `columns` must hold image_id; None: all."""
+def read_units(
+    folder: Path, columns: Sequence[str] | None = None, below: int | None = None, point: int | None = None
+) -> pa.Table:
+    """Finished rows by image id, then point: of the ids under `below`, at one `point`; None: all. The same of columns,
+    which must hold image_id. Unit by unit, so that memory holds what is returned and one unit."""
     tables, seen = [], np.empty(0, dtype=np.int64)
+    rules = [("image_id", "<", below)] * (below is not None) + [("point", "==", point)] * (point is not None)
     for path in sorted((folder / "units").glob("*.parquet")):
+        if below is not None and int(path.stem.split("-")[0]) >= below:
+            continue
         try:
-            table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+            table = pq.read_table(
+                path, columns=columns and list(columns), filters=rules or None, page_checksum_verification=True
+            )
         except (OSError, pa.ArrowInvalid) as error:
             raise ValueError(f"{path} is damaged ({error}): delete it and run the same command again") from error
         ids = table["image_id"].to_numpy()

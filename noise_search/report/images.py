@@ -22,13 +22,11 @@ def sheet(images: np.ndarray, columns: int = 10) -> Image.Image:
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
-def write_grids(
-    folder: Path, table: pa.Table, purchases: Sequence[Purchase], count: int = 100
-) -> dict[int, Image.Image]:
-    """Write folder/nfe<...>.png, the first `count` images of each budget, and side_by_side.png: one line an image, one
+def write_grids(folder: Path, table: pa.Table, purchases: Sequence[Purchase]) -> dict[int, Image.Image]:
+    """Write folder/nfe<...>.png, the images in `table` at each budget, and side_by_side.png: one line an image, one
     column a budget, the first ten. Returns the sheets of the budgets by point."""
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = {purchase.point: chosen_images(table, purchase.point, count) for purchase in purchases}
+    chosen = {purchase.point: chosen_images(table, purchase.point) for purchase in purchases}
     sheets = {point: sheet(images) for point, images in chosen.items()}
     for purchase in purchases:
         sheets[purchase.point].save(folder / f"nfe{purchase.nfe:06d}.png")
