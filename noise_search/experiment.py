@@ -267,6 +267,7 @@ def finish(
     import torch
 
     from noise_search.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, write_csv
+    from noise_search.export import export_npz
     from noise_search.loggers import Record
     from noise_search.report.figures import figures
     from noise_search.report.html import GRID_COLUMNS, write_report
@@ -296,6 +297,9 @@ def finish(
     shown = read_units(folder, GRID_COLUMNS, min(parts.settings.images, SHOWN))
     grids = write_grids(folder / "images", shown, parts.plan.purchases)
 
+    if parts.judge.export_npz:
+        for p in parts.plan.purchases:
+            export_npz(folder, p.point, parts.settings.images, folder / f"samples/nfe{p.nfe:06d}.npz")
     spent = bill(parts, read_units(folder, BILLED, parts.settings.images))
     facts = facts_of(parts, spent, seconds)
     title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"

@@ -1,7 +1,7 @@
 """The finished work of a run: Parquet files of image ids, written whole or not at all."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +55,12 @@ def write_unit(folder: Path, rows: list[dict]) -> None:
     os.close(descriptor)
 
 
-def read_units(
+def units(
     folder: Path, columns: Sequence[str] | None = None, below: int | None = None, point: int | None = None
-) -> pa.Table:
-    """Finished rows by image id, then point: of the ids under `below`, at one `point`; None: all. The same of columns,
-    which must hold image_id. Unit by unit, so that memory holds what is returned and one unit."""
-    tables, seen = [], np.empty(0, dtype=np.int64)
+) -> Iterator[pa.Table]:
+    """Finished rows, unit by unit in the order of ids: of the ids under `below`, at one `point`; None: all. The same of
+    columns, which must hold image_id. Each image once, though two processes may have made it."""
+    seen = np.empty(0, dtype=np.int64)
     rules = [("image_id", "<", below)] * (below is not None) + [("point", "==", point)] * (point is not None)
     for path in sorted((folder / "units").glob("*.parquet")):
         if below is not None and int(path.stem.split("-")[0]) >= below:
@@ -72,8 +72,15 @@ def read_units(
         except (OSError, pa.ArrowInvalid) as error:
             raise ValueError(f"{path} is damaged ({error}): delete it and run the same command again") from error
         ids = table["image_id"].to_numpy()
-        tables.append(table.filter(pa.array(~np.isin(ids, seen))))  # two processes may have made the same image
+        yield table.filter(pa.array(~np.isin(ids, seen)))
         seen = np.union1d(seen, ids)
+
+
+def read_units(
+    folder: Path, columns: Sequence[str] | None = None, below: int | None = None, point: int | None = None
+) -> pa.Table:
+    """The rows of `units` in one table, by image id, then point."""
+    tables = list(units(folder, columns, below, point))
     if not tables:
         return SCHEMA.empty_table()
     keys = [(name, "ascending") for name in ("image_id", "point") if name in tables[0].column_names]

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from scripts.make_fake_weights import (
     overrides,
@@ -53,10 +55,15 @@ def rehearse(folder: Path, files: Path, *options: str) -> list[dict[str, str]]:
 
 
 def test_sit_from_noise_to_fid_against_nfe(tmp_path: Path, files: Path) -> None:
-    rows = rehearse(tmp_path, files, "experiment=paper/fig6", "budget.points=[1,2]", *overrides(files))
+    options = ("experiment=paper/fig6", "budget.points=[1,2]", "metrics.export_npz=true")
+    rows = rehearse(tmp_path, files, *options, *overrides(files))
     history = logged(tmp_path / "run", "nfe_paper")
     assert [row["nfe_paper"] for row in history] == [24, 32]  # c N (K + 2)
     assert all(row["fid"] > 0 and row["inception_score"] >= 1 for row in history)
+    with np.load(tmp_path / "run/samples/nfe000026.npz", allow_pickle=False) as exported:
+        assert exported["arr_0"].shape == (8, 256, 256, 3) and exported["arr_0"].dtype == np.uint8
+        sprite = np.asarray(Image.open(tmp_path / "run/images/nfe000026.png"))  # the same images, side by side
+        assert np.array_equal(exported["arr_0"][1], sprite[:256, 256:512])
     weights = rows[0]["weights"]
     for name in ("SiT-XL-2-256x256.pt:", "vae:", "weights-inception-2015"):
         assert name in weights

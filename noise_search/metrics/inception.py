@@ -59,6 +59,7 @@ def inception(
     shuffle: bool = True,
     dinov2: str | None = None,
     dinov2_file: str | None = None,
+    export_npz: bool = False,
     device: str = "cpu",
 ) -> Judge:
     """reference: real images or their statistics (`metrics.reference`). weights: torch-fidelity's file; None: fetched.
@@ -67,6 +68,7 @@ def inception(
     1,008 outputs is which class: wanted by class accuracy and oracle IS only. splits, shuffle: of the inception score:
     torch-fidelity shuffles, ADM's evaluator does not. dinov2: a timm name, for FD-DINOv2 too (Stein et al., arXiv
     2306.04675: ViT-L/14 at 224 pixels, class token), from dinov2_file or timm's hub; it wants real images.
+    export_npz: write the images of every budget for ADM's evaluator, too.
     """
     if not Path(reference).exists():
         raise FileNotFoundError(
@@ -102,6 +104,7 @@ def inception(
         columns_of=read_label_map(Path(label_map)) if label_map else None,
         splits=splits,
         shuffle=shuffle,
+        export_npz=export_npz,
         weights=digests,
     )
 

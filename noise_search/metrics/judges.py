@@ -36,8 +36,8 @@ class Judge:
     oracle IS. frechet: metric -> its space; the first is the main one, in which all else is measured.
     reference: () -> main features [M, D'] of real images for kernel distance, precision and recall; None: there are
     none. heldout: n -> that many real images that are in neither, uint8 [n, h, w, 3], and their labels, for the floor
-    of every distance; None if fewer are at hand. splits, shuffle: of the inception score (`metrics.scores`). weights:
-    file name -> sha256.
+    of every distance; None if fewer are at hand. splits, shuffle: of the inception score (`metrics.scores`).
+    export_npz: are the images of every budget wanted as ADM's .npz? weights: file name -> sha256.
     """
 
     network: str
@@ -52,6 +52,7 @@ class Judge:
     columns_of: np.ndarray | None = None
     splits: int = 1
     shuffle: bool = False
+    export_npz: bool = False
     weights: dict[str, str] = field(default_factory=dict)
 
     @property
