@@ -4,6 +4,8 @@ import argparse
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from torch import Tensor
 from noise_search.models.checkpoints import load_transformer
 from noise_search.models.dit import DiTNetwork
 from noise_search.models.sit import SiTNetwork
+from noise_search.models.transformer import DiffusionTransformer
 from noise_search.path import DDPMPath
 from scripts.make_fake_weights import transformer_state, write_diffusers_dit
 from tests.conftest import make_setup
@@ -230,3 +233,30 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
     refused("empty", "diffusion_pytorch_model", kind="dit")
     with pytest.raises(ValueError, match=r"model.build.kind='unet'"):
         load_transformer(tmp_path / "good.pt", "unet", NET)
+
+
+def test_a_full_size_file_loads_without_a_second_copy_in_memory(tmp_path: Path) -> None:
+    """SiT-XL/2 as published, 2.7 GB: who loads it grows by less than 1.3 times its size (meta device, mmap)."""
+    sizes = {"channels": 4, "size": 32, "patch": 2, "width": 1152, "depth": 28, "heads": 16, "classes": 1000}
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in DiffusionTransformer(**sizes, out_channels=8).state_dict().items()}
+    assert len(shapes) == 292 and sum(math.prod(shape) for shape in shapes.values()) == pytest.approx(
+        675.13e6, rel=1e-3
+    )
+    path = tmp_path / "SiT-XL-2-256x256.pt"
+    torch.save({k: torch.full(shape, 0.01) for k, shape in shapes.items()}, path)
+    script = f"""
+import re
+from pathlib import Path
+from noise_search.models.checkpoints import load_transformer
+
+def peak():  # KiB, of this process alone
+    return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text()).group(1))
+
+before = peak()
+net = load_transformer(Path({str(path)!r}), "sit", {sizes!r})
+touched = sum(float(p.sum()) for p in net.parameters())  # reads every page
+print((peak() - before) * 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < 1.3 * path.stat().st_size

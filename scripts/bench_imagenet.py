@@ -1,0 +1,145 @@
+"""How fast a published architecture runs here, on random weights, beside plain float32 and diffusers.
+
+    python scripts/bench_imagenet.py [model=sit_xl_2] [rows=8,16,32,64,128,256] [seconds=3]
+
+Without a GPU the defaults are model=sit_b_2 rows=2,4,8. For every way and number of rows: network rows a second, the
+share of the machine's measured bfloat16 matrix rate (2 x multiply-adds a row), and the peak of GPU memory. Then what
+bfloat16 changes in real images, on the embedded model: PSNR against float32, and the verifier's score.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from noise_search.models.embedded import embedded_sit
+from noise_search.models.sit import SiTNetwork
+from noise_search.models.transformer import DiffusionTransformer
+from noise_search.problem import open_problem
+from noise_search.verifiers.classifier import Classifier
+
+CUDA = torch.cuda.is_available()
+DEVICE = "cuda" if CUDA else "cpu"
+Forward = Callable[[Tensor, Tensor, Tensor], object]
+
+
+def rate(call: Callable[[], object], seconds: float) -> float:
+    """Calls a second, after a warm-up of two; the device's queue included."""
+
+    def wait() -> None:
+        if CUDA:
+            torch.cuda.synchronize()
+
+    for _ in range(2):
+        call()
+    wait()
+    started, calls = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds or calls < 3:
+        call()
+        calls += 1
+        wait()
+    return calls / (time.perf_counter() - started)
+
+
+def matrix_rate(seconds: float) -> float:
+    """Measured FLOP/s of a large bfloat16 matrix product: two a multiply-add."""
+    n = 8192 if CUDA else 2048
+    a, b = (torch.randn(n, n, device=DEVICE, dtype=torch.bfloat16) for _ in range(2))
+    return 2 * n**3 * rate(lambda: a @ b, seconds)
+
+
+def random_net(cfg: DictConfig) -> DiffusionTransformer:
+    net = DiffusionTransformer(**cfg.model.build.net, out_channels=8)
+    with torch.no_grad():
+        for name, value in net.named_parameters():
+            if name != "pos_embed":
+                value.normal_(std=0.02)
+    return net.to(DEVICE).eval().requires_grad_(False)
+
+
+def diffusers_net(cfg: DictConfig) -> nn.Module:
+    """The transformer that DiTPipeline would run, in bfloat16."""
+    from diffusers import DiTTransformer2DModel
+
+    net = cfg.model.build.net
+    width = net.width // net.heads
+    out = DiTTransformer2DModel(
+        net.heads, width, 4, 8, net.depth, sample_size=net.size, patch_size=net.patch, num_embeds_ada_norm=net.classes
+    )
+    return out.to(DEVICE, torch.bfloat16).eval().requires_grad_(False)
+
+
+def ways(cfg: DictConfig) -> dict[str, Forward]:
+    """What is compared. The time is the same for all rows, the classes differ, as in a search."""
+    net, theirs = random_net(cfg), diffusers_net(cfg)
+
+    def diffusers(x: Tensor, t: Tensor, label: Tensor) -> object:
+        return theirs(x.bfloat16(), (999 * t).long(), class_labels=label)
+
+    return {
+        "bfloat16 (autocast)": SiTNetwork(net, torch.bfloat16),
+        "float32 (TF32 on a GPU)": SiTNetwork(net),
+        "diffusers, bfloat16": diffusers,
+    }
+
+
+@torch.inference_mode()
+def speed(cfg: DictConfig, rows: list[int], seconds: float) -> None:
+    torch.set_float32_matmul_precision("high")
+    peak = matrix_rate(seconds)
+    flops = 2 * cfg.model.multiply_adds
+    where = torch.cuda.get_device_name() if CUDA else f"{torch.get_num_threads()} CPU threads"
+    print(f"{cfg.model.build.name} on {where}: {flops / 1e9:.0f} GFLOP a row; matrix rate {peak / 1e12:.2f} TFLOP/s")
+    for name, forward in ways(cfg).items():
+        for n in rows:
+            x = torch.randn(n, 4, cfg.model.build.net.size, cfg.model.build.net.size, device=DEVICE)
+            t, label = torch.full((n,), 0.5, device=DEVICE), torch.arange(n, device=DEVICE) % 1000
+            if CUDA:
+                torch.cuda.reset_peak_memory_stats()
+            found = n * rate(lambda x=x, t=t, label=label, forward=forward: forward(x, t, label), seconds)
+            memory = f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if CUDA else ""
+            print(
+                f"  {name:<24} {n:>4} rows: {found:9.1f} rows/s, {found * flops / peak:5.1%} of the matrix rate{memory}"
+            )
+
+
+@torch.inference_mode()
+def precision(images: int = 64) -> None:
+    """The same noises through the embedded model in both precisions: Heun, 20 NFE, seed 0, guidance 1."""
+    shown, scores = [], []
+    labels = torch.arange(images, device=DEVICE) % 10
+    for kind in ("float32", "bfloat16"):
+        model = embedded_sit("sit_cifar10", precision=kind, device=DEVICE)
+        problem = open_problem(model, Classifier(0, 96, device=DEVICE), labels, search_nfe=20)
+        noise = problem.noise(0)
+        shown.append(problem.render(noise, 1.0))
+        scores.append(problem.evaluate(noise[:, None]).flatten())
+    error = (127.5 * (shown[1] - shown[0])).square().flatten(1).mean(1)
+    psnr = 10 * torch.log10(255**2 / error.clamp_min(1e-9))
+    change = (scores[1] - scores[0]).abs()
+    print(f"bfloat16 against float32, sit_cifar10, {images} images, Heun 20 NFE: PSNR {psnr.median():.1f} dB")
+    print(f"  (least {psnr.min():.1f}); Lite0's score {change.mean():.3f} off; its spread {scores[0].std():.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("options", nargs="*", help="model=NAME rows=N,N,... seconds=S")
+    options = dict(argument.split("=", 1) for argument in parser.parse_args().options)
+    model = options.pop("model", "sit_xl_2" if CUDA else "sit_b_2")
+    rows = [int(n) for n in options.pop("rows", "8,16,32,64,128,256" if CUDA else "2,4,8").split(",")]
+    seconds = float(options.pop("seconds", 3))
+    if options:
+        parser.error(f"unknown {', '.join(options)}")
+    with initialize_config_dir(str(Path(__file__).parents[1] / "configs"), version_base="1.3"):
+        cfg = compose("config", [f"model={model}"])
+    speed(cfg, rows, seconds)
+    precision()
+
+
+if __name__ == "__main__":
+    main()
