@@ -105,7 +105,7 @@ def inception(
         splits=splits,
         shuffle=shuffle,
         export_npz=export_npz,
-        weights=digests,
+        weights=digests | {Path(reference).name: real.digest},
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from noise_search.cache import cached_tensors, digest
+from noise_search.files import sha256
 from noise_search.metrics.frechet import Gaussian
 from noise_search.metrics.statistics import Statistics
 
@@ -21,11 +22,12 @@ Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N, H, W, 3] -> float32 [
 
 
 class Reference(NamedTuple):
-    """name: what stands beside numbers. published: moments that the file gives, by the names in it ("mu", "mu_s").
-    measured: () -> what the images in it give: the moments of all columns, and the first 10,000 images' features
-    [M, D]; None: there are no images."""
+    """name: what stands beside numbers; digest: of its content. published: moments that the file gives, by the names in
+    it ("mu", "mu_s"). measured: () -> what the images in it give: the moments of all columns, and the first 10,000
+    images' features [M, D]; None: there are no images."""
 
     name: str
+    digest: str
     published: dict[str, Gaussian]
     measured: Callable[[], tuple[Gaussian, np.ndarray]] | None
 
@@ -41,16 +43,17 @@ def read_reference(path: Path, features: Features, network: str) -> Reference:
         files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
         if len(files) < 2:
             raise wrong(path, f"a folder with {len(files)} images; at least 2")
-        key = digest(network, *(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))
-        return Reference(f"{path.name} ({len(files)} images)", {}, measure(lambda: opened(files), features, key, path))
+        own = digest(*(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))  # names and sizes
+        measured = measure(lambda: opened(files), features, digest(network, own), path)
+        return Reference(f"{path.name} ({len(files)} images)", own, {}, measured)
     arrays = read_arrays(path)
     published: dict[str, Gaussian] = {name: moments(arrays, path, name) for name in ("mu", "mu_s") if name in arrays}
+    own = sha256(path)
     if "arr_0" not in arrays:
-        return Reference(path.name, published, None)
+        return Reference(path.name, own, published, None)
     images = arrays["arr_0"][: KEPT if published else None]
     name = path.name if published else f"{path.name} ({len(images)} images)"
-    key = digest(network, images.tobytes())
-    return Reference(name, published, measure(lambda: batches(images), features, key, path))
+    return Reference(name, own, published, measure(lambda: batches(images), features, digest(network, own), path))
 
 
 def wrong(path: Path, what: str) -> ValueError:
