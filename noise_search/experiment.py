@@ -285,7 +285,8 @@ def finish(
     floor_rows = floors(parts, parts.settings.images)
     write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
     if not floor_rows:
-        log.info("no floors: not %d held-out real images at hand (see the model's page)", parts.settings.images)
+        why = "(scripts/fetch_cifar10.py)" if parts.judge.heldout_name else f"({parts.judge.network} keeps none)"
+        log.info("no floors: not %d held-out images at hand %s", parts.settings.images, why)
     seconds["evaluate"] = time.monotonic() - started
     pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
     columns = list(columns_of(cfg, choices["verifier"])) if keeps_bank(parts) else []

@@ -31,13 +31,18 @@ class Guidance:
     channels: int | None = None
     interval: tuple[float, float] = (0.0, 1.0)
 
+    def __post_init__(self) -> None:
+        channels, times = self.channels, self.interval
+        if channels is not None and not (whole(channels) and channels >= 1):
+            raise ValueError(f"guidance.channels={channels}: all or a whole number, at least 1")
+        numbers = isinstance(times, Sequence) and all(isinstance(t, int | float) for t in times)
+        if not numbers or len(times) != 2 or not 0 <= times[0] < times[1] <= 1:
+            raise ValueError(f"guidance.interval={times}: [low, high], two times between 0 (data) and 1 (noise)")
+
     @property
     def rows(self) -> int:
         """Network rows of one evaluation."""
         return 1 if self.scale == 1.0 else 2
-
-
-NO_GUIDANCE = Guidance()
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Settings:
     images: int
     seed: int
     cfg_scale: float
-    guidance: Any
+    guidance: Guidance
     batch_size: int | str
     device: str
     plan_only: bool
@@ -68,14 +73,6 @@ class Settings:
         require("device", known, "auto, cpu, cuda or cuda:N")
         require("axis", self.axis in AXES, " or ".join(AXES))
         require("plan_only", isinstance(self.plan_only, bool), "true or false")
-        channels, interval = self.guidance["channels"], self.guidance["interval"]
-        if channels != "all" and not (whole(channels) and channels >= 1):
-            raise ValueError(f"guidance.channels={channels}: all or a whole number, at least 1")
-        numbers = isinstance(interval, Sequence) and all(isinstance(t, int | float) for t in interval)
-        if not numbers or len(interval) != 2 or not 0 <= interval[0] < interval[1] <= 1:
-            raise ValueError(f"guidance.interval={interval}: [low, high], two times between 0 (data) and 1 (noise)")
-        guided = Guidance(self.cfg_scale, None if channels == "all" else channels, (interval[0], interval[1]))
-        object.__setattr__(self, "guidance", guided)
 
 
 def whole(value: Any) -> bool:
@@ -83,8 +80,14 @@ def whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+NO_GUIDANCE = Guidance()
+
+
 def read_settings(cfg: DictConfig) -> Settings:
-    return Settings(**{name: cfg[name] for name in Settings.__dataclass_fields__})
+    values = {name: cfg[name] for name in Settings.__dataclass_fields__}
+    channels, interval = cfg.guidance.channels, cfg.guidance.interval
+    values["guidance"] = Guidance(cfg.cfg_scale, None if channels == "all" else channels, interval)
+    return Settings(**values)
 
 
 def result_settings(cfg: DictConfig) -> dict[str, Any]:

@@ -80,7 +80,9 @@ def test_a_hash_sees_what_changes_a_result_and_nothing_else() -> None:
     base = digest()
     for same in ("images=7", "batch_size=3", "device=cpu", "logger=none", "plan_only=true", "cfg_scale=1"):
         assert digest(same) == base, same
-    for other in ("seed=1", "cfg_scale=1.5", "guidance.channels=3", "budget.points=[1,2]", "verifier=classifier_b"):
+    for other in ("seed=1", "cfg_scale=1.5", "budget.points=[1,2]", "verifier=classifier_b", "model.solver=euler"):
+        assert digest(other) != base, other
+    for other in ("guidance.channels=3", "guidance.interval=[0.1,0.9]"):
         assert digest(other) != base, other
 
 

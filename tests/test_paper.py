@@ -39,7 +39,7 @@ def cost(name: str) -> str:
     runs_text = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     return (
         f"# Cost: {runs_text} of 50,000 images, {nfe[0] / 1e9:.3g} to {nfe[1] / 1e9:.3g} billion NFE,"
-        f" {flops[0]:.2g} to {flops[1]:.2g} FLOPs, {hours[0]:,.0f} to {hours[1]:,.0f} GPU hours."
+        f" {flops[0]:.2g} to {flops[1]:.2g} FLOPs, {hours[0]:,.0f} to {hours[1]:,.0f} GPU hours (rows_per_second)."
     )
 
 

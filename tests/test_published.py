@@ -213,6 +213,8 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
     assert not (tmp_path / "harm").exists()
     torch.save([1, 2], tmp_path / "list.pt")
     refused("list.pt", "no state dict")
+    torch.save({"model": state, "opt": {}}, tmp_path / "raw.pt")  # the average is never silently missing
+    refused("raw.pt", "no training checkpoint's ema")
     torch.save({"weight": torch.ones(2)}, tmp_path / "head.pt")
     refused("head.pt", "not a SiT or DiT")
     torch.save({k: v for k, v in state.items() if k != "blocks.1.mlp.fc2.bias"}, tmp_path / "part.pt")

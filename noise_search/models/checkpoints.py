@@ -54,12 +54,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: refused: {what}; only files that hold nothing but tensors are read") from error
     except (RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"{path}: damaged or cut short, or not a torch file") from error
-    for name in ("ema", "model"):
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-            break
+    if isinstance(found, dict) and isinstance(found.get("ema"), dict):
+        found = found["ema"]
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"{path}: holds no state dict of tensors")
+        raise ValueError(f"{path}: holds no state dict of tensors, and no training checkpoint's ema")
     return found
 
 
@@ -157,4 +155,4 @@ def diffusers_config(file: Path) -> dict[str, Any]:
     path = file.parent / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file; diffusers' weights are read with their config.json")
-    return {"norm_eps": 1e-5} | json.loads(path.read_text())
+    return {"norm_eps": 1e-5, "sample_size": 32} | json.loads(path.read_text())  # diffusers' own defaults
