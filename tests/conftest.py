@@ -1,6 +1,8 @@
 """Shared pieces: the exact toy as a problem, with a spy inside every meter."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -46,6 +48,16 @@ class Likeness(Verifier):
     def score(self, candidates: Candidates) -> Tensor:
         assert candidates.views.shape[2] == 1
         return -(candidates.images - candidates.views[:, :, 0]).flatten(2).norm(dim=2)
+
+
+class Evil:
+    """Unpickled by a careless reader, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.path}",)
 
 
 def population() -> OracleFID:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from noise_search.models.sit import SiTNetwork
 from noise_search.models.transformer import DiffusionTransformer
 from noise_search.path import DDPMPath
 from scripts.make_fake_weights import transformer_state, write_diffusers_dit
-from tests.conftest import make_setup
+from tests.conftest import Evil, make_setup
 
 SMALL = {"size": 8, "width": 96, "heads": 6, "classes": 10}
 NET = {"channels": 4, "size": 8, "patch": 2, "width": 96, "depth": 2, "heads": 6, "classes": 10}
@@ -178,16 +177,6 @@ def test_training_checkpoints_give_their_average(tmp_path: Path) -> None:
     torch.save(whole, tmp_path / "whole.pt")
     net = load_transformer(tmp_path / "whole.pt", "sit", NET)
     assert all(torch.equal(value, ema[name]) for name, value in net.state_dict().items())
-
-
-class Evil:
-    """Unpickled by a careless reader, it makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return os.system, (f"touch {self.path}",)
 
 
 def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:

@@ -6,15 +6,18 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from noise_search.datasets.base import Dataset
 from noise_search.datasets.cifar10 import cifar10, shipped_images
+from noise_search.metrics.inception import Inception
 from noise_search.metrics.judges import images_to_tensor
 from noise_search.models.vision import Clip, DinoV2
 from noise_search.verifiers.base import Candidates
 from noise_search.verifiers.clip import ClipZeroShot, clip_ssl
 from noise_search.verifiers.dino import Dino, dino_ssl
 from scripts.make_fake_weights import BACKBONE, write_clip, write_dino, write_dino_head
+from tests.conftest import Evil
 
 IMAGENET = Dataset("imagenet", tuple(f"class {k}" for k in range(1000)), published_heads=True)
 
@@ -144,11 +147,25 @@ def test_without_a_network_the_message_names_file_key_and_command(monkeypatch: p
 
 
 def test_a_file_with_code_in_it_is_not_run(tmp_path: Path, dino_file: Path) -> None:
-    class Evil:
-        def __reduce__(self) -> tuple:
-            return (Path.touch, (tmp_path / "ran",))
-
-    torch.save({"weight": Evil(), "bias": np.zeros(3)}, tmp_path / "evil.pth")
+    evil = tmp_path / "evil.pth"
+    torch.save({"weight": Evil(tmp_path / "ran"), "bias": np.zeros(3)}, evil)
     with pytest.raises(ValueError, match="not a file of weights"):
-        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(tmp_path / "evil.pth"), resolution=28)
+        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(evil), resolution=28)
+    with pytest.raises(ValueError, match=r"verifier.backbone_file=.*evil.pth: not weights of"):
+        DinoV2(BACKBONE, str(evil), 28, 1, "float32")
+    with pytest.raises(ValueError, match=r"verifier.pretrained=.*evil.pth: not weights of"):
+        Clip("ViT-B-32-quickgelu", str(evil), "float32")
+    with pytest.raises(ValueError, match=r"metrics.weights=.*evil.pth: not torch-fidelity's Inception"):
+        Inception(evil, "cpu")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_that_lacks_a_tensor_is_refused(tmp_path: Path, dino_file: Path, clip_file: Path) -> None:
+    state = torch.load(dino_file, weights_only=True)
+    torch.save({name: value for name, value in state.items() if name != "norm.weight"}, tmp_path / "part.pth")
+    with pytest.raises(ValueError, match=r"verifier.backbone_file=.*part.pth: not weights of"):
+        DinoV2(BACKBONE, str(tmp_path / "part.pth"), 28, 1, "float32")
+    clip = load_file(clip_file)
+    save_file({k: v for k, v in clip.items() if k != "visual.proj"}, tmp_path / "part.safetensors")
+    with pytest.raises(ValueError, match=r"verifier.pretrained=.*part.safetensors: not weights of"):
+        Clip("ViT-B-32-quickgelu", str(tmp_path / "part.safetensors"), "float32")

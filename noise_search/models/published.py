@@ -34,7 +34,7 @@ def published(
             f"model.build.weights={weights}: there is no such file; `python scripts/fetch_weights.py {name}` fetches it"
         )
     transformer, dtype = load_transformer(Path(weights), kind, net).to(device), dtype_of(precision)
-    decode, reconstruct, vae_digest = load_vae(vae, vae_precision, decode_rows, device)
+    decode, reconstruct, vae_digest = load_vae(vae, transformer.channels, vae_precision, decode_rows, device)
     path: NoisePath = LinearPath() if kind == "sit" else DDPMPath()
     file = locate(Path(weights))
     return Model(

@@ -11,14 +11,16 @@ from noise_search.cache import state_digest
 from noise_search.models.vision import fetched, loaded
 from noise_search.weights import dtype_of
 
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 Map = Callable[[Tensor], Tensor]
 
 
-def load_vae(source: str, precision: str, rows: int, device: str) -> tuple[Map, Map, dict[str, str]]:
-    """decode: latents [N, 4, h, w] -> images [N, 3, 8 h, 8 w]; reconstruct: images -> images; and a digest.
+def load_vae(source: str, channels: int, precision: str, rows: int, device: str) -> tuple[Map, Map, dict[str, str]]:
+    """decode: latents [N, channels, h, w] -> images [N, 3, 8 h, 8 w]; reconstruct: images -> images; and a digest.
 
     source: a diffusers folder, or one that has it as vae/, or hub:owner/name. rows: how many are decoded at once:
-    it bounds the memory, and changes no result. precision: "float32" or "bfloat16" (autocast).
+    it bounds the memory, and changes no result. precision: "float32" or "bfloat16" (autocast). Only safetensors are
+    read (diffusers would run the code in a pickle), and every tensor must be there (it would make up the rest).
     """
     try:
         from diffusers import AutoencoderKL
@@ -30,12 +32,23 @@ def load_vae(source: str, precision: str, rows: int, device: str) -> tuple[Map, 
     name = source.removeprefix("hub:") if hub else str(folder)
 
     def load() -> Any:
-        return AutoencoderKL.from_pretrained(name, low_cpu_mem_usage=False)
+        return AutoencoderKL.from_pretrained(
+            name, low_cpu_mem_usage=False, use_safetensors=True, output_loading_info=True
+        )
 
     if hub:
-        vae = fetched(load, key, what, f"hf download {name} --local-dir weights/{Path(name).name}")
+        vae, found = fetched(load, key, what, f"hf download {name} --local-dir weights/{Path(name).name}")
     else:
-        vae = loaded(load, str(folder / "config.json"), key, what)
+        if (folder / "config.json").is_file() and not (folder / WEIGHTS).is_file():
+            raise FileNotFoundError(f"{key}={folder}: holds no {WEIGHTS}, the only kind of file that is read ({what})")
+        vae, found = loaded(load, str(folder / "config.json"), key, what)
+    for problem in ("missing", "unexpected"):
+        if names := sorted(found[f"{problem}_keys"]):
+            raise ValueError(f"{key}={source}: {len(names)} {problem} tensors, {names[0]} first: not {what}")
+    if vae.config.latent_channels != channels:
+        raise ValueError(
+            f"{key}={source}: latents of {vae.config.latent_channels} channels, the model's have {channels}"
+        )
     vae, dtype = vae.to(device).eval().requires_grad_(False), dtype_of(precision)
     scale, kind = float(vae.config.scaling_factor), torch.device(device).type
 
