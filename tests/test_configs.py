@@ -87,5 +87,6 @@ def test_a_hash_sees_what_changes_a_result_and_nothing_else() -> None:
 
 
 def test_only_this_package_can_be_built() -> None:
-    with pytest.raises(ValueError, match="only noise_search"):
-        build(OmegaConf.create({"_target_": "os.system", "command": "true"}))
+    for target in ("os.system", "noise_search.experiment.os.system", "noise_search.files.write_text"):
+        with pytest.raises(ValueError, match="only parts of noise_search"):
+            build(OmegaConf.create({"_target_": target, "command": "true"}))
