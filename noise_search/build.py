@@ -22,9 +22,7 @@ def build(node: DictConfig | Mapping[str, Any], **context: Any) -> Any:
         values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     target = str(values.get("_target_", ""))
     factory: Any = get_object(target) if target.startswith("noise_search.") else None
-    home = str(
-        getattr(factory, "__module__", "")
-    )  # a module's imports are reachable too: os.system is not ours
+    home = str(getattr(factory, "__module__", ""))  # a module's imports are reachable too: os.system is not ours
     if not home.startswith(tuple(f"noise_search.{place}" for place in PLACES)):
         raise ValueError(f"_target_={target!r}: only parts of noise_search can be built from a configuration")
     known = inspect.signature(factory).parameters

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from noise_search.denoiser import Network, Prediction
 from noise_search.models.checkpoints import load_transformer
 from noise_search.models.dit import DiTNetwork
+from noise_search.models.published import published
 from noise_search.models.sit import SiTNetwork
 from noise_search.models.transformer import DiffusionTransformer
 from noise_search.path import DDPMPath
-from scripts.make_fake_weights import transformer_state, write_diffusers_dit
+from scripts.make_fake_weights import transformer_state, write_diffusers_dit, write_vae
 from tests.conftest import Evil, make_setup
 
 SMALL = {"size": 8, "width": 96, "heads": 6, "classes": 10}
@@ -226,6 +229,26 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
         load_transformer(tmp_path / "good.pt", "unet", NET)
 
 
+def test_compiling_changes_only_the_speed(tmp_path: Path) -> None:
+    torch.save(random_state(), tmp_path / "sit.pt")
+    write_vae(tmp_path / "vae")
+    files, rows = (str(tmp_path / "sit.pt"), str(tmp_path / "vae"), "float32", "float32"), {"cpu": 8}
+    eager, compiled = (published("tiny", "sit", NET, *files, rows, 2, compile=c).network for c in (False, True))
+
+    def call(network: Network, n: int) -> Prediction:
+        x = torch.randn(n, 4, 8, 8, generator=torch.Generator().manual_seed(n))
+        return network(x, torch.full((n,), 0.4), torch.arange(n))
+
+    with torch.no_grad():
+        if shutil.which("g++") is None:
+            with pytest.raises(RuntimeError, match="No working C\\+\\+ compiler"):
+                call(compiled, 3)
+            return
+        for n in (6, 3):
+            for found, expected in zip(call(compiled, n), call(eager, n), strict=True):
+                assert torch.allclose(found, expected, atol=1e-4)
+
+
 def test_a_full_size_file_loads_without_a_second_copy_in_memory(tmp_path: Path) -> None:
     """SiT-XL/2 as published, 2.7 GB: who loads it grows by less than 1.3 times its size (meta device, mmap)."""
     sizes = {"channels": 4, "size": 32, "patch": 2, "width": 1152, "depth": 28, "heads": 16, "classes": 1000}
@@ -239,6 +262,7 @@ def test_a_full_size_file_loads_without_a_second_copy_in_memory(tmp_path: Path) 
     script = f"""
 import re
 from pathlib import Path
+from noise_search.denoiser import Network, Prediction
 from noise_search.models.checkpoints import load_transformer
 
 def peak():  # KiB, of this process alone

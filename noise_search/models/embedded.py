@@ -39,16 +39,22 @@ def embedded_sit(
     weights: str | None = None,
     autoencoder: str | None = None,
     precision: str = "bfloat16",
+    compile: bool = False,
     device: str = "cpu",
 ) -> Model:
-    """weights, autoencoder: files, by default those in the package; precision: "float32" or "bfloat16" (autocast)."""
+    """weights, autoencoder: files, by default those in the package; precision: "float32" or "bfloat16" (autocast).
+
+    compile: let torch.compile fuse the SiT's operations; the first call takes half a minute.
+    """
     paths = {
         "sit": Path(weights) if weights else asset("sit_cifar10.safetensors"),
         "autoencoder": Path(autoencoder) if autoencoder else asset("autoencoder.safetensors"),
     }
     dtype = dtype_of(precision)
     sit, coder = load_sit(paths["sit"]).to(device), load_autoencoder(paths["autoencoder"]).to(device)
-    kind = torch.device(device).type
+    network, kind = SiTNetwork(sit, dtype), torch.device(device).type
+    if compile:
+        network.compile()
 
     def autocast() -> torch.autocast:
         return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
@@ -63,7 +69,7 @@ def embedded_sit(
 
     return Model(
         name=name,
-        network=SiTNetwork(sit, dtype),
+        network=network,
         path=LinearPath(),
         shape=sit.shape,
         classes=sit.classes,

@@ -23,11 +23,13 @@ def published(
     vae_precision: str,
     rows: dict[str, int],
     decode_rows: int,
+    compile: bool = False,
     device: str = "cpu",
 ) -> Model:
     """kind: "sit" or "dit"; a file does not say which. net: the sizes that `weights` must have. vae: see `load_vae`.
 
     rows: kind of device -> network rows at which it is at its best; decode_rows: latents decoded at once.
+    compile: let torch.compile fuse the transformer's operations; the first call takes a minute.
     """
     if not Path(weights).exists():
         raise FileNotFoundError(
@@ -36,10 +38,13 @@ def published(
     transformer, dtype = load_transformer(Path(weights), kind, net).to(device), dtype_of(precision)
     decode, reconstruct, vae_digest = load_vae(vae, transformer.channels, vae_precision, decode_rows, device)
     path: NoisePath = LinearPath() if kind == "sit" else DDPMPath()
+    network = SiTNetwork(transformer, dtype) if kind == "sit" else DiTNetwork(transformer, precision=dtype)
+    if compile:
+        network.compile()
     file = locate(Path(weights))
     return Model(
         name=name,
-        network=SiTNetwork(transformer, dtype) if kind == "sit" else DiTNetwork(transformer, precision=dtype),
+        network=network,
         path=path,
         shape=transformer.shape,
         classes=transformer.classes,
