@@ -4,7 +4,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE = 1
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: .venv/ready ## make .venv/ with everything in it (about 2 minutes)
 
@@ -18,7 +18,11 @@ demo: setup ## the main job on real images: noise to NFE curve and report (about
 	$(BIN)/python run.py
 
 test: setup ## run the tests (no network)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-slurm: setup ## a sweep on a two-node SLURM of this machine's own (Debian, root; about 6 minutes)
+	apt-get install --yes --quiet --no-install-recommends slurm-wlm munge
+	$(BIN)/python scripts/slurm_drill.py
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
@@ -38,4 +42,4 @@ clean: ## remove caches; outputs/, data/ and .venv/ stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test lint figures bench clean
+.PHONY: help setup demo test test-slurm lint figures bench clean

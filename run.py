@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from noise_search.cli import one_line_errors, run_cleanly
 from noise_search.settings import result_hash, sweep_name
+from noise_search.sweeps import Sweep
 
 OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
 
@@ -22,6 +23,11 @@ def main(cfg: DictConfig) -> None:
         run_experiment(cfg)
 
 
+def program() -> None:
+    main()
+    Sweep.refuse_incomplete()
+
+
 if __name__ == "__main__":
     sweep_name(sys.argv[1:])
-    sys.exit(run_cleanly(main))
+    sys.exit(run_cleanly(program))

@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from noise_search.files import replacing
+
 
 def folder() -> Path:
     """$NOISE_SEARCH_CACHE, else ~/.cache/noise_search."""
@@ -44,8 +46,7 @@ def cached_tensors(
     """The same of several named tensors; card: what they were made from, for whoever opens the file."""
     path = folder() / f"{kind}-{key[:32]}.safetensors"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.partial")
-        save_file({name: value.contiguous() for name, value in make().items()}, temporary, metadata=card)
-        os.replace(temporary, path)
+        tensors = {name: value.contiguous() for name, value in make().items()}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=card)
     return load_file(path)

@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,12 +67,13 @@ def one_line_errors() -> Iterator[None]:
         raise SystemExit(1) from None
 
 
-def run_cleanly(main: Callable[[], None]) -> int:
-    """Run a Hydra application; returns its exit code."""
+def run_cleanly(main: Callable[[], int | None]) -> int:
+    """Run a Hydra application, or another that returns its exit code; returns the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends a run as Ctrl-C does
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra's own errors arrive here whole, to be told in one line
     try:
         refuse_numbers_for_groups(sys.argv[1:])
-        main()
+        return main() or 0
     except KeyboardInterrupt:
         print("stopped: the same command goes on from what is finished", file=sys.stderr)
         return 130

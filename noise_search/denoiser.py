@@ -4,9 +4,10 @@ A network is wrapped once, in `models/`, and returns (x0, eps). Between it and t
 micro-batches, the meter of network rows, guidance, the meter of evaluations. One NFE is one guided evaluation.
 """
 
+import logging
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 from noise_search.path import expand
 from noise_search.settings import Guidance
+
+log = logging.getLogger("noise_search")
 
 
 class Prediction(NamedTuple):
@@ -37,15 +40,41 @@ class Meter:
         self.count += torch.bincount(who.cpu(), minlength=len(self.count))
 
 
+class Batches:
+    """Calls a function on at most `size` rows at a time; where the device has no memory for so many, on half as many
+    from there on. Results do not depend on it."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, call: Callable[..., Any], *columns: Tensor) -> list[Any]:
+        """columns: [N, ...] each -> what `call` returns for each batch of their rows, in order."""
+        out, at = [], 0
+        while at < len(columns[0]):
+            size = self.size
+            try:
+                out.append(call(*(column[at : at + size] for column in columns)))
+                at += size
+                continue
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+            self.size = size // 2  # here, where the error no longer holds on to what was computed
+            log.warning("out of memory with %d rows at a time: going on with %d", size, self.size)
+            torch.cuda.empty_cache()
+        return out
+
+
 class MeteredNetwork:
-    """A network that bills every row to the image it works for, and is called on at most `batch_size` rows.
+    """A network that bills every row to the image it works for, and is called in batches.
 
     Rows that will be differentiated are checkpointed: nothing inside the network is kept for the backward pass, which
     runs it once more; `backward` bills them, in addition to `rows`.
     """
 
-    def __init__(self, network: Network, images: int, batch_size: int) -> None:
-        self.network, self.batch_size = network, batch_size
+    def __init__(self, network: Network, images: int, batches: Batches | int) -> None:
+        self.network = network
+        self.batches = Batches(batches) if isinstance(batches, int) else batches
         self.rows, self.backward = Meter(images), Meter(images)
 
     def __call__(self, x: Tensor, t: Tensor, label: Tensor, who: Tensor) -> Prediction:
@@ -54,8 +83,7 @@ class MeteredNetwork:
         if differentiated(x):
             self.backward.add(who)
             call = partial(checkpoint, self.network, use_reentrant=False)
-        size = self.batch_size
-        parts = [call(*part) for part in zip(x.split(size), t.split(size), label.split(size), strict=True)]
+        parts = self.batches(call, x, t, label)
         return Prediction(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]))
 
 

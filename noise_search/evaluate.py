@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from noise_search.metrics.frechet import Gaussian, frechet_distance
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
 from noise_search.metrics.scores import inception_score, jackknife_error, kernel_distance, precision_recall
 from noise_search.runner import Parts
-from noise_search.store import read_units
+from noise_search.store import units
 
 COLUMNS = (
     *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
@@ -121,22 +121,43 @@ def judged(features: np.ndarray, labels: np.ndarray, judge: Judge) -> dict[str, 
     return out | distances(features, judge)
 
 
-def column(rows: pa.Table, name: str) -> np.ndarray:
-    """A column of lists of equal length as float64 [rows, length]."""
-    return np.array(rows[name].to_pylist(), dtype=np.float64)
+class Measured(NamedTuple):
+    """What was stored of the N images of one budget, in the order of ids: label, nfe and network_rows int64 [N], scores
+    and scores_final float64 [N, V], features float32 [N, D]."""
+
+    label: np.ndarray
+    nfe: np.ndarray
+    network_rows: np.ndarray
+    scores: np.ndarray
+    scores_final: np.ndarray
+    features: np.ndarray
 
 
-def metrics(rows: pa.Table, first: np.ndarray, parts: Parts) -> dict[str, Value]:
-    """All metrics of the rows of one budget. first: scores_final at the first budget, for the paired difference."""
-    features = np.stack([np.frombuffer(value, np.float32) for value in rows["features"].to_pylist()])
-    search, final = column(rows, "scores"), column(rows, "scores_final")
+def measured(folder: Path, images: int, point: int) -> Measured:
+    """Read one budget unit by unit: memory holds its numbers once."""
+    out: dict[str, np.ndarray] = {}
+    for unit in units(folder, MEASURED, images, point):
+        ids = unit["image_id"].to_numpy()
+        found = {name: np.array(unit[name].to_pylist()) for name in ("label", "network_rows", "scores", "scores_final")}
+        found["nfe"] = unit["nfe_search"].to_numpy() + unit["nfe_final"].to_numpy()
+        found["features"] = np.stack([np.frombuffer(value, np.float32) for value in unit["features"].to_pylist()])
+        for name, values in found.items():
+            if name not in out:
+                out[name] = np.empty((images, *values.shape[1:]), values.dtype)
+            out[name][ids] = values
+    return Measured(**out)
+
+
+def metrics(rows: Measured, first: np.ndarray, parts: Parts) -> dict[str, Value]:
+    """All metrics of one budget. first: scores_final at the first budget, for the paired difference."""
+    search, final = rows.scores, rows.scores_final
     out: dict[str, Value] = {}
     for v, member in enumerate(parts.verifier.members):
         suffix = f"/{member}" if member else ""
         out[f"score{suffix}"] = mean_of(search[:, v])
         out[f"score_final{suffix}"] = mean_of(final[:, v])
         out[f"score_final_gain{suffix}"] = mean_of(final[:, v] - first[:, v])
-    return out | judged(features, rows["label"].to_numpy(), parts.judge)
+    return out | judged(rows.features, rows.label, parts.judge)
 
 
 def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,18 +180,16 @@ def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, A
     references = {metric: space.reference for metric, space in judge.frechet.items()}
     references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
     for purchase in parts.plan.purchases:
-        rows = read_units(folder, MEASURED, parts.settings.images, purchase.point)
-        nfe = rows["nfe_search"].to_numpy() + rows["nfe_final"].to_numpy()
-        metered = rows["network_rows"].to_numpy()
-        if (nfe != purchase.nfe).any() or (metered != purchase.network_rows).any():
+        rows = measured(folder, parts.settings.images, purchase.point)
+        if (rows.nfe != purchase.nfe).any() or (rows.network_rows != purchase.network_rows).any():
             raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
-        first = column(rows, "scores_final") if first is None else first
+        first = rows.scores_final if first is None else first
         for metric, value in metrics(rows, first, parts).items():
             out.append(
                 {
                     **names,
                     **{k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)},
-                    "n_images": counted(metric, rows.num_rows, judge),
+                    "n_images": counted(metric, len(rows.label), judge),
                     "metric": metric,
                     "network": networks.get(metric, judge.network),
                     "reference": references.get(metric, ""),

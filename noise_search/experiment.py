@@ -22,28 +22,41 @@ from noise_search.build import build
 from noise_search.cli import explain
 from noise_search.files import write_text
 from noise_search.grid import uniform_grid
-from noise_search.settings import GROUPS, SOLVERS, Settings, flatten, read_settings, result_settings, sweep_name
+from noise_search.settings import (
+    GROUPS,
+    SHOWN,
+    SOLVERS,
+    Settings,
+    flatten,
+    read_settings,
+    result_settings,
+    settings_digest,
+    sweep_name,
+)
+from noise_search.sweeps import note
 
 if TYPE_CHECKING:
     from noise_search.runner import Parts
 
 log = logging.getLogger("noise_search")
-SHOWN = 100  # images on the sheets and in the report
-BILLED = ("image_id", "point", "candidate", "nfe_final", "spent_nfe", "spent_rows")
+BILLED = ("image_id", "point", "candidate", "nfe_final", *("spent_nfe", "spent_rows", "spent_scored", "spent_decoded"))
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow")
 
 
 def run_experiment(cfg: DictConfig) -> None:
     """Everything that `python run.py` does; as a job of a sweep, the sweep's combined curve too."""
     hydra_cfg = HydraConfig.get()
-    folder, choices = Path(hydra_cfg.runtime.output_dir), dict(hydra_cfg.runtime.choices)
-    name = sweep_name() if hydra_cfg.mode == RunMode.MULTIRUN else None
-    run_one(cfg, folder, choices, name)
-    if name and not cfg.plan_only:
-        from noise_search.report.combined import combine, note
+    folder, choices = Path(hydra_cfg.runtime.output_dir), {name: hydra_cfg.runtime.choices[name] for name in GROUPS}
+    if hydra_cfg.mode != RunMode.MULTIRUN or cfg.plan_only:
+        run_one(cfg, folder, choices)
+        return
+    sweep = Path(hydra_cfg.sweep.dir) / sweep_name()
+    note(folder, sweep)
+    run_one(cfg, folder, choices, sweep.name)
 
-        note(folder, Path(hydra_cfg.sweep.dir) / name)
-        combine(Path(hydra_cfg.sweep.dir) / name)
+    from noise_search.report.combined import combine
+
+    combine(sweep)
 
 
 def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str | None = None) -> None:
@@ -66,18 +79,37 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
         identity["weights"] = parts.weights
         refuse_other_settings(folder, identity)
     except BaseException:
-        if not any(folder.iterdir()):
+        with suppress(OSError):  # only an empty folder goes
             folder.rmdir()
         raise
     if finished(folder, settings.images):
         print(f"{folder} is complete for {settings.images} images: nothing to do")
         return
     (folder / "run.json").unlink(missing_ok=True)
-    write_text(folder / "identity.json", json.dumps(identity, indent=2) + "\n")
+    write_text(folder / "identity.json", json.dumps(identity | {"choices": choices}, indent=2) + "\n")
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     plan.write_csv(folder / "plan.csv")
     start_log(folder, text)
-    finish(cfg, parts, logger, folder, choices, text, make(parts, folder))
+    complete(cfg, parts, logger, folder, choices, text)
+
+
+def complete(cfg: DictConfig, parts: "Parts", logger: Any, folder: Path, choices: dict[str, str], plan: str) -> None:
+    """Make what is missing, then everything that is made from it. A file found damaged on the way is made again."""
+    from noise_search.store import Damaged, finished_ids, runs, words
+
+    while True:
+        seconds = make(parts, folder)
+        missing = set(range(parts.settings.images)) - finished_ids(folder)
+        if missing:
+            raise RuntimeError(f"{folder} is incomplete: image ids {words(runs(missing))} are missing (see run.log)")
+        if finished(folder, parts.settings.images):
+            log.info("another worker has found the run complete")
+            return
+        try:
+            finish(cfg, parts, logger, folder, choices, plan, seconds)
+            return
+        except Damaged as error:
+            log.warning("%s", error)
 
 
 def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Plan:
@@ -138,13 +170,15 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
     """Load every network onto the device."""
     import torch
 
+    from noise_search.denoiser import Batches
     from noise_search.runner import Parts
     from noise_search.verifiers.observed import Observed
     from noise_search.verifiers.oracle_fid import OracleFID
+    from noise_search.workers import this_worker
 
-    device = settings.device
+    device, worker = settings.device, this_worker(settings.rank, settings.world)
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = f"cuda:{worker.local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
     dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
@@ -154,9 +188,12 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
         raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
     if cfg.observers:
         verifier = Observed(verifier, {name: build(node, **context) for name, node in cfg.observers.items()})
+    model = build(cfg.model.build, device=device)
+    weights = model.weights | verifier.weights | judge.weights
+    footer = {"settings": settings_digest(cfg), "weights": json.dumps(weights), "versions": json.dumps(versions())}
     parts = Parts(
         verifier=verifier,
-        model=build(cfg.model.build, device=device),
+        model=model,
         dataset=dataset,
         algorithm=build(cfg.algorithm),
         budget=build(cfg.budget),
@@ -165,6 +202,9 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> "Parts":
         settings=settings,
         solver=cfg.model.solver,
         device=device,
+        batches=Batches(model.batch_size if settings.batch_size == "auto" else int(settings.batch_size)),
+        footer=footer,
+        worker=worker,
     )
     refuse_misfits(parts)
     return parts
@@ -185,6 +225,10 @@ def refuse_misfits(parts: "Parts") -> None:
     if isinstance(parts.verifier, OracleFID):
         if not isinstance(parts.algorithm, Random):
             raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {parts.algorithm.name}")
+        if parts.worker.world > 1:
+            raise ValueError(
+                f"verifier=oracle_fid: one worker only, not world={parts.worker.world}: groups follow one another"
+            )
         if parts.plan.purchases[0].point < 1 or not parts.plan.sweep_search:
             raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
     problem = begin(parts, [0])
@@ -312,7 +356,7 @@ def finish(
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
     logger.log(Record(folder, config, rows, parts.settings.axis, pictures_of))
     record = {"images": parts.settings.images, "spent": spent, "seconds": seconds, "facts": facts}
-    record |= {"choices": {name: choices[name] for name in GROUPS}, "columns": columns}
+    record |= {"choices": choices, "columns": columns}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")
 
@@ -326,11 +370,16 @@ def facts_of(parts: "Parts", spent: dict[str, int], seconds: dict[str, float]) -
     facts["images made this time"] = int(seconds["images"])
     facts["device"] = f"{parts.device}, {os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}"
     facts |= {f"weights: {name}": digest for name, digest in parts.weights.items()}
-    facts["Python"] = platform.python_version()
+    return facts | versions()
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries whose version can matter."""
+    out = {"Python": platform.python_version()}
     for name in LIBRARIES:
         with suppress(PackageNotFoundError):  # wandb is not needed without its logger
-            facts[name] = version(name)
-    return facts
+            out[name] = version(name)
+    return out
 
 
 def bill(parts: "Parts", table: Any) -> dict[str, int]:
@@ -347,6 +396,8 @@ def bill(parts: "Parts", table: Any) -> dict[str, int]:
         "nfe_final": pc.sum(winners["nfe_final_max"]).as_py(),
         "nfe_backward": parts.plan.sweep_backward * once.num_rows,
         "network_rows": pc.sum(once["spent_rows"]).as_py(),
+        "images_scored": pc.sum(once["spent_scored"]).as_py(),
+        "latents_decoded": pc.sum(once["spent_decoded"]).as_py(),
         "distinct_winners": winners.num_rows,
     }
     if parts.source is not None:  # nothing was searched, and some winners had been rendered there

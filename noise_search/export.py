@@ -1,13 +1,13 @@
 """Finished images in the format that ADM's evaluator reads."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from noise_search.files import replacing
 from noise_search.store import units
 
 
@@ -16,9 +16,13 @@ def export_npz(folder: Path, point: int, count: int, path: Path) -> None:
 
     Image by image, so that 50,000 of them (9.8 GB at 256 x 256) need no more memory than a few.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, written = path.with_suffix(".partial"), 0
-    with zipfile.ZipFile(temporary, "w") as archive, archive.open("arr_0.npy", "w", force_zip64=True) as file:
+    with replacing(path) as temporary:
+        write_npz(folder, point, count, temporary)
+
+
+def write_npz(folder: Path, point: int, count: int, path: Path) -> None:
+    written = 0
+    with zipfile.ZipFile(path, "w") as archive, archive.open("arr_0.npy", "w", force_zip64=True) as file:
         for unit in units(folder, ("image_id", "point", "png"), count, point):
             for png in unit.sort_by("image_id")["png"].to_pylist():
                 image = np.asarray(Image.open(io.BytesIO(png)))
@@ -29,4 +33,3 @@ def export_npz(folder: Path, point: int, count: int, path: Path) -> None:
                 written += 1
     if written != count:
         raise RuntimeError(f"{path}: {written} images at point {point}, not {count}")
-    os.replace(temporary, path)

@@ -9,6 +9,7 @@ import torch
 
 from noise_search.algorithms.random import RandomState
 from noise_search.driver import Spent
+from noise_search.files import replacing
 from noise_search.progress import Progress
 from noise_search.runner import Parts, begin, clocks, compute
 from noise_search.store import finished_ids, read_units, write_unit
@@ -27,7 +28,7 @@ def run_population(parts: Parts, verifier: OracleFID, folder: Path) -> dict[str,
         rows = known.filter(pa.array(np.isin(known["image_id"].to_numpy(), ids))).to_pylist()
         if len(rows) < len(ids) * len(points):
             rows = group(parts, verifier.against(memory), first[ids], ids, progress, seconds)
-            write_unit(folder, rows)
+            write_unit(folder, rows, parts.footer)
         rows = sorted(rows, key=lambda row: row["image_id"])
         chosen = {
             p: [np.frombuffer(row["features_search"], np.float32) for row in rows if row["point"] == p] for p in points
@@ -50,9 +51,8 @@ def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Pr
             if not torch.equal(problem.meters.evaluations.count, paid(parts, len(ids)).evaluations):
                 raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
             progress.add(int(problem.meters.evaluations.count.sum()))
-        temporary = path.with_suffix(".partial.npy")
-        np.save(temporary, np.concatenate(parts_of))
-        temporary.rename(path)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, np.concatenate(parts_of))
     return np.load(path)
 
 
@@ -69,5 +69,6 @@ def group(
     problem, before = begin(parts, ids, verifier), paid(parts, len(ids))
     problem.meters.evaluations.count += before.evaluations
     problem.meters.network.rows.count += before.rows
+    problem.bill(problem.who(1), 0)
     start = RandomState(1, torch.from_numpy(first)[:, None].to(parts.device))
     return compute(parts, problem, progress, seconds, start, before)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from noise_search.datasets.cifar10 import load_cifar10
+from noise_search.files import replacing
 from noise_search.metrics.judges import lite_features
 from noise_search.models.efficientnet import EfficientNetLite
 
@@ -23,9 +24,8 @@ def features_of(
         started = time.monotonic()
         values = lite_features(EfficientNetLite(size, resolution, precision).to(device), images[:count], device)
         print(f"{path.name}: {len(values) / (time.monotonic() - started):.0f} images/s", flush=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path.with_suffix(".partial.npy"), values)
-        path.with_suffix(".partial.npy").rename(path)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, values)
     return np.load(path), torch.from_numpy(labels[:count])
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from noise_search.denoiser import Guided, MeteredNetwork, differentiated
+from noise_search.denoiser import Batches, Guided, Meter, MeteredNetwork, differentiated
 from noise_search.flow import Flow
 from noise_search.grid import Grid, uniform_grid
 from noise_search.models.base import Model
@@ -36,6 +36,16 @@ class Problem:
         """What every image has cost so far."""
         assert isinstance(self.flow.denoiser, Guided)
         return self.flow.denoiser
+
+    @cached_property
+    def scored(self) -> Meter:
+        """How often the verifier was shown a candidate of each image."""
+        return Meter(len(self.ids))
+
+    @cached_property
+    def decoded(self) -> Meter:
+        """How many latents were decoded for each image."""
+        return Meter(len(self.ids))
 
     def noise(self, candidate: int | Tensor, round: int = 0, tag: str = "noise") -> Tensor:
         """[B, ...] standard normal: draw number `candidate` (one, or int64 [B], each image's own). Free of cost."""
@@ -66,12 +76,17 @@ class Problem:
         a gradient is wanted.
         """
         b, k = x.shape[:2]
-        size = self.meters.network.batch_size
-        rows = zip(x.flatten(0, 1).split(size), views.flatten(0, 1).split(size), self.who(k).split(size), strict=True)
+        self.bill(self.who(k), views.shape[2])
+        rows = x.flatten(0, 1), views.flatten(0, 1), self.who(k)
         call = partial(checkpoint, self.score_rows, use_reentrant=False) if differentiated(x) else self.score_rows
-        scores = torch.cat([call(*part) for part in rows]).unflatten(0, (b, k))
+        scores = torch.cat(self.meters.network.batches(call, *rows)).unflatten(0, (b, k))
         assert scores.shape == (b, k, self.verifier.columns), scores.shape
         return scores
+
+    def bill(self, who: Tensor, views: int) -> None:
+        """Rows of images `who` [N] are decoded, each with so many views, and shown to the verifier."""
+        self.scored.add(who)
+        self.decoded.add(who.repeat(1 + views))
 
     def score_rows(self, x: Tensor, views: Tensor, who: Tensor) -> Tensor:
         """x [N, ...], views [N, L, ...] of images who [N] -> scores [N, V]."""
@@ -114,7 +129,7 @@ def open_problem(
     guidance: Guidance = NO_GUIDANCE,
     solver: str = "heun",
     seed: int = 0,
-    batch_size: int | None = None,
+    batch_size: Batches | int | None = None,
 ) -> Problem:
     """The problem of searching for images of `labels` int64 [B] with a model; `problem.meters` count what it costs.
 

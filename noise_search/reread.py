@@ -8,6 +8,7 @@ and only those new winners are rendered that RUN had not rendered.
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from noise_search.problem import Problem
 from noise_search.report.matrix import banks
 from noise_search.runner import Key, Parts, begin, render, rows_of
 from noise_search.settings import read_settings, result_settings
-from noise_search.store import finished_ids, read_units, write_unit
+from noise_search.store import finished_ids, read_units, span, write_unit
 
 
 def select(run: Path, name: str, into: Path | None = None) -> Path:
@@ -72,7 +73,7 @@ def select(run: Path, name: str, into: Path | None = None) -> Path:
     refuse_other_settings(folder, identity)
     if finished(folder, settings.images):
         return folder
-    write_text(folder / "identity.json", json.dumps(identity, indent=2) + "\n")
+    write_text(folder / "identity.json", json.dumps(identity | {"choices": choices}, indent=2) + "\n")
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     plan.write_csv(folder / "plan.csv")
     text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
@@ -88,17 +89,17 @@ def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str,
     table, done = read_units(run), finished_ids(folder)
     seconds = {"images": 0.0, "search": 0.0, "render": 0.0, "judge": 0.0}
     for path in sorted((run / "units").glob("*.parquet")):
-        first, last = map(int, path.stem.split("-"))
-        ids = [i for i in range(first, last + 1) if i not in done]
+        ids = [i for i in span(path) if i not in done]
         rows = table.filter(pa.array(np.isin(table["image_id"].to_numpy(), ids)))
         if not ids or not rows.num_rows:
             continue
         bank = torch.from_numpy(banks(rows, len(order))[:, :, order]).float().to(parts.device)
-        problem = begin(parts, ids)
+        problem, started = begin(parts, ids), time.monotonic()
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.plan.purchases]
         finals = known(parts, problem, rows, order)
         finals |= render(parts, problem, readouts, seconds, have=finals)
-        write_unit(folder, rows_of(parts, problem, readouts, finals, bank))
+        made = rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
+        write_unit(folder, made, parts.footer)
         seconds["images"] += len(ids)
     return seconds
 
@@ -117,6 +118,7 @@ def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> d
     return {
         (position[row["image_id"]], 0, row["candidate"]): {
             "scores_final": [row["scores_final"][v] for v in order],
+            "digest": row["digest"],
             "png": row["png"],
             "features": row["features"],
             "nfe_final": row["nfe_final"],

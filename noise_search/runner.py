@@ -1,8 +1,10 @@
 """The work of a run: search and render unit by unit of image ids, bill every row, write what is finished."""
 
+import hashlib
 import io
+import logging
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,18 @@ from noise_search.algorithms.base import Algorithm
 from noise_search.algorithms.random import RandomState
 from noise_search.budget import Budget, Plan
 from noise_search.datasets.base import Dataset
-from noise_search.denoiser import Guided
+from noise_search.denoiser import Batches, Guided
 from noise_search.driver import Readout, Spent, sweep
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
 from noise_search.models.base import Model
 from noise_search.problem import Problem, open_problem
 from noise_search.progress import Progress
-from noise_search.settings import UNIT, Settings
-from noise_search.store import finished_ids, write_unit
+from noise_search.settings import SHOWN, UNIT, Settings
+from noise_search.store import finished_ids, runs, words, write_unit
 from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.workers import Worker
+
+log = logging.getLogger("noise_search")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,9 @@ class Parts:
     settings: Settings
     solver: str
     device: str
+    batches: Batches
+    footer: Mapping[str, str]  # of every file: what its images were made with
+    worker: Worker
     source: str | None = None  # the run whose candidates were read again
 
     @property
@@ -50,30 +58,49 @@ class Parts:
 
     @property
     def batch_size(self) -> int:
-        size = self.settings.batch_size
-        return self.model.batch_size if size == "auto" else int(size)
+        return self.batches.size
 
 
-def units(missing: list[int], together: int) -> Iterator[list[list[int]]]:
-    """Image ids in groups of up to `together` units; a unit never crosses a multiple of UNIT."""
-    by_unit: dict[int, list[int]] = {}
-    for i in missing:
-        by_unit.setdefault(i // UNIT, []).append(i)
-    ready = list(by_unit.values())
-    for start in range(0, len(ready), together):
-        yield ready[start : start + together]
+def walk(parts: Parts, folder: Path) -> Iterator[tuple[range, list[range]]]:
+    """Groups of image ids, as many units as fill a batch, each with the spans of it that `folder` lacks.
+
+    From this worker's own offset once round all of them; what others have finished by then is left out. So the units of
+    a dead worker are taken over, workers may come and go, and a race costs nothing but time. Groups are the same for
+    everybody: whoever makes a unit computes the same batches, to the bit.
+    """
+    images, worker, size = parts.settings.images, parts.worker, max(1, parts.batch_size // UNIT) * UNIT
+    groups = [range(start, min(start + size, images)) for start in range(0, images, size)]
+    turn = worker.rank * len(groups) // worker.world
+    for group in groups[turn:] + groups[:turn]:
+        done = finished_ids(folder)
+        missing = [span for unit in units(group) for span in runs(i for i in unit if i not in done)]
+        if missing:
+            yield group, missing
+
+
+def units(ids: range) -> list[range]:
+    """Units: ranges of ids that begin at the multiples of UNIT."""
+    return [range(start, min(start + UNIT, ids.stop)) for start in range(ids.start, ids.stop, UNIT)]
 
 
 def run(parts: Parts, folder: Path) -> dict[str, float]:
-    """Make every image id below settings.images that `folder` lacks. Returns seconds by stage, and images made."""
+    """Make every image id below settings.images that `folder` lacks. Returns seconds by stage, and images made.
+
+    A unit with an image or a score that is not finite is not written.
+    """
     done = finished_ids(folder)
-    missing = [i for i in range(parts.settings.images) if i not in done]
-    seconds, progress = clocks(parts, len(missing))
-    for group in units(missing, max(1, parts.batch_size // UNIT)):
-        problem = begin(parts, [i for unit in group for i in unit])
-        rows = compute(parts, problem, progress, seconds)
-        for unit in group:
-            write_unit(folder, [row for row in rows if unit[0] <= row["image_id"] <= unit[-1]])
+    seconds, progress = clocks(parts, sum(i not in done for i in range(parts.settings.images)))
+    seconds["images"] = 0.0
+    for group, missing in walk(parts, folder):
+        rows = compute(parts, begin(parts, list(group)), progress, seconds)
+        for unit in missing:
+            found = [row for row in rows if row["image_id"] in unit]
+            broken = [row["image_id"] for row in found if np.isnan(row["scores_final"]).any()]
+            if broken:
+                log.warning("image %d: pixels or score not finite; %s are not written", broken[0], words([unit]))
+                continue
+            write_unit(folder, found, parts.footer)
+            seconds["images"] += len(unit)
     progress.close()
     return seconds
 
@@ -90,7 +117,7 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Pro
         parts.settings.guidance,
         parts.solver,
         parts.settings.seed,
-        parts.batch_size,
+        parts.batches,
     )
 
 
@@ -124,7 +151,7 @@ def compute(
     finals = render(parts, problem, readouts, seconds)
     progress.add(int(problem.meters.evaluations.count.sum()) - seen, len(problem.ids))
     check_ledger(parts, problem.meters, readouts, finals)
-    return rows_of(parts, problem, readouts, finals, bank)
+    return rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
 
 
 Key = tuple[int, int, int]  # (number of the image in its group, number of the search, address of the noise)
@@ -135,9 +162,14 @@ def keys_of(readout: Readout) -> list[Key]:
 
 
 def rows_of(
-    parts: Parts, problem: Problem, readouts: list[Readout], finals: dict[Key, dict[str, Any]], bank: Tensor | None
+    parts: Parts,
+    problem: Problem,
+    readouts: list[Readout],
+    finals: dict[Key, dict[str, Any]],
+    bank: Tensor | None,
+    seconds: float,
 ) -> list[dict[str, Any]]:
-    """The rows to store. bank: scores [B, N, V] of all candidates of a random search."""
+    """The rows to store. bank: scores [B, N, V] of all candidates of a random search; seconds: that all this took."""
     total = Spent.of(problem.meters)
     out = []
     for readout in readouts:
@@ -157,6 +189,9 @@ def rows_of(
                     "network_rows": int(readout.spent.rows[i]) + rows_final,
                     "spent_nfe": int(total.evaluations[i]),
                     "spent_rows": int(total.rows[i]),
+                    "spent_scored": int(problem.scored.count[i]),
+                    "spent_decoded": int(problem.decoded.count[i]),
+                    "seconds": seconds / len(problem.ids),
                     **final,
                 }
             )
@@ -208,19 +243,26 @@ def finish(
     before, started = Spent.of(problem.meters), time.monotonic()
     if nfe:
         x, views = problem.flow.solve(x, problem.grid(nfe), who, problem.verifier.needs)
-    images = tensor_to_images(problem.flow.decode(x))
-    seen = problem.decode_views(views[:, None])
-    shown = Candidates(images_to_tensor(images, parts.device)[:, None], problem.labels[who], seen)
-    scores = problem.verifier.scores(shown)[:, 0].cpu()
+    problem.bill(who, views.shape[1])
+    images = torch.cat(parts.batches(problem.flow.decode, x))
+    finite, pixels = images.isfinite().flatten(1).all(1), tensor_to_images(images)
+
+    def verify(images: Tensor, who: Tensor, views: Tensor) -> Tensor:
+        seen = problem.decode_views(views[:, None])
+        return problem.verifier.scores(Candidates(images[:, None], problem.labels[who], seen))[:, 0]
+
+    scores = torch.cat(parts.batches(verify, images_to_tensor(pixels, parts.device), who, views))
+    scores = scores.masked_fill(~finite[:, None], float("nan")).cpu()
     rendered = time.monotonic()
-    features = parts.judge.features(images)
+    features = parts.judge.features(pixels)
     seconds["render"] += rendered - started
     seconds["judge"] += time.monotonic() - rendered
     spent, share = Spent.of(problem.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
     return [
         {
             "scores_final": problem.verifier.shown(scores[n]).tolist(),
-            "png": png(images[n]),
+            "digest": hashlib.sha256(pixels[n].tobytes()).hexdigest()[:32],
+            "png": png(pixels[n]) if parts.settings.keep_images or problem.ids[i] < SHOWN else None,
             "features": features[n].tobytes(),
             "nfe_final": int(spent.evaluations[i] // share[i]),
             "rows_final": int(spent.rows[i] // share[i]),

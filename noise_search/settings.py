@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,6 +17,7 @@ AXES = ("nfe", "nfe_paper")
 SOLVERS = ("heun", "euler")
 SWEEP = "NOISE_SEARCH_SWEEP"  # environment variable: the sweep that a job belongs to
 UNIT = 64  # image ids in one unit of finished work
+SHOWN = 100  # images on the sheets and in the report: their pixels are always kept
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class Guidance:
 
 @dataclass(frozen=True)
 class Settings:
-    """images >= 1; seed in [0, 2**63); cfg_scale >= 0 (1: no guidance); batch_size rows or "auto"; device or "auto"."""
+    """images >= 1; seed in [0, 2**63); cfg_scale >= 0 (1: no guidance); batch_size rows or "auto"; device or "auto".
+
+    keep_images: store every chosen image, not only those that the report shows. rank, world: see `workers.py`.
+    """
 
     images: int
     seed: int
@@ -57,6 +61,9 @@ class Settings:
     device: str
     plan_only: bool
     axis: str
+    keep_images: bool
+    rank: int | None
+    world: int | None
 
     def __post_init__(self) -> None:
         def require(name: str, good: bool, allowed: str) -> None:
@@ -73,9 +80,14 @@ class Settings:
         require("device", known, "auto, cpu, cuda or cuda:N")
         require("axis", self.axis in AXES, " or ".join(AXES))
         require("plan_only", isinstance(self.plan_only, bool), "true or false")
+        require("keep_images", isinstance(self.keep_images, bool), "true or false")
+        if self.rank is not None or self.world is not None:
+            rank, world = (number if whole(number) else -1 for number in (self.rank, self.world))
+            require("world", world >= 1, "a whole number of workers, at least 1, given together with rank")
+            require("rank", 0 <= rank < world, f"a whole number from 0 to {world - 1}, below world")
 
 
-def whole(value: Any) -> bool:
+def whole(value: Any) -> TypeGuard[int]:
     """Is it an integer (True and False are not)?"""
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -99,10 +111,14 @@ def result_settings(cfg: DictConfig) -> dict[str, Any]:
     return chosen | {"seed": cfg.seed, "cfg_scale": scale, "guidance": OmegaConf.to_container(cfg.guidance)}
 
 
+def settings_digest(cfg: DictConfig) -> str:
+    """sha256 over the result settings, in hexadecimal."""
+    return hashlib.sha256(json.dumps(result_settings(cfg), sort_keys=True).encode()).hexdigest()
+
+
 def result_hash(*, _root_: DictConfig) -> str:
-    """Ten hexadecimal digits over the result settings: the resolver in the name of a run's folder."""
-    text = json.dumps(result_settings(_root_), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    """Ten of its digits: the resolver in the name of a run's folder."""
+    return settings_digest(_root_)[:10]
 
 
 def sweep_name(arguments: Sequence[str] | None = None) -> str:

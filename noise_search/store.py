@@ -1,12 +1,22 @@
-"""The finished work of a run: Parquet files of image ids, written whole or not at all."""
+"""The finished work of a run: Parquet files of image ids, written whole or not at all, checked whenever they are read.
 
-import os
-from collections.abc import Iterator, Sequence
+A unit is done when its file exists. Any number of workers may write into one folder: names say which ids a file holds.
+"""
+
+import logging
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from noise_search.files import replacing
+
+log = logging.getLogger("noise_search")
+VERSION = "2"  # of SCHEMA; in every file's footer
 
 SCHEMA = pa.schema(
     [
@@ -23,36 +33,70 @@ SCHEMA = pa.schema(
         ("network_rows", pa.int64()),
         ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
         ("spent_rows", pa.int64()),
-        ("png", pa.large_binary()),
-        (
-            "features_search",
-            pa.large_binary(),
-        ),  # the same of the search pass; kept only where choices depend on the set
+        ("spent_scored", pa.int64()),  # images that the verifier was shown
+        ("spent_decoded", pa.int64()),  # latents that were decoded: candidates, their views, finished images
+        ("seconds", pa.float32()),  # of the whole sweep: this image's share of the rows it was made with
+        ("digest", pa.string()),  # sha256 of the pixels, uint8 [H, W, 3], 32 digits
+        ("png", pa.large_binary()),  # null: not kept
         ("features", pa.large_binary()),  # float32, of the judge's network
+        ("features_search", pa.large_binary()),  # of the search pass; kept only where choices depend on the set
     ]
 )
 
 
-def write_unit(folder: Path, rows: list[dict]) -> None:
-    """Write finished images as units/<first id>-<last id>.parquet: temporary name, fsync, rename, fsync."""
-    units = folder / "units"
-    units.mkdir(parents=True, exist_ok=True)
-    ids = [row["image_id"] for row in rows]
-    path = units / f"{min(ids):08d}-{max(ids):08d}.parquet"
-    temporary = path.with_suffix(f".{os.getpid()}.partial")
-    with temporary.open("wb") as file:
-        pq.write_table(
-            pa.Table.from_pylist(rows, SCHEMA),
-            file,
-            write_page_checksum=True,
-            dictionary_pagesize_limit=1 << 28,  # an image chosen at several points is stored once
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    descriptor = os.open(units, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+class Damaged(ValueError):
+    """A file was not what had been written. It has been set aside: its images have to be made again."""
+
+
+def write_unit(folder: Path, rows: list[dict], footer: Mapping[str, str]) -> None:
+    """Write finished images as units/<first id>-<last id>.parquet: temporary name, fsync, rename, fsync of the folder.
+
+    rows: of every id from the first to the last, at every point. footer: what they were made with, for whoever opens
+    the file. Four bytes before Parquet's own footer, which readers skip, hold the CRC-32 of all the others.
+    """
+    ids = sorted({row["image_id"] for row in rows})
+    assert ids == list(range(ids[0], ids[-1] + 1)), ids
+    path = folder / "units" / f"{ids[0]:08d}-{ids[-1]:08d}.parquet"
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.Table.from_pylist(rows, SCHEMA.with_metadata({"schema": VERSION, **footer})),
+        sink,
+        write_page_checksum=True,
+        dictionary_pagesize_limit=1 << 28,  # an image chosen at several points is stored once
+    )
+    content = sink.getvalue().to_pybytes()
+    at = footer_start(content)
+    checksum = zlib.crc32(content).to_bytes(4, "little")
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"".join((content[:at], checksum, content[at:])))
+
+
+def footer_start(content: bytes) -> int:
+    """Where the footer of a Parquet file begins: its length stands before the last four bytes."""
+    return max(0, len(content) - 8 - int.from_bytes(content[-8:-4], "little"))
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a unit's file as it was written; a file that has changed since is set aside and told."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise Damaged(f"{path} is gone: another worker has found it damaged") from error
+    at = footer_start(content)
+    written, checksum = content[: max(0, at - 4)] + content[at:], content[max(0, at - 4) : at]
+    if len(content) < 12 or zlib.crc32(written).to_bytes(4, "little") != checksum:
+        aside = path.with_suffix(".damaged")
+        with suppress(FileNotFoundError):  # another worker was faster
+            path.rename(aside)
+        log.warning("%s is damaged; it is set aside as %s", path, aside.name)
+        raise Damaged(f"{path} was damaged and is set aside: the same command makes its images again")
+    return content
+
+
+def span(path: Path) -> range:
+    """The image ids of a unit's file, by its name."""
+    first, last = map(int, path.stem.split("-"))
+    return range(first, last + 1)
 
 
 def units(
@@ -60,20 +104,23 @@ def units(
 ) -> Iterator[pa.Table]:
     """Finished rows, unit by unit in the order of ids: of the ids under `below`, at one `point`; None: all. The same of
     columns, which must hold image_id. Each image once, though two processes may have made it."""
-    seen = np.empty(0, dtype=np.int64)
+    seen: set[int] = set()
     rules = [("image_id", "<", below)] * (below is not None) + [("point", "==", point)] * (point is not None)
     for path in sorted((folder / "units").glob("*.parquet")):
-        if below is not None and int(path.stem.split("-")[0]) >= below:
+        new = [i for i in span(path) if i not in seen and (below is None or i < below)]
+        if not new:
             continue
-        try:
-            table = pq.read_table(
-                path, columns=columns and list(columns), filters=rules or None, page_checksum_verification=True
-            )
-        except (OSError, pa.ArrowInvalid) as error:
-            raise ValueError(f"{path} is damaged ({error}): delete it and run the same command again") from error
-        ids = table["image_id"].to_numpy()
-        yield table.filter(pa.array(~np.isin(ids, seen)))
-        seen = np.union1d(seen, ids)
+        source = pa.BufferReader(read_file(path))
+        table = pq.read_table(
+            source, columns=columns and list(columns), filters=rules or None, page_checksum_verification=True
+        )
+        version = (table.schema.metadata or {}).get(b"schema", b"1").decode()
+        if version != VERSION:
+            raise ValueError(f"{path} was written by another version (schema {version}, not {VERSION})")
+        if len(new) < len(span(path)):
+            table = table.filter(pa.array(np.isin(table["image_id"].to_numpy(), new)))
+        yield table
+        seen.update(new)
 
 
 def read_units(
@@ -88,5 +135,21 @@ def read_units(
 
 
 def finished_ids(folder: Path) -> set[int]:
-    """The image ids that `folder` holds."""
-    return set(read_units(folder, ["image_id"])["image_id"].to_pylist())
+    """The image ids that `folder` holds, by the names of its files."""
+    return {i for path in (folder / "units").glob("*.parquet") for i in span(path)}
+
+
+def runs(ids: Iterable[int]) -> list[range]:
+    """[0, 1, 2, 5] -> [range(0, 3), range(5, 6)]."""
+    out: list[range] = []
+    for i in sorted(ids):
+        if out and out[-1].stop == i:
+            out[-1] = range(out[-1].start, i + 1)
+        else:
+            out.append(range(i, i + 1))
+    return out
+
+
+def words(spans: Iterable[range]) -> str:
+    """[range(0, 3), range(5, 6)] -> "0-2, 5"."""
+    return ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else str(r[0]) for r in spans)

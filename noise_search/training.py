@@ -3,13 +3,14 @@
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from noise_search.files import replacing
 
 
 def learning_rate(progress: float, peak: float, warmup: float = 0.02) -> float:
@@ -31,10 +32,9 @@ class Average:
         torch._foreach_lerp_(list(self.net.parameters()), list(net.parameters()), 1 - decay)
 
 
-def atomic_save(state: dict, path: Path) -> None:
-    temporary = path.with_suffix(".partial")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+def atomic_save(state: dict | Tensor, path: Path) -> None:
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
 
 
 def train(

@@ -1,13 +1,14 @@
 """Files of weights: safetensors with a card inside."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from noise_search.files import replacing
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -20,12 +21,10 @@ def dtype_of(precision: str) -> torch.dtype:
 
 
 def save_weights(path: Path, state: dict[str, Tensor], card: dict, dtype: torch.dtype = torch.float16) -> None:
-    """Write safetensors whose metadata holds `card` as JSON, by temporary name and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
+    """Write safetensors whose metadata holds `card` as JSON, whole or not at all."""
     values = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
-    save_file(values, temporary, metadata={"card": json.dumps(card)})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file(values, temporary, metadata={"card": json.dumps(card)})
 
 
 def load_weights(path: Path, expected: str) -> tuple[dict[str, Tensor], dict]:

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from noise_search.datasets.cifar10 import PATH
+from noise_search.files import replacing
 
 SHA256 = {  # of the raw bytes of each array
     "train_images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",
@@ -83,10 +84,8 @@ def main() -> None:
                 print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
                 continue
         verify(arrays)
-        PATH.parent.mkdir(parents=True, exist_ok=True)
-        temporary = PATH.with_suffix(".partial.npz")
-        np.savez_compressed(temporary, **arrays)
-        temporary.rename(PATH)
+        with replacing(PATH) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
         print(f"{PATH}: 50,000 + 10,000 images from {name}, checksums verified")
         return
     raise SystemExit(f"CIFAR-10 could not be fetched from {', '.join(names)}")

@@ -1,9 +1,9 @@
 """The paper's phenomena on the embedded model: run the protocol and write docs/results/.
 
-    python scripts/results.py [images=1000] [seeds=0,1,2] [only=oracles,hacking,...] [out=docs/results]
+    python scripts/results.py [images=1000] [seeds=0,1,2] [only=oracles,hacking,...] [out=docs/results] [compile=true]
 
 Every run is a folder of outputs/results/ and is not made again; stop it and start it at will. About 10 minutes a curve
-on two cores: five hours for everything.
+on two cores: five hours for everything, or with compile=true (model.build.compile, needs a C++ compiler) under four.
 """
 
 import csv
@@ -30,16 +30,17 @@ BANK = ["classifier", "classifier_probability", "classifier_b", "classifier_ssl"
 
 
 class Results:
-    """images, seeds: of the protocol; out: where the tables and figures go."""
+    """images, seeds: of the protocol; out: where the tables and figures go; compile: of the model."""
 
-    def __init__(self, images: int, seeds: list[int], out: Path) -> None:
-        self.images, self.seeds, self.out = images, seeds, out
+    def __init__(self, images: int, seeds: list[int], out: Path, compile: str) -> None:
+        self.images, self.seeds, self.out, self.compile = images, seeds, out, compile
 
     def run(self, name: str, *options: str, seed: int = 0) -> Path:
         """Make (or find finished) one run; returns its folder."""
         folder = RUNS / f"{name}-s{seed}"
-        common = (f"images={self.images}", f"seed={seed}", "budget=results", "logger=none", f"hydra.run.dir={folder}")
-        subprocess.run([sys.executable, "run.py", *common, *options], check=True)
+        common = (f"images={self.images}", f"seed={seed}", "budget=results", f"model.build.compile={self.compile}")
+        where = ("logger=none", f"hydra.run.dir={folder}")
+        subprocess.run([sys.executable, "run.py", *common, *where, *options], check=True)
         return folder
 
     def bank(self, seed: int) -> Path:
@@ -184,9 +185,11 @@ def main() -> None:
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
     images, seeds = int(options.pop("images", 1000)), [int(s) for s in options.pop("seeds", "0,1,2").split(",")]
     only, out = options.pop("only", ",".join(SECTIONS)).split(","), Path(options.pop("out", "docs/results"))
+    compile = options.pop("compile", "false")
     if options or set(only) - set(SECTIONS):
-        raise SystemExit(f"{options or only}: options are images, seeds, only, out; sections {', '.join(SECTIONS)}")
-    results = Results(images, seeds, out)
+        known = "images, seeds, only, out, compile"
+        raise SystemExit(f"{options or only}: options are {known}; sections {', '.join(SECTIONS)}")
+    results = Results(images, seeds, out, compile)
     for name in only:
         section = getattr(results, name)
         title = section.__doc__.strip()

@@ -20,7 +20,7 @@ from noise_search.files import sha256
 from noise_search.models.efficientnet import EfficientNetLite
 from noise_search.models.embedded import load_autoencoder
 from noise_search.models.transformer import DiffusionTransformer, initialise
-from noise_search.training import train
+from noise_search.training import atomic_save, train
 from noise_search.weights import load_weights, save_weights
 
 
@@ -56,9 +56,7 @@ def alignment_features(images: Tensor, path: Path, device: torch.device) -> Tens
             parts.append(features.flatten(2).transpose(1, 2).half().cpu())
             if i % 20 == 0:
                 print(f"features of {i * 250} images", flush=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(torch.cat(parts), path.with_suffix(".partial"))
-        path.with_suffix(".partial").rename(path)
+        atomic_save(torch.cat(parts), path)
     return torch.load(path, weights_only=True)
 
 

@@ -25,6 +25,10 @@ from noise_search.verifiers.ensemble import Ensemble
 from noise_search.verifiers.observed import Observed
 from noise_search.verifiers.oracle_fid import OracleFID
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: a thread each, in the runs that they start too
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
 
 class Spy:
     """Counts the rows that really reach the network: independent of every meter."""

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from noise_search import fetch
 from scripts import fetch_weights
 
 CONTENT = b"weights"
@@ -34,8 +35,8 @@ class Hub:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, hub: Hub, *arguments: str) -> None:
-    monkeypatch.setattr(fetch_weights, "HfApi", lambda: hub)
-    monkeypatch.setattr(fetch_weights, "hf_hub_download", hub.download)
+    monkeypatch.setattr(fetch, "HfApi", lambda: hub)
+    monkeypatch.setattr(fetch, "hf_hub_download", hub.download)
     monkeypatch.setattr(sys, "argv", ["fetch_weights.py", *arguments])
     fetch_weights.main()
 

@@ -97,6 +97,7 @@ def test_the_bill_is_what_was_metered(toy: Path) -> None:
     winners = {(i, c) for i, c in zip(table["image_id"].to_pylist(), table["candidate"].to_pylist(), strict=True)}
     assert spent["distinct_winners"] == len(winners)
     assert spent["nfe"] == 150 * 4 * 4 + 6 * len(winners) == spent["network_rows"]
+    assert spent["images_scored"] == 150 * 4 + len(winners) == spent["latents_decoded"]
 
 
 def test_a_second_run_does_nothing_and_more_images_extend(toy: Path, tmp_path: Path) -> None:

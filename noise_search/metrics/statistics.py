@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ROWS = 1000  # that are added at once
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -22,10 +24,15 @@ class Statistics:
 
     @classmethod
     def of(cls, features: np.ndarray, origin: np.ndarray | None = None) -> Statistics:
-        """features [N, D] of any float type."""
-        origin = np.zeros(features.shape[1]) if origin is None else origin
-        x = features.astype(np.float64) - origin
-        return cls(len(x), x.sum(0), x.T @ x, origin)
+        """features [N, D] of any float type; beside them, memory for a thousand rows and D x D numbers is used."""
+        d = features.shape[1]
+        origin = np.zeros(d) if origin is None else origin
+        total, outer = np.zeros(d), np.zeros((d, d))
+        for start in range(0, len(features), ROWS):
+            x = features[start : start + ROWS].astype(np.float64) - origin
+            total += x.sum(0)
+            outer += x.T @ x
+        return cls(len(features), total, outer, origin)
 
     def __add__(self, other: Statistics) -> Statistics:
         self._check(other)

@@ -11,34 +11,34 @@ from matplotlib import pyplot as plt
 from omegaconf import OmegaConf
 
 from noise_search.evaluate import COLUMNS, write_csv
-from noise_search.files import write_text
 from noise_search.report.figures import TITLES, axes_of, kind, save
 from noise_search.settings import flatten, result_settings
+from noise_search.sweeps import noted
 
 Rows = list[dict[str, Any]]
 
 
-def note(folder: Path, sweep: Path) -> None:
-    """Say in sweep/jobs that the run in `folder` belongs to this sweep."""
-    (sweep / "jobs").mkdir(parents=True, exist_ok=True)
-    write_text(sweep / "jobs" / folder.name, f"{folder.resolve()}\n")
-
-
 def combine(sweep: Path) -> None:
-    """Write sweep/curve.csv, one row per (run, budget, metric), and sweep/figures/ from all runs noted and finished."""
-    folders = [Path(path.read_text().strip()) for path in sorted((sweep / "jobs").iterdir())]
-    folders = [folder for folder in folders if (folder / "run.json").is_file()]
-    if len(folders) < 2:
-        return
+    """Combine all runs of a sweep that are noted and finished, as soon as there are two."""
+    folders = [folder for folder in noted(sweep) if (folder / "run.json").is_file()]
+    if len(folders) > 1:
+        combine_runs(folders, sweep)
+
+
+def combine_runs(folders: list[Path], into: Path) -> None:
+    """Write into/curve.csv, one row per (run, budget, metric), and into/figures/ from finished runs."""
+    for folder in folders:
+        if not (folder / "run.json").is_file():
+            raise ValueError(f"{folder}: not a finished run (no run.json)")
     rows: Rows = []
     for folder, name in zip(folders, series_names(folders), strict=True):
         with (folder / "curve.csv").open() as file:
             rows += [{"series": name, **row} for row in csv.DictReader(file)]
-    write_csv(sweep / "curve.csv", rows, ("series", *COLUMNS))
+    write_csv(into / "curve.csv", rows, ("series", *COLUMNS))
     axis = str(OmegaConf.load(folders[0] / "config.yaml")["axis"])  # type: ignore[index]
     metrics = {row["metric"] for row in rows if row["value"]}
     for metric in sorted(name for name in metrics if kind(name) in TITLES):
-        draw(sweep / "figures", metric, [row for row in rows if row["metric"] == metric and row["value"]], axis)
+        draw(into / "figures", metric, [row for row in rows if row["metric"] == metric and row["value"]], axis)
 
 
 def series_names(folders: list[Path]) -> list[str]:

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from noise_search.files import replacing
+
 TITLES = {
     "score": "verifier score of the search pass",
     "score_final": "verifier score of the final image",
@@ -118,9 +120,9 @@ def figures(
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write folder/<name>.png and .pdf, close the figure; returns the PNG."""
-    folder.mkdir(parents=True, exist_ok=True)
     stem = name.replace("/", "_")
     for suffix in ("png", "pdf"):
-        figure.savefig(folder / f"{stem}.{suffix}", dpi=160)
+        with replacing(folder / f"{stem}.{suffix}") as temporary:
+            figure.savefig(temporary, format=suffix, dpi=160)
     plt.close(figure)
     return folder / f"{stem}.png"

@@ -9,6 +9,7 @@ from PIL import Image
 
 from noise_search.budget import Purchase
 from noise_search.evaluate import chosen_images
+from noise_search.files import replacing
 
 
 def sheet(images: np.ndarray, columns: int = 10) -> Image.Image:
@@ -22,14 +23,18 @@ def sheet(images: np.ndarray, columns: int = 10) -> Image.Image:
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
+def save(picture: Image.Image, path: Path) -> None:
+    with replacing(path) as temporary:
+        picture.save(temporary, "png")
+
+
 def write_grids(folder: Path, table: pa.Table, purchases: Sequence[Purchase]) -> dict[int, Image.Image]:
     """Write folder/nfe<...>.png, the images in `table` at each budget, and side_by_side.png: one line an image, one
     column a budget, the first ten. Returns the sheets of the budgets by point."""
-    folder.mkdir(parents=True, exist_ok=True)
     chosen = {purchase.point: chosen_images(table, purchase.point) for purchase in purchases}
     sheets = {point: sheet(images) for point, images in chosen.items()}
     for purchase in purchases:
-        sheets[purchase.point].save(folder / f"nfe{purchase.nfe:06d}.png")
+        save(sheets[purchase.point], folder / f"nfe{purchase.nfe:06d}.png")
     growing = np.stack([images[:10] for images in chosen.values()], axis=1)  # [10, budgets, H, W, 3]
-    sheet(growing.reshape(-1, *growing.shape[2:]), columns=len(purchases)).save(folder / "side_by_side.png")
+    save(sheet(growing.reshape(-1, *growing.shape[2:]), columns=len(purchases)), folder / "side_by_side.png")
     return sheets

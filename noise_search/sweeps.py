@@ -1,0 +1,37 @@
+"""The jobs of a multirun: which there are, which of them are not complete."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from noise_search.files import write_text
+from noise_search.settings import sweep_name
+
+
+def note(folder: Path, sweep: Path) -> None:
+    """Say in sweep/jobs that the run in `folder` belongs to this sweep."""
+    write_text(sweep / "jobs" / folder.name, f"{folder.resolve()}\n")
+
+
+def noted(sweep: Path) -> list[Path]:
+    """The folders of the runs that belong to a sweep."""
+    return [Path(path.read_text().strip()) for path in sorted((sweep / "jobs").glob("*")) if path.suffix != ".partial"]
+
+
+class Sweep(Callback):
+    """Looks at the disk when a multirun has ended. A launcher's word is not enough: submitit and SLURM call a job a
+    success when one of its workers is, and know nothing of what was written."""
+
+    incomplete: ClassVar[list[Path]] = []
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        jobs = noted(Path(config.hydra.sweep.dir) / sweep_name())
+        self.incomplete.extend(folder for folder in jobs if not (folder / "run.json").is_file())
+
+    @classmethod
+    def refuse_incomplete(cls) -> None:
+        if cls.incomplete:
+            names = ", ".join(map(str, cls.incomplete))
+            raise RuntimeError(f"{len(cls.incomplete)} jobs are not complete: {names}; the same command goes on")

@@ -1,0 +1,141 @@
+"""`python -m noise_search`: what it says of runs that are whole, unfinished or spoilt."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_run import ROOT, TOY, call, logged, values
+
+
+def ask(folder: Path, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [sys.executable, "-m", "noise_search", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one finished run, `run`."""
+    folder = tmp_path_factory.mktemp("home")
+    call(folder, *TOY, "images=150", "logger=none", "hydra.run.dir=run")
+    return folder
+
+
+@pytest.fixture
+def copy(home: Path, tmp_path: Path) -> Path:
+    shutil.copytree(home / "run", tmp_path / "run")
+    return tmp_path
+
+
+def flip(path: Path, at: float = 0.5) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 1
+    path.write_bytes(content)
+
+
+def test_status_says_what_is_done_and_what_is_missing(copy: Path) -> None:
+    whole = ask(copy, "status", "run").stdout
+    assert "150 of 150 images in 3 units" in whole and whole.rstrip().endswith("complete")
+    (copy / "run/units/00000064-00000127.parquet").unlink()
+    part = ask(copy, "status", "run", code=1).stdout
+    assert "86 of 150 images in 2 units" in part and "missing: image ids 64-127" in part and "minutes left" in part
+
+
+def test_verify_makes_images_again_and_finds_them_equal(copy: Path) -> None:
+    said = ask(copy, "verify", "run", "images=5").stdout
+    assert "150 images checked" in said and "15 of 15 are the same" in said and "nothing is wrong" in said
+
+
+def test_verify_finds_damage_holes_and_forgeries(copy: Path) -> None:
+    units = copy / "run/units"
+    flip(units / "00000000-00000063.parquet")
+    said = ask(copy, "verify", "run", code=1).stdout
+    assert "damaged and is set aside" in said and "missing: image ids 0-63" in said
+    call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=other", "seed=1")
+    shutil.copy(copy / "other/units/00000000-00000063.parquet", units)
+    said = ask(copy, "verify", "run", code=1).stdout
+    assert "00000000-00000063.parquet: made with other settings" in said and "1 problems" in said
+
+
+def test_verify_notices_images_that_its_settings_do_not_make(copy: Path) -> None:
+    """Whole files, right footers, other pixels."""
+    script = """
+import sys
+from pathlib import Path
+from noise_search.store import read_units, write_unit
+import pyarrow.parquet as pq
+folder = Path("run")
+footer = pq.read_schema(folder / "units/00000000-00000063.parquet").metadata
+footer = {k.decode(): v.decode() for k, v in footer.items() if k in (b"settings", b"weights", b"versions")}
+rows = read_units(folder).to_pylist()
+first = [row for row in rows if row["image_id"] < 64]
+for row in first:
+    row |= {"png": rows[-1]["png"], "digest": rows[-1]["digest"]}
+write_unit(folder, first, footer)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=copy, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    said = ask(copy, "verify", "run", "images=150", code=1).stdout
+    assert "pixels differ by up to" in said and "point 1:" in said
+
+
+def test_a_report_is_made_again_from_units(copy: Path) -> None:
+    before = (copy / "run/curve.csv").read_text()
+    for name in ("curve.csv", "report.html", "run.json"):
+        (copy / "run" / name).unlink()
+    ask(copy, "report", "run")
+    assert (copy / "run/curve.csv").read_text() == before and (copy / "run/report.html").stat().st_size > 10_000
+    (copy / "run/units/00000064-00000127.parquet").unlink()
+    assert "incomplete: image ids 64-127 are missing" in ask(copy, "report", "run", code=1).stderr
+
+
+def test_several_runs_make_one_curve(copy: Path) -> None:
+    call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=zo", "algorithm=zo", "budget.points=[0,1,2]")
+    ask(copy, "report", "run", "zo", "into=both")
+    assert {line.split(",")[0] for line in (copy / "both/curve.csv").read_text().splitlines()[1:]} == {"random", "zo"}
+    assert (copy / "both/figures/score_final.png").stat().st_size > 1000
+    assert "into=FOLDER" in ask(copy, "report", "run", "zo", code=1).stderr
+
+
+def test_a_run_is_logged_from_the_disk(copy: Path) -> None:
+    ask(copy, "log", "run", "project=later", WANDB_MODE="offline")
+    history = logged(copy / "run", "nfe")
+    assert [row["score_final"] for row in history] == pytest.approx(values(copy / "run", "score_final"))
+
+
+def test_doctor_lists_what_is_here(tmp_path: Path) -> None:
+    said = ask(tmp_path, "doctor", NOISE_SEARCH_CACHE=str(tmp_path / "cache")).stdout
+    assert "sit_cifar10.safetensors" in said and "torch " in said and "weights: " in said and "(nothing)" in said
+
+
+def test_prefetch_loads_what_a_configuration_needs(tmp_path: Path) -> None:
+    said = ask(tmp_path, "prefetch", "verifier=classifier", HF_HUB_OFFLINE="1").stdout
+    assert "sit_cifar10.safetensors  47188d7c" in said and "efficientnet-lite0" in said
+    offline = ask(tmp_path, "prefetch", "verifier=dino", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path), code=1)
+    assert "verifier.backbone_file" in offline.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], "nonsense: the commands are status, verify, report, log, select, doctor, prefetch"),
+        (["status"], "usage: python -m noise_search status RUN"),
+        (["verify", "run", "images=x"], "usage: python -m noise_search verify RUN"),
+        (["select", "run"], "usage: python -m noise_search select RUN verifier=NAME"),
+        (["status", "nowhere"], "nowhere: not the folder of a run"),
+        (["log", "nowhere"], "nowhere: not the folder of a run"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = ask(tmp_path, *arguments, code=1)
+    assert words in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,227 @@
+"""Workers on one folder: who they are, what they share, and what becomes of units, images and memory that fail."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from torch import Tensor
+
+from noise_search.denoiser import Batches
+from noise_search.experiment import assemble, plan_of
+from noise_search.runner import Parts, run, walk
+from noise_search.settings import GROUPS, read_settings
+from noise_search.store import finished_ids, read_units, write_unit
+from noise_search.workers import Worker, this_worker
+from tests.test_configs import CONFIGS
+from tests.test_run import ROOT, TOY, call, command, curve
+
+
+def toy_parts(*overrides: str, images: int = 150, worker: Worker | None = None) -> Parts:
+    """What `run.py experiment=toy` builds, in this process."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = compose("config", [*TOY, "logger=none", f"images={images}", *overrides], return_hydra_config=True)
+    settings = read_settings(cfg)
+    choices = {name: cfg.hydra.runtime.choices[name] for name in GROUPS}
+    parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
+    return dataclasses.replace(parts, worker=worker or Worker())
+
+
+def results(folder: Path) -> list[tuple]:
+    """All that a result consists of, without the clock."""
+    rows = read_units(folder, ["image_id", "point", "candidate", "scores", "scores_final", "digest", "features"])
+    return [tuple(map(str, row.values())) for row in rows.to_pylist()]
+
+
+def test_a_worker_is_what_is_configured_else_what_its_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"):
+        monkeypatch.delenv(name, raising=False)
+    assert this_worker(None, None) == Worker(0, 1, 0)
+    for name, value in {"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert this_worker(None, None) == Worker(5, 8, 1)
+    for name, value in {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "3"}.items():
+        monkeypatch.setenv(name, value)
+    assert this_worker(None, None) == Worker(3, 4, 3)
+    assert this_worker(0, 2) == Worker(0, 2, 0)
+
+
+def test_workers_start_apart_and_each_would_do_everything(tmp_path: Path) -> None:
+    orders = []
+    for rank in range(3):
+        parts = toy_parts("batch_size=64", images=640, worker=Worker(rank, 3))
+        orders.append([group.start // 64 for group, _ in walk(parts, tmp_path)])
+    assert [order[0] for order in orders] == [0, 3, 6]
+    assert all(sorted(order) == list(range(10)) for order in orders)
+
+
+def test_a_worker_leaves_out_what_another_has_finished_meanwhile(tmp_path: Path) -> None:
+    parts = toy_parts("batch_size=64", images=256)
+    done = tmp_path / "done"
+    run(parts, done)
+    seen = []
+    for _, missing in walk(parts, tmp_path):
+        seen += missing
+        rows = [row for row in read_units(done).to_pylist() if 64 <= row["image_id"] < 192]
+        write_unit(tmp_path, rows, parts.footer)  # the other is quick
+    assert [(unit.start, unit.stop) for unit in seen] == [(0, 64), (192, 256)]
+
+
+def test_batches_change_no_choice_and_workers_not_a_bit(tmp_path: Path) -> None:
+    run(toy_parts("batch_size=64"), tmp_path / "one")
+    expected = results(tmp_path / "one")
+    assert len(expected) == 150 * 3
+    for batch in (1, 7, 256):
+        run(toy_parts(f"batch_size={batch}"), tmp_path / f"batch{batch}")
+        found = results(tmp_path / f"batch{batch}")
+        assert [row[:3] for row in found] == [row[:3] for row in expected], batch
+    for world in (2, 3):
+        folder = tmp_path / f"world{world}"
+        for rank in reversed(range(world)):
+            run(toy_parts("batch_size=64", worker=Worker(rank, world)), folder)
+        assert results(folder) == expected, world
+
+
+def test_a_unit_made_again_is_the_same_to_the_bit(tmp_path: Path) -> None:
+    run(toy_parts("batch_size=128"), tmp_path)
+    before = results(tmp_path)
+    (tmp_path / "units/00000064-00000127.parquet").unlink()
+    run(toy_parts("batch_size=128"), tmp_path)
+    assert results(tmp_path) == before
+
+
+def test_workers_at_once_leave_the_table_of_one(tmp_path: Path) -> None:
+    call(tmp_path, *TOY, "images=400", "logger=none", "hydra.run.dir=one")
+    options = (*TOY, "images=400", "logger=none", "batch_size=64", "hydra.run.dir=many")
+    environment = [os.environ | {"RANK": str(r), "WORLD_SIZE": "3", "LOCAL_RANK": "0"} for r in range(3)]
+    processes = [subprocess.Popen(command(*options), cwd=tmp_path, env=env) for env in environment]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert (tmp_path / "many/curve.csv").read_text() == (tmp_path / "one/curve.csv").read_text()
+    assert not list((tmp_path / "many").rglob("*.partial"))
+
+
+def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
+    options = (*TOY, "images=150", "logger=none", "hydra.run.dir=run")
+    call(tmp_path, *options)
+    before = curve(tmp_path / "run")
+    for name in ("00000064-00000127", "00000128-00000149"):
+        path = tmp_path / f"run/units/{name}.parquet"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
+    (tmp_path / "run/run.json").unlink()
+    again = call(tmp_path, *options)
+    assert again.stdout.count("it is set aside") == 2
+    assert curve(tmp_path / "run") == before
+    assert len(list((tmp_path / "run/units").glob("*.damaged"))) == 2
+
+
+def spoilt(parts: Parts, image: int) -> Parts:
+    """The same, but the decoder makes NaN of one image's noise: the first that is rendered of it."""
+    first = parts.model.decoder
+
+    def decoder(x: Tensor) -> Tensor:
+        out = first(x).clone()
+        out[(x.flatten(1).sum(1) - image).abs() < 1e-6] = float("nan")
+        return out
+
+    return dataclasses.replace(parts, model=dataclasses.replace(parts.model, decoder=decoder))
+
+
+def test_what_is_not_a_number_is_never_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    parts = toy_parts("algorithm=none", "budget.points=[4]", images=150)
+    whole: list[Tensor] = []
+    parts = dataclasses.replace(
+        parts, model=dataclasses.replace(parts.model, decoder=lambda x: (whole.append(x), x)[1])
+    )
+    run(parts, tmp_path / "whole")
+    target = float(torch.cat(whole).flatten(1).sum(1)[70])
+    made = run(spoilt(parts, target), tmp_path / "broken")
+    assert finished_ids(tmp_path / "broken") == set(range(150)) - set(range(64, 128))
+    assert made["images"] == 150 - 64 and "image 70: pixels or score not finite" in caplog.text
+
+
+def test_an_incomplete_run_names_what_is_missing_and_fails(tmp_path: Path) -> None:
+    script = f"""
+import runpy, sys
+sys.argv = ["run.py", *sys.argv[1:]]
+import noise_search.runner as runner
+whole = runner.compute
+def compute(*arguments, **named):
+    rows = whole(*arguments, **named)
+    for row in rows:
+        if row["image_id"] == 70:
+            row["scores_final"] = [float("nan")]
+    return rows
+runner.compute = compute
+runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
+"""
+    options = (*TOY, "images=150", "logger=none", "hydra.run.dir=run")
+    done = subprocess.run(
+        [sys.executable, "-c", script, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "incomplete: image ids 64-127 are missing" in done.stderr
+    assert not (tmp_path / "run/run.json").exists() and len(list((tmp_path / "run/units").iterdir())) == 2
+    call(tmp_path, *options)  # whatever broke is mended: only the rest is made
+    assert "searched and rendered 64 images" in (tmp_path / "run/run.log").read_text()
+
+
+def test_out_of_memory_halves_the_batch_and_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(toy_parts(), tmp_path / "whole")
+    parts = toy_parts()
+    inner = parts.model.network
+    calls: list[int] = []
+
+    def small(x: Tensor, *rest: Any) -> Any:
+        calls.append(len(x))
+        if len(x) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return inner(x, *rest)
+
+    parts = dataclasses.replace(parts, model=dataclasses.replace(parts.model, network=small))
+    run(parts, tmp_path / "small")
+    assert results(tmp_path / "small") == results(tmp_path / "whole")
+    assert parts.batches.size == 16 and sum(n > 20 for n in calls) == 4  # 256, 128, 64, 32; then it is known
+    assert "out of memory with 32 rows at a time: going on with 16" in caplog.text
+
+
+def test_a_single_row_that_does_not_fit_ends_the_run() -> None:
+    def call_(x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Batches(4)(call_, torch.zeros(3, 1))
+
+
+def test_a_population_verifier_works_alone(tmp_path: Path) -> None:
+    options = ("experiment=toy", "verifier=oracle_fid", "budget.points=[1,4]", "images=100", "logger=none")
+    done = call(tmp_path, *options, "rank=0", "world=2", code=1)
+    assert "verifier=oracle_fid: one worker only, not world=2" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+    options = ("experiment=toy", "images=20000", "logger=none", "hydra.run.dir=run")
+    process = subprocess.Popen(command(*options), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("run/units/*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors.strip().splitlines()[-1].startswith("stopped: the same command goes on")
+    assert not list(tmp_path.rglob("*.partial")) and read_units(tmp_path / "run").num_rows > 0
+
+
+def test_without_kept_images_only_the_shown_ones_are_stored(tmp_path: Path) -> None:
+    run(toy_parts("keep_images=false"), tmp_path)
+    table = read_units(tmp_path, ["image_id", "png", "digest"])
+    kept = np.array([png is not None for png in table["png"].to_pylist()])
+    assert (kept == (table["image_id"].to_numpy() < 100)).all() and table["digest"].null_count == 0
