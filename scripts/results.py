@@ -3,7 +3,7 @@
     python scripts/results.py [images=1000] [seeds=0,1,2] [only=oracles,hacking,...] [out=docs/results] [compile=true]
 
 Every run is a folder of outputs/results/ and is not made again; stop it and start it at will. About 10 minutes a curve
-on two cores: five hours for everything, or with compile=true (model.build.compile, needs a C++ compiler) under four.
+on two cores: four hours for everything, less with compile=true (model.build.compile; needs a C++ compiler).
 """
 
 import csv
@@ -26,6 +26,8 @@ from noise_search.select import ranks
 from noise_search.store import read_units
 
 RUNS = Path("outputs/results")
+TOTALS = "budget.nfe=[20,70,130,180]"  # of (c) and (e), whose runs cannot share candidates
+FEW = "budget.nfe=[20,130,220]"  # where one more width costs about 90
 BANK = ["classifier", "classifier_probability", "classifier_b", "classifier_ssl", "oracle_is"]
 
 
@@ -81,15 +83,14 @@ class Results:
     def algorithms(self) -> Iterator[str]:
         """(c) The algorithms side by side at equal NFE."""
         options = {
-            "none": ("algorithm=none", "budget.points=[20,60,180,340]"),
-            "ZO-2": ("algorithm=zo",),
-            "ZO-4": ("algorithm=zo", "algorithm.neighbours=4"),
-            "Paths-1": ("algorithm=paths", "algorithm.paths=1"),
-            "Paths-2": ("algorithm=paths",),
+            "none": ("algorithm=none", "budget.points=[20,60,180]"),
+            "ZO-2": ("algorithm=zo", TOTALS),
+            "ZO-4": ("algorithm=zo", "algorithm.neighbours=4", TOTALS),
+            "Paths-1": ("algorithm=paths", "algorithm.paths=1", TOTALS),
+            "Paths-2": ("algorithm=paths", FEW),
         }
-        runs = {"random": [self.bank(s) for s in self.seeds]}
-        for name, chosen in options.items():
-            runs[name] = [self.run(name, *chosen, seed=s) for s in self.seeds]
+        runs = {name: [self.run(name, *chosen, seed=s) for s in self.seeds] for name, chosen in options.items()}
+        runs = {"random": [self.bank(s) for s in self.seeds]} | runs
         yield from self.section(
             "algorithms",
             runs,
@@ -117,16 +118,17 @@ class Results:
     def sweeps(self) -> Iterator[str]:
         """(e) Similarity of zero-order search, and the backward NFE of search over paths."""
         runs = {
-            f"similarity {s}": [self.run(f"similarity{s}", "algorithm=zo", f"algorithm.similarity={s}")]
+            f"similarity {s}": [self.run(f"similarity{s}", "algorithm=zo", f"algorithm.similarity={s}", TOTALS)]
             for s in (0.5, 0.8, 0.99)
         }
-        runs["similarity 0.95"] = [self.run("ZO-2", "algorithm=zo")]
+        runs["similarity 0.95"] = [self.run("ZO-2", "algorithm=zo", TOTALS)]
         yield from self.section("similarity", runs, ("score_final", "inception_score", "kernel_distance"))
+        paths = ("algorithm=paths", "algorithm.paths=1")
         runs = {
-            f"backward NFE {nfe}": [self.run(f"backward{nfe}", "algorithm=paths", f"algorithm.backward_nfe={nfe}")]
-            for nfe in (6, 30)
+            "backward NFE 6": [self.run("backward6", *paths, "algorithm.backward_nfe=6", TOTALS)],
+            "backward NFE 14": [self.run("Paths-1", *paths, TOTALS)],
+            "backward NFE 30": [self.run("backward30", *paths, "algorithm.backward_nfe=30", FEW)],
         }
-        runs["backward NFE 14"] = [self.run("Paths-2", "algorithm=paths")]
         yield from self.section("backward", runs, ("score_final", "inception_score", "kernel_distance"))
 
     def matrix(self) -> Iterator[str]:

@@ -8,20 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_run import ROOT, TOY, call, logged, values
+from tests.test_run import ROOT, TOY, call, logged, script, values
 
 
 def ask(folder: Path, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [sys.executable, "-m", "noise_search", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    return script(ROOT / "noise_search/__main__.py", folder, arguments, code, environment)
 
 
 @pytest.fixture(scope="module")

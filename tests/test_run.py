@@ -2,13 +2,17 @@
 
 import csv
 import json
+import multiprocessing
 import os
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +34,43 @@ def command(*arguments: str) -> list[str]:
 
 
 def call(folder: Path, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        command(*arguments), cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}, check=False
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    """`python run.py` in `folder`, in a process of its own."""
+    return script(ROOT / "run.py", folder, arguments, code, environment)
+
+
+def script(
+    path: Path, folder: Path, arguments: Sequence[str], code: int, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess:
+    """A program of the project in a fresh process, forked from one that has imported the big libraries already: that
+    halves what a small run takes. Nothing of noise_search is in it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        streams = [str(Path(scratch) / name) for name in ("out", "err")]
+        process = SERVER.Process(
+            target=child, args=(str(path), str(folder), arguments, {**os.environ, **environment}, streams)
+        )
+        process.start()
+        process.join()
+        out, err = (Path(stream).read_text() for stream in streams)
+    assert process.exitcode == code, out + err
+    return subprocess.CompletedProcess([str(path), *arguments], code, out, err)
+
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(
+    ["torch", "torchvision", "timm", "matplotlib.pyplot", "pyarrow.parquet", "hydra", "PIL.Image"]
+)
+
+
+def child(path: str, folder: str, arguments: Sequence[str], environment: dict[str, str], streams: list[str]) -> None:
+    """What the new process does: become `python path arguments`."""
+    for number, stream in enumerate(streams, start=1):
+        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv, sys.path[0] = [path, *arguments], str(Path(path).parent)
+    torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    runpy.run_path(path, run_name="__main__")
 
 
 def curve(folder: Path) -> list[dict[str, str]]:
@@ -283,10 +319,10 @@ def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
 
 def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
     """One sweep: one folder a job, one combined curve and figure."""
-    options = ("experiment=toy", "images=70", "logger=none", "seed=0,1", "algorithm=none,random,zo,paths,first_order")
+    options = ("experiment=toy", "images=70", "logger=none", "algorithm=none,random,zo,paths,first_order")
     call(tmp_path, "-m", *options)
     folders = sorted((tmp_path / "outputs").glob("toy-*"))
-    assert len(folders) == 10
+    assert len(folders) == 5
     for folder in folders:
         spent = json.loads((folder / "run.json").read_text())["spent"]
         assert spent["nfe"] == spent["nfe_search"] + spent["nfe_final"] == spent["network_rows"]
@@ -363,16 +399,6 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     save_weights(tmp_path / "head.safetensors", {**state, "bias": state["bias"] + 1}, card, torch.float32)
     again = call(tmp_path, *arguments, "images=2", code=1)
     assert "holds results of weights.head.safetensors=" in again.stderr
-
-
-def test_a_damaged_unit_is_told_by_name(tmp_path: Path) -> None:
-    call(tmp_path, *TOY, "images=3", "logger=none", "hydra.run.dir=hurt")
-    (unit,) = (tmp_path / "hurt/units").iterdir()
-    unit.write_bytes(unit.read_bytes()[:-20])
-    assert (
-        f"{unit.name} is damaged"
-        in call(tmp_path, *TOY, "images=5", "logger=none", "hydra.run.dir=hurt", code=1).stderr
-    )
 
 
 def test_a_failing_wandb_does_not_end_a_run(tmp_path: Path) -> None:
