@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import logging
 import time
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ from noise_search.settings import SHOWN, UNIT, Settings
 from noise_search.store import finished_ids, runs, words, write_unit
 from noise_search.verifiers.base import Candidates, Verifier
 from noise_search.workers import Worker
-
-log = logging.getLogger("noise_search")
 
 
 @dataclass(frozen=True)
@@ -86,22 +83,26 @@ def units(ids: range) -> list[range]:
 def run(parts: Parts, folder: Path) -> dict[str, float]:
     """Make every image id below settings.images that `folder` lacks. Returns seconds by stage, and images made.
 
-    A unit with an image or a score that is not finite is not written.
+    A unit with an image or a score that is not finite is not written; all others are, before the error.
     """
     done = finished_ids(folder)
     seconds, progress = clocks(parts, sum(i not in done for i in range(parts.settings.images)))
     seconds["images"] = 0.0
+    broken: dict[int, range] = {}  # the first image that is not finite -> its unit
     for group, missing in walk(parts, folder):
         rows = compute(parts, begin(parts, list(group)), progress, seconds)
         for unit in missing:
             found = [row for row in rows if row["image_id"] in unit]
-            broken = [row["image_id"] for row in found if np.isnan(row["scores_final"]).any()]
-            if broken:
-                log.warning("image %d: pixels or score not finite; %s are not written", broken[0], words([unit]))
+            bad = [row["image_id"] for row in found if np.isnan(row["scores_final"]).any()]
+            if bad:
+                broken[bad[0]] = unit
                 continue
             write_unit(folder, found, parts.footer)
             seconds["images"] += len(unit)
     progress.close()
+    if broken:
+        spans, names = words(broken.values()), ", ".join(map(str, broken))
+        raise RuntimeError(f"{folder} is incomplete: ids {spans} are missing: pixels or score of {names} not finite")
     return seconds
 
 

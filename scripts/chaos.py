@@ -52,9 +52,10 @@ def torment(folder: Path, images: int, workers: int, kills: int, dice: random.Ra
         left[rank] -= 1
         spoilt += spoil(folder, dice)
         running[rank] = start(folder, images, rank, workers)
-    for process in running:
+    for rank, process in enumerate(running):
         if process.wait():
-            raise SystemExit(f"a worker that was left alone failed; see {folder.parent}/{folder.name}-*.log")
+            said = (folder.parent / f"{folder.name}-{rank}.log").read_text()
+            raise SystemExit(f"worker {rank}, left alone, failed:\n{said[-3000:]}")
     return spoilt
 
 

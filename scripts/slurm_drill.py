@@ -28,8 +28,8 @@ LAUNCHER = (
 )
 
 
-def shell(*words: str) -> str:
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+def shell(*words: str, check: bool = True) -> str:
+    return subprocess.run(words, check=check, capture_output=True, text=True).stdout
 
 
 def wait(what: str, true: Callable[[], bool], seconds: float) -> None:
@@ -60,11 +60,8 @@ def cluster(folder: Path) -> Iterator[None]:
         subprocess.run(["slurmctld", "-f", os.environ["SLURM_CONF"]], check=True)
         for node in ("n1", "n2"):
             start_node(node)
-        wait(
-            "two nodes are idle",
-            lambda: shell("sinfo", "-h", "-p", "debug", "-t", "idle", "-o", "%D").strip() == "2",
-            60,
-        )
+        idle = ("sinfo", "-h", "-p", "debug", "-t", "idle", "-o", "%D")
+        wait("two nodes are idle", lambda: shell(*idle, check=False).strip() == "2", 60)
         yield
     finally:
         subprocess.run(["scancel", "-u", "root"], check=False)
@@ -93,7 +90,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 def drill(folder: Path) -> None:
     print("a sweep of two jobs, 2 nodes x 2 workers each; worker 3 fails whenever it is started", flush=True)
-    batch = "batch_size=${oc.decode:${oc.env:DRILL_${oc.env:SLURM_PROCID,0},64}}"
+    batch = "batch_size='${oc.decode:${oc.env:DRILL_${oc.env:SLURM_PROCID,0},64}}'"
     command = sweep(folder, "seed=0,1", batch, DRILL_3="0")
     units = folder / "outputs"
     wait("a job runs", lambda: bool(jobs("running")), 120)
@@ -132,6 +129,7 @@ def drill(folder: Path) -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the cluster is stopped
     missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]
     if missing:
         raise SystemExit(f"not installed: {', '.join(missing)}; `make test-slurm` installs them")
