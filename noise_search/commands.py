@@ -16,17 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from noise_search import assets, cache
-from noise_search.experiment import (
-    assemble,
-    complete,
-    plan_of,
-    refuse_other_settings,
-    start_log,
-    versions,
-    with_observers,
-)
+from noise_search.assemble import assemble, versions
+from noise_search.experiment import complete, refuse_other_settings, start_log
 from noise_search.files import sha256
+from noise_search.finish import Run
 from noise_search.loggers import NoLogger, Record, WandbLogger
+from noise_search.planning import plan_of, with_observers
 from noise_search.report.combined import combine_runs
 from noise_search.settings import GROUPS, Settings, read_settings, settings_digest
 from noise_search.store import Damaged, finished_ids, read_file, read_units, runs, span, words
@@ -94,7 +89,8 @@ def verify(run: Path, images: int = 8) -> int:
 
 def replay(run: Path, cfg: DictConfig, settings: Settings, choices: dict[str, str], ids: list[int]) -> list[str]:
     """Search for images again; what differs from the files by more than a batch's rounding."""
-    from noise_search.runner import begin, clocks, compute
+    from noise_search.parts import begin
+    from noise_search.runner import clocks, compute
     from noise_search.verifiers.oracle_fid import OracleFID
 
     parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
@@ -147,7 +143,7 @@ def report(folders: list[Path], into: Path | None) -> int:
     text = plan.text(settings.images, cfg.model.rows_per_second, [])
     start_log(run, "the report is made again")
     (run / "run.json").unlink(missing_ok=True)
-    complete(cfg, parts, NoLogger(), run, choices, text)
+    complete(Run(run, cfg, choices, parts, text), NoLogger())
     return 0
 
 

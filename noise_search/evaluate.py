@@ -16,7 +16,7 @@ from noise_search.files import write_text
 from noise_search.metrics.frechet import Gaussian, frechet_distance
 from noise_search.metrics.judges import Judge, images_to_tensor, tensor_to_images
 from noise_search.metrics.scores import inception_score, jackknife_error, kernel_distance, precision_recall
-from noise_search.runner import Parts
+from noise_search.parts import Parts
 from noise_search.store import units
 
 COLUMNS = (

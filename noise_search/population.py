@@ -10,8 +10,9 @@ import torch
 from noise_search.algorithms.random import RandomState
 from noise_search.driver import Spent
 from noise_search.files import replacing
+from noise_search.parts import Parts, begin
 from noise_search.progress import Progress
-from noise_search.runner import Parts, begin, clocks, compute
+from noise_search.runner import clocks, compute
 from noise_search.store import finished_ids, read_units, write_unit
 from noise_search.verifiers.oracle_fid import OracleFID
 

@@ -20,22 +20,18 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor
 
 from noise_search.algorithms.random import RandomState
+from noise_search.assemble import assemble
 from noise_search.driver import Readout, Spent
-from noise_search.experiment import (
-    assemble,
-    columns_of,
-    finish,
-    finished,
-    notes_of,
-    plan_of,
-    refuse_other_settings,
-    start_log,
-)
+from noise_search.experiment import finished, refuse_other_settings, start_log
 from noise_search.files import write_text
+from noise_search.finish import Run, finish
 from noise_search.loggers import NoLogger
+from noise_search.parts import Parts, begin
+from noise_search.planning import columns_of, notes_of, plan_of
 from noise_search.problem import Problem
+from noise_search.render import Key, render
 from noise_search.report.matrix import banks
-from noise_search.runner import Key, Parts, begin, render, rows_of
+from noise_search.runner import rows_of
 from noise_search.settings import read_settings, result_settings
 from noise_search.store import finished_ids, read_units, span, write_unit
 
@@ -79,7 +75,7 @@ def select(run: Path, name: str, into: Path | None = None) -> Path:
     text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
     start_log(folder, f"read again from {run}\n{text}")
     order = [list(columns).index(other) for other in (*needed, *cfg.observers)]
-    finish(cfg, parts, NoLogger(), folder, choices, text, reread(parts, run, folder, order))
+    finish(Run(folder, cfg, choices, parts, text), NoLogger(), reread(parts, run, folder, order))
     return folder
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TOY = ("experiment=toy", "logger=none", "budget.points=[1,4,16]", "images=6400", "batch_size=64")
+TOY = ("experiment=toy", "logger=none", "budget.points=[1,4,16]", "images=3200", "batch_size=64")
 LAUNCHER = (
     *("hydra/launcher=slurm", "hydra.launcher.nodes=2", "hydra.launcher.tasks_per_node=2"),
     *("hydra.launcher.gpus_per_node=null", "hydra.launcher.cpus_per_task=1", "hydra.launcher.partition=debug"),

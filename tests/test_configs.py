@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
 from noise_search.build import build
-from noise_search.experiment import plan_of
 from noise_search.models.transformer import DiffusionTransformer
+from noise_search.planning import plan_of
 from noise_search.settings import read_settings, result_hash
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig
 
 from noise_search.budget import Plan
-from noise_search.experiment import notes_of, plan_of
+from noise_search.planning import notes_of, plan_of
 from noise_search.settings import read_settings
 from tests.test_configs import CONFIGS, composed
 

@@ -68,7 +68,7 @@ def child(path: str, folder: str, arguments: Sequence[str], environment: dict[st
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv, sys.path[0] = [path, *arguments], str(Path(path).parent)
+    sys.argv, sys.path[0] = [path, *arguments], str(ROOT)
     torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
     runpy.run_path(path, run_name="__main__")
 

@@ -15,9 +15,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
+from noise_search.assemble import assemble
 from noise_search.denoiser import Batches
-from noise_search.experiment import assemble, plan_of
-from noise_search.runner import Parts, begin, clocks, compute, run, walk
+from noise_search.parts import Parts, begin
+from noise_search.planning import plan_of
+from noise_search.runner import clocks, compute, run, walk
 from noise_search.settings import GROUPS, read_settings
 from noise_search.store import finished_ids, read_units, write_unit
 from noise_search.workers import Worker, this_worker

@@ -1,0 +1,96 @@
+"""From a configuration to the parts of a run: every network loaded, and tried on a blank image."""
+
+import json
+import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+from omegaconf import DictConfig
+
+from noise_search.algorithms.random import Random
+from noise_search.budget import Plan
+from noise_search.build import build
+from noise_search.denoiser import Batches
+from noise_search.metrics.judges import tensor_to_images
+from noise_search.parts import Parts, begin
+from noise_search.settings import Settings, settings_digest
+from noise_search.verifiers.observed import Observed
+from noise_search.verifiers.oracle_fid import OracleFID
+from noise_search.workers import this_worker
+
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow")
+
+
+def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
+    """Load every network onto the device."""
+    device, worker = settings.device, this_worker(settings.rank, settings.world)
+    if device == "auto":
+        device = f"cuda:{worker.local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+    dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
+    context = {"device": device, "judge": judge, "dataset": dataset}
+    verifier = build(cfg.verifier, **context)
+    if cfg.observers and isinstance(verifier, OracleFID):
+        raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
+    if cfg.observers:
+        verifier = Observed(verifier, {name: build(node, **context) for name, node in cfg.observers.items()})
+    model = build(cfg.model.build, device=device)
+    weights = model.weights | verifier.weights | judge.weights
+    footer = {"settings": settings_digest(cfg), "weights": json.dumps(weights), "versions": json.dumps(versions())}
+    parts = Parts(
+        verifier=verifier,
+        model=model,
+        dataset=dataset,
+        algorithm=build(cfg.algorithm),
+        budget=build(cfg.budget),
+        judge=judge,
+        plan=plan,
+        settings=settings,
+        solver=cfg.model.solver,
+        device=device,
+        batches=Batches(model.batch_size if settings.batch_size == "auto" else int(settings.batch_size)),
+        footer=footer,
+        worker=worker,
+    )
+    refuse_misfits(parts)
+    return parts
+
+
+def refuse_misfits(parts: Parts) -> None:
+    """One blank image goes through verifier and judge, so that groups that do not fit are told before the search."""
+    model, dataset = parts.model, parts.dataset
+    if len(dataset.names) != model.classes:
+        raise ValueError(f"dataset {dataset.name} has {len(dataset.names)} classes, model {model.name} {model.classes}")
+    if isinstance(parts.verifier, OracleFID):
+        if not isinstance(parts.algorithm, Random):
+            raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {parts.algorithm.name}")
+        if parts.worker.world > 1:
+            raise ValueError(
+                f"verifier=oracle_fid: one worker only, not world={parts.worker.world}: groups follow one another"
+            )
+        if parts.plan.purchases[0].point < 1 or not parts.plan.sweep_search:
+            raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
+    problem = begin(parts, [0])
+    parts.algorithm.init(problem, parts.plan.purchases[-1].point)
+    with torch.no_grad():
+        blank = torch.zeros(1, *model.shape, device=parts.device)
+        image = problem.flow.decode(blank)
+        size = "x".join(map(str, image.shape[1:]))
+        try:
+            problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
+        except RuntimeError as error:
+            raise ValueError(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
+        seen = parts.judge.features(tensor_to_images(image))[:, parts.judge.main.columns]
+        if seen.shape[1] != len(parts.judge.main.gaussian.mean):
+            raise ValueError(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries whose version can matter."""
+    out = {"Python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # wandb is not needed without its logger
+            out[name] = version(name)
+    return out
