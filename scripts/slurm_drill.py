@@ -32,12 +32,16 @@ def shell(*words: str, check: bool = True) -> str:
     return subprocess.run(words, check=check, capture_output=True, text=True).stdout
 
 
-def wait(what: str, true: Callable[[], bool], seconds: float) -> None:
+def wait_until(true: Callable[[], bool], seconds: float) -> bool:
     end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise SystemExit(f"after {seconds:.0f} s still not: {what}")
+    while not (done := true()) and time.monotonic() < end:
         time.sleep(0.5)
+    return done
+
+
+def wait(what: str, true: Callable[[], bool], seconds: float) -> None:
+    if not wait_until(true, seconds):
+        raise SystemExit(f"after {seconds:.0f} s still not: {what}")
     print(f"  {what}", flush=True)
 
 
@@ -64,7 +68,8 @@ def cluster(folder: Path) -> Iterator[None]:
         wait("two nodes are idle", lambda: shell(*idle, check=False).strip() == "2", 60)
         yield
     finally:
-        subprocess.run(["scancel", "-u", "root"], check=False)
+        shell("scancel", "-u", "root", check=False)
+        wait_until(lambda: not shell("squeue", "-h", check=False).strip(), 30)
         for name in ("slurmd.n1.pid", "slurmd.n2.pid", "slurmctld.pid", "munge/pid"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
                 os.kill(int((folder / name).read_text()), signal.SIGTERM)
@@ -80,7 +85,7 @@ def jobs(state: str) -> list[str]:
 
 def sweep(folder: Path, *options: str, **environment: str) -> subprocess.Popen:
     words = [sys.executable, str(ROOT / "run.py"), "-m", *LAUNCHER, *TOY, *options, f"hydra.sweep.dir={folder}/outputs"]
-    return subprocess.Popen(words, cwd=folder, env=os.environ | environment)
+    return subprocess.Popen(words, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -108,7 +113,7 @@ def drill(folder: Path) -> None:
     print("  node n2 is killed", flush=True)
     time.sleep(5)
     start_node("n2")
-    shell("scontrol", "update", "nodename=n2", "state=resume")
+    shell("scontrol", "update", "nodename=n2", "state=resume", check=False)  # it may be back already
     wait("the sweep has ended", lambda: command.poll() is not None, 900)
     if command.returncode:
         raise SystemExit(f"the sweep exited with {command.returncode}")
@@ -133,7 +138,7 @@ def main() -> None:
     missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]
     if missing:
         raise SystemExit(f"not installed: {', '.join(missing)}; `make test-slurm` installs them")
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
         folder.chmod(0o755)
         (folder / "cluster").mkdir()
