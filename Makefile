@@ -21,6 +21,7 @@ test: setup ## run the tests (no network)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slurm: setup ## a sweep on a two-node SLURM of this machine's own (Debian, root; about 6 minutes)
+	apt-get update --quiet
 	apt-get install --yes --quiet --no-install-recommends slurm-wlm munge
 	$(BIN)/python scripts/slurm_drill.py
 

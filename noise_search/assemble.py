@@ -19,7 +19,10 @@ from noise_search.verifiers.observed import Observed
 from noise_search.verifiers.oracle_fid import OracleFID
 from noise_search.workers import this_worker
 
-LIBRARIES = ("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow")
+LIBRARIES = (
+    *("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow"),
+    *("diffusers", "open_clip_torch", "torch-fidelity"),
+)
 
 
 def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
@@ -37,8 +40,6 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
     if cfg.observers:
         verifier = Observed(verifier, {name: build(node, **context) for name, node in cfg.observers.items()})
     model = build(cfg.model.build, device=device)
-    weights = model.weights | verifier.weights | judge.weights
-    footer = {"settings": settings_digest(cfg), "weights": json.dumps(weights), "versions": json.dumps(versions())}
     parts = Parts(
         verifier=verifier,
         model=model,
@@ -51,7 +52,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
         solver=cfg.model.solver,
         device=device,
         batches=Batches(model.batch_size if settings.batch_size == "auto" else int(settings.batch_size)),
-        footer=footer,
+        made_with={"settings": settings_digest(cfg), "versions": json.dumps(versions())},
         worker=worker,
     )
     refuse_misfits(parts)
@@ -72,6 +73,8 @@ def refuse_misfits(parts: Parts) -> None:
             )
         if parts.plan.purchases[0].point < 1 or not parts.plan.sweep_search:
             raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
+    if parts.judge.export_npz and not parts.settings.keep_images:
+        raise ValueError("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
     problem = begin(parts, [0])
     parts.algorithm.init(problem, parts.plan.purchases[-1].point)
     with torch.no_grad():
@@ -91,6 +94,6 @@ def versions() -> dict[str, str]:
     """Of Python and the libraries whose version can matter."""
     out = {"Python": platform.python_version()}
     for name in LIBRARIES:
-        with suppress(PackageNotFoundError):  # wandb is not needed without its logger
+        with suppress(PackageNotFoundError):  # some are needed by some groups only
             out[name] = version(name)
     return out

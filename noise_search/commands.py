@@ -21,7 +21,7 @@ from noise_search.experiment import complete, refuse_other_settings, start_log
 from noise_search.files import sha256
 from noise_search.finish import Run
 from noise_search.loggers import NoLogger, Record, WandbLogger
-from noise_search.planning import plan_of, with_observers
+from noise_search.planning import notes_of, plan_of, with_observers
 from noise_search.report.combined import combine_runs
 from noise_search.settings import GROUPS, Settings, read_settings, settings_digest
 from noise_search.store import Damaged, finished_ids, read_file, read_units, runs, span, words
@@ -140,7 +140,7 @@ def report(folders: list[Path], into: Path | None) -> int:
     plan = plan_of(cfg, settings, choices)
     parts = assemble(cfg, settings, plan)
     refuse_other_settings(run, {"weights": parts.weights})
-    text = plan.text(settings.images, cfg.model.rows_per_second, [])
+    text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
     start_log(run, "the report is made again")
     (run / "run.json").unlink(missing_ok=True)
     complete(Run(run, cfg, choices, parts, text), NoLogger())

@@ -83,20 +83,18 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
 def complete(run: "Run", logger: "Logger") -> None:
     """Make what is missing, then everything that is made from it. A file found damaged on the way is made again."""
     from noise_search.finish import finish
-    from noise_search.store import Damaged, finished_ids
+    from noise_search.store import Damaged
 
     images = run.parts.settings.images
     while True:
-        seconds = make(run.parts, run.folder)
-        if not finished_ids(run.folder).issuperset(range(images)):
-            continue  # another worker has just set a file aside
-        if finished(run.folder, images):
-            log.info("another worker has found the run complete")
-            return
         try:
-            finish(run, logger, seconds)
+            seconds = make(run.parts, run.folder)
+            if finished(run.folder, images):
+                log.info("another worker has found the run complete")
+            else:
+                finish(run, logger, seconds)
             return
-        except Damaged as error:
+        except Damaged as error:  # set aside, by this worker or by another
             log.warning("%s", error)
 
 

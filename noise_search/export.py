@@ -25,6 +25,8 @@ def write_npz(folder: Path, point: int, count: int, path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive, archive.open("arr_0.npy", "w", force_zip64=True) as file:
         for unit in units(folder, ("image_id", "point", "png"), count, point):
             for png in unit.sort_by("image_id")["png"].to_pylist():
+                if png is None:
+                    raise ValueError(f"{folder}: made with keep_images=false, its images were not stored")
                 image = np.asarray(Image.open(io.BytesIO(png)))
                 if not written:
                     header = {"descr": "|u1", "fortran_order": False, "shape": (count, *image.shape)}

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write `path` under: it is renamed once it is whole and on the disk, so that nobody ever reads
     half a file. The folder is made. Nothing is left where something goes wrong, as on a full disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # pids of two machines may be the same
     try:
         yield temporary
         sync(temporary)

@@ -1,5 +1,6 @@
 """All that a run is made of."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class Parts:
     solver: str
     device: str
     batches: Batches
-    footer: Mapping[str, str]  # of every file: what its images were made with
+    made_with: Mapping[str, str]  # digest of the settings, versions of the libraries
     worker: Worker
     source: str | None = None  # the run whose candidates were read again
 
@@ -40,6 +41,11 @@ class Parts:
     def weights(self) -> dict[str, str]:
         """File name -> sha256 of everything that was loaded."""
         return self.model.weights | self.verifier.weights | self.judge.weights
+
+    @property
+    def footer(self) -> dict[str, str]:
+        """Of every file of results: what its images were made with."""
+        return {**self.made_with, "weights": json.dumps(self.weights)}
 
     @property
     def batch_size(self) -> int:

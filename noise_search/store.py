@@ -103,7 +103,8 @@ def units(
     folder: Path, columns: Sequence[str] | None = None, below: int | None = None, point: int | None = None
 ) -> Iterator[pa.Table]:
     """Finished rows, unit by unit in the order of ids: of the ids under `below`, at one `point`; None: all. The same of
-    columns, which must hold image_id. Each image once, though two processes may have made it."""
+    columns, which must hold image_id. Each image once, though two processes may have made it; of the ids under `below`
+    each must be there."""
     seen: set[int] = set()
     rules = [("image_id", "<", below)] * (below is not None) + [("point", "==", point)] * (point is not None)
     for path in sorted((folder / "units").glob("*.parquet")):
@@ -121,6 +122,8 @@ def units(
             table = table.filter(pa.array(np.isin(table["image_id"].to_numpy(), new)))
         yield table
         seen.update(new)
+    if below is not None and (gone := [i for i in range(below) if i not in seen]):
+        raise Damaged(f"{folder}: ids {words(runs(gone))} are missing: the same command makes them")
 
 
 def read_units(

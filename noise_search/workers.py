@@ -8,7 +8,7 @@ NAMES = (("RANK", "WORLD_SIZE", "LOCAL_RANK"), ("SLURM_PROCID", "SLURM_NTASKS", 
 
 @dataclass(frozen=True)
 class Worker:
-    """Number `rank` of `world`, from 0; local: its number on this machine, which is also the number of its GPU."""
+    """Number `rank` of `world`, from 0; local: its number on this machine, which says which GPU it takes."""
 
     rank: int = 0
     world: int = 1
@@ -18,8 +18,9 @@ class Worker:
 def this_worker(rank: int | None, world: int | None) -> Worker:
     """As configured, else what torchrun or SLURM says in the environment, else the only one."""
     if rank is not None and world is not None:
-        return Worker(rank, world)
+        return Worker(rank, world, rank)
     for names in NAMES:
-        if all(name in os.environ for name in names):
-            return Worker(*(int(os.environ[name]) for name in names))
+        if names[0] in os.environ and names[1] in os.environ:
+            rank, world = int(os.environ[names[0]]), int(os.environ[names[1]])
+            return Worker(rank, world, int(os.environ.get(names[2], rank)))
     return Worker()

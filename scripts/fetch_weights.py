@@ -1,8 +1,8 @@
 """Fetch published weights into weights/, where internet is: python scripts/fetch_weights.py NAME... [--list]
 
 Names: sit_{s,b,l,xl}_2, sit_xl_2_512, dit_xl_2, dit_xl_2_512, dit_xl_2_diffusers (each with its VAE), vae, references,
-references_512, inception, dino, clip. Sizes and licences are printed before anything is fetched; what was cut short
-goes on. Sources and checksums are kept in weights/SOURCES.json.
+references_512, inception, dino, clip. Sizes and licences are printed before anything is fetched; what a hub cut
+short goes on. Sources and checksums are kept in weights/SOURCES.json.
 """
 
 import argparse

@@ -101,7 +101,9 @@ def drill(folder: Path) -> None:
     wait("a job runs", lambda: bool(jobs("running")), 120)
     wait("units are written", lambda: len(list(units.glob("toy-*/units/*.parquet"))) > 3, 120)
     first = jobs("running")[0]
-    urgent = shell("sbatch", "--parsable", "-p", "prio", "-N2", "--exclusive", "--wrap", "sleep 5").strip()
+    urgent = shell(
+        "sbatch", "--parsable", "-p", "prio", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5"
+    ).strip()
     wait(f"job {first} is preempted by {urgent}", lambda: first not in jobs("running"), 60)
     wait("a job runs again", lambda: bool(jobs("running")), 300)
     seen = len(list(units.glob("toy-*/units/*.parquet")))
