@@ -3,6 +3,7 @@
 python -m noise_search status RUN                        images done, rate, time left; exit code 1 if incomplete
 python -m noise_search verify RUN [images=8]             checksums and counts; makes some images again
 python -m noise_search report RUN... [into=FOLDER]       curve and report from the units; of several runs: combined
+python -m noise_search export RUN as=npz|png              images of every budget: ADM's arr_0, or folders of files
 python -m noise_search log RUN [project=...] [group=...] sends a finished run to wandb
 python -m noise_search select RUN verifier=NAME [into=FOLDER]  reads a random search under another verifier
 python -m noise_search doctor                            libraries, weights, references and data that are here
@@ -24,6 +25,7 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "status": (1, 1, set()),
     "verify": (1, 1, {"images"}),
     "report": (1, 1000, {"into"}),
+    "export": (1, 1, {"as"}),
     "log": (1, 1, {"project", "group"}),
     "select": (1, 1, {"verifier", "into"}),
     "doctor": (0, 0, set()),
@@ -57,6 +59,8 @@ def main() -> int:
             return commands.verify(runs[0], int(number))
         if command == "report":
             return commands.report(runs, into)
+        if command == "export":
+            return commands.export(runs[0], options.get("as", "npz"))
         if command == "log":
             return commands.log_run(runs[0], **options)
         if command == "doctor":

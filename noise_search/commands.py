@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import platform
 import random
 from pathlib import Path
@@ -17,7 +16,8 @@ from PIL import Image
 
 from noise_search import assets, cache
 from noise_search.assemble import assemble, versions
-from noise_search.experiment import complete, refuse_other_settings, start_log
+from noise_search.experiment import complete, opened, refuse_other_settings, start_log
+from noise_search.export import export_npz, export_png
 from noise_search.files import sha256
 from noise_search.finish import Run
 from noise_search.loggers import NoLogger, Record, WandbLogger
@@ -26,16 +26,8 @@ from noise_search.report.combined import combine_runs
 from noise_search.settings import GROUPS, Settings, read_settings, settings_digest
 from noise_search.store import Damaged, finished_ids, read_file, read_units, runs, span, words
 
+FORMS = {"npz": export_npz, "png": export_png}
 ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made again in another batch
-
-
-def opened(run: Path) -> tuple[DictConfig, Settings, dict[str, str]]:
-    """The configuration of a run's folder, its settings, and the names of its groups."""
-    if not (run / "config.yaml").is_file() or not (run / "identity.json").is_file():
-        raise ValueError(f"{run}: not the folder of a run (no config.yaml)")
-    cfg = OmegaConf.load(run / "config.yaml")
-    assert isinstance(cfg, DictConfig)
-    return cfg, read_settings(cfg), json.loads((run / "identity.json").read_text())["choices"]
 
 
 def status(run: Path) -> int:
@@ -144,6 +136,18 @@ def report(folders: list[Path], into: Path | None) -> int:
     start_log(run, "the report is made again")
     (run / "run.json").unlink(missing_ok=True)
     complete(Run(run, cfg, choices, parts, text), NoLogger())
+    return 0
+
+
+def export(run: Path, form: str) -> int:
+    """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0) or png (a folder)."""
+    if form not in FORMS:
+        raise ValueError(f"as={form}: one of {', '.join(FORMS)}")
+    cfg, settings, choices = opened(run)
+    for p in plan_of(cfg, settings, choices).purchases:
+        path = run / f"samples/nfe{p.nfe:06d}{'.npz' * (form == 'npz')}"
+        FORMS[form](run, p.point, settings.images, path)
+        print(path)
     return 0
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from noise_search.build import build
 from noise_search.files import write_text
 from noise_search.planning import notes_of, plan_of, with_observers
-from noise_search.settings import GROUPS, flatten, read_settings, result_settings, sweep_name
+from noise_search.settings import GROUPS, Settings, flatten, read_settings, result_settings, sweep_name
 from noise_search.sweeps import note
 
 if TYPE_CHECKING:  # what they import is not needed for a plan
@@ -96,6 +96,15 @@ def complete(run: "Run", logger: "Logger") -> None:
             return
         except Damaged as error:  # set aside, by this worker or by another
             log.warning("%s", error)
+
+
+def opened(run: Path) -> tuple[DictConfig, Settings, dict[str, str]]:
+    """The configuration of a run's folder, its settings, and the names of its groups."""
+    if not (run / "config.yaml").is_file() or not (run / "identity.json").is_file():
+        raise ValueError(f"{run}: not the folder of a run (no config.yaml)")
+    cfg = OmegaConf.load(run / "config.yaml")
+    assert isinstance(cfg, DictConfig)
+    return cfg, read_settings(cfg), json.loads((run / "identity.json").read_text())["choices"]
 
 
 def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:

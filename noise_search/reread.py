@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 from hydra import compose
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 from torch import Tensor
 
 from noise_search.algorithms.random import RandomState
 from noise_search.assemble import assemble
 from noise_search.driver import Readout, Spent
-from noise_search.experiment import finished, refuse_other_settings, start_log
+from noise_search.experiment import finished, opened, refuse_other_settings, start_log
 from noise_search.files import write_text
 from noise_search.finish import Run, finish
 from noise_search.loggers import NoLogger
@@ -32,7 +32,7 @@ from noise_search.problem import Problem
 from noise_search.render import Key, render
 from noise_search.report.matrix import banks
 from noise_search.runner import rows_of
-from noise_search.settings import read_settings, result_settings
+from noise_search.settings import result_settings
 from noise_search.store import finished_ids, read_units, span, write_unit
 
 
@@ -43,11 +43,10 @@ def select(run: Path, name: str, into: Path | None = None) -> Path:
     """
     if not (run / "run.json").is_file():
         raise ValueError(f"{run}: not a finished run (no run.json)")
-    record, cfg = json.loads((run / "run.json").read_text()), OmegaConf.load(run / "config.yaml")
-    assert isinstance(cfg, DictConfig)
+    record, (cfg, settings, choices) = json.loads((run / "run.json").read_text()), opened(run)
     if not record["columns"]:
         raise ValueError(f"{run}: keeps no bank of candidates; only a search with algorithm=random does")
-    columns = columns_of(cfg, record["choices"]["verifier"])
+    columns = columns_of(cfg, choices["verifier"])
     verifier = columns[name] if name in columns else compose("config", [f"verifier={name}"]).verifier
     needed = {name: verifier} if name in columns else dict(verifier.get("members", {name: verifier}))
     for member, node in needed.items():
@@ -55,12 +54,11 @@ def select(run: Path, name: str, into: Path | None = None) -> Path:
             raise ValueError(
                 f"verifier={name}: {run} has no scores of {member} like that, only of {', '.join(columns)}"
             )
-    choices = record["choices"] | {"verifier": name}
+    choices = choices | {"verifier": name}
     with open_dict(cfg):
         cfg.verifier = verifier
         cfg.observers = {other: node for other, node in columns.items() if other not in needed}
     folder = into or run.parent / f"{run.name}-select-{name}"
-    settings = read_settings(cfg)
     plan = plan_of(cfg, settings, choices)
     parts = dataclasses.replace(assemble(cfg, settings, plan), source=str(run))
     refuse_other_settings(run, {"weights": parts.weights})

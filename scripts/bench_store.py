@@ -1,8 +1,8 @@
 """What storage costs: a resume that finds 50,000 images finished, the reduction of their features, the share of a run.
 
-    python scripts/bench_store.py [images=50000]      (about 4 minutes on two cores, 1 GB of disk)
+    python scripts/bench_store.py [images=50000] [run=FOLDER]      (about 4 minutes on two cores, 1 GB of disk)
 
-Prints seconds and peak memory; the share of a run is that of writing units of the CIFAR-10 demo's size.
+Prints seconds and peak memory. run: a finished run whose units are written again, timed against what they took to make.
 """
 
 import resource
@@ -16,19 +16,19 @@ import numpy as np
 from noise_search.evaluate import measured
 from noise_search.metrics.frechet import Gaussian
 from noise_search.settings import UNIT
-from noise_search.store import SCHEMA, finished_ids, write_unit
+from noise_search.store import SCHEMA, finished_ids, units, write_unit
 
 FEATURES = 2048
 
 
-def rows(ids: range, points: int, features: int, rng: np.random.Generator) -> list[dict]:
-    """Rows as a run writes them, of random numbers."""
+def rows(ids: range, rng: np.random.Generator) -> list[dict]:
+    """Rows as a run of one budget writes them, of random numbers."""
     filler = dict.fromkeys(SCHEMA.names, 0) | {"features_search": None, "bank": None, "digest": "0" * 32}
     out = []
     for i in ids:
-        image = {"png": rng.bytes(2500), "features": rng.standard_normal(features, dtype=np.float32).tobytes()}
+        image = {"png": rng.bytes(2500), "features": rng.standard_normal(FEATURES, dtype=np.float32).tobytes()}
         scores = {"scores": [float(rng.standard_normal())], "scores_final": [float(rng.standard_normal())]}
-        out += [filler | {"image_id": i, "point": point} | image | scores for point in range(1, points + 1)]
+        out.append(filler | {"image_id": i, "point": 1} | image | scores)
     return out
 
 
@@ -37,13 +37,13 @@ def clock(what: str, started: float) -> None:
     print(f"{what}: {time.monotonic() - started:.2f} s, peak memory so far {peak:.2f} GB", flush=True)
 
 
-def main(images: int) -> None:
-    rng, footer = np.random.default_rng(0), {"settings": "", "weights": "{}", "versions": "{}"}
+def main(images: int, footer: dict[str, str]) -> None:
+    rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         started = time.monotonic()
         for start in range(0, images, UNIT):
-            write_unit(folder, rows(range(start, min(start + UNIT, images)), 1, FEATURES, rng), footer)
+            write_unit(folder, rows(range(start, min(start + UNIT, images)), rng), footer)
         clock(f"{images:,} images written, random numbers made included", started)
         started = time.monotonic()
         assert finished_ids(folder) == set(range(images))
@@ -52,19 +52,26 @@ def main(images: int) -> None:
         found = measured(folder, images, 1)
         gaussian = Gaussian.of(found.features)
         clock(f"mean and covariance of {gaussian.mean.shape[0]} features", started)
+
+
+def share(run: Path, footer: dict[str, str]) -> None:
+    """Seconds of writing a run's units again / seconds that searching and rendering their images took."""
+    made, written = 0.0, 0.0
     with tempfile.TemporaryDirectory() as name:
-        unit, count = rows(range(UNIT), 5, 1280, rng), 20
-        started = time.monotonic()
-        for k in range(count):
-            shifted = [row | {"image_id": row["image_id"] + k * UNIT} for row in unit]
-            write_unit(Path(name), shifted, footer)
-        seconds = (time.monotonic() - started) / count
-        print(f"a unit of {UNIT} images at five budgets: {1000 * seconds:.0f} ms; the demo makes one in about 28 s:")
-        print(f"  {seconds / 28:.2%} of its time")
+        for unit in units(run):
+            found = unit.to_pylist()
+            made += sum({row["image_id"]: row["seconds"] for row in found}.values())
+            started = time.monotonic()
+            write_unit(Path(name), found, footer)
+            written += time.monotonic() - started
+    print(f"{run}: {written:.2f} s to write what took {made:.1f} s to make, {written / made:.2%}")
 
 
 if __name__ == "__main__":
-    option, _, value = (sys.argv[1] if len(sys.argv) > 1 else "images=50000").partition("=")
-    if option != "images" or not value.isdigit():
-        raise SystemExit("usage: python scripts/bench_store.py [images=50000]")
-    main(int(value))
+    options = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    if set(options) - {"images", "run"} or not options.get("images", "50000").isdigit():
+        raise SystemExit("usage: python scripts/bench_store.py [images=50000] [run=FOLDER]")
+    empty = {"settings": "", "weights": "{}", "versions": "{}"}
+    main(int(options.get("images", "50000")), empty)
+    if "run" in options:
+        share(Path(options["run"]), empty)

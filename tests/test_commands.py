@@ -1,13 +1,17 @@
 """`python -m noise_search`: what it says of runs that are whole, unfinished or spoilt."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from noise_search.store import read_units
 from tests.test_run import ROOT, TOY, call, logged, script, values
 
 
@@ -98,6 +102,19 @@ def test_several_runs_make_one_curve(copy: Path) -> None:
     assert "into=FOLDER" in ask(copy, "report", "run", "zo", code=1).stderr
 
 
+def test_images_are_exported_for_evaluators(copy: Path) -> None:
+    said = ask(copy, "export", "run", "as=npz").stdout.split()
+    folders = ask(copy, "export", "run", "as=png").stdout.split()
+    assert len(said) == len(folders) == 3
+    last = read_units(copy / "run", ["image_id", "point", "digest"], point=4)["digest"].to_pylist()
+    images = np.load(copy / said[-1])["arr_0"]
+    assert images.dtype == np.uint8 and images.shape[0] == 150
+    for i, digest in enumerate(last):
+        png = np.asarray(Image.open(copy / folders[-1] / f"{i:06d}.png"))
+        assert np.array_equal(png, images[i]) and hashlib.sha256(png.tobytes()).hexdigest().startswith(digest)
+    assert "as=gif: one of npz, png" in ask(copy, "export", "run", "as=gif", code=1).stderr
+
+
 def test_a_run_is_logged_from_the_disk(copy: Path) -> None:
     ask(copy, "log", "run", "project=later", WANDB_MODE="offline")
     history = logged(copy / "run", "nfe")
@@ -119,7 +136,7 @@ def test_prefetch_loads_what_a_configuration_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense"], "nonsense: the commands are status, verify, report, log, select, doctor, prefetch"),
+        (["nonsense"], "nonsense: the commands are status, verify, report, export, log, select, doctor, prefetch"),
         (["status"], "usage: python -m noise_search status RUN"),
         (["verify", "run", "images=x"], "usage: python -m noise_search verify RUN"),
         (["select", "run"], "usage: python -m noise_search select RUN verifier=NAME"),

@@ -30,6 +30,14 @@ def test_units_come_back_in_order_and_once(tmp_path: Path) -> None:
     assert table["bank"].null_count == 10
 
 
+def test_a_budget_is_never_read_with_images_missing(tmp_path: Path) -> None:
+    write_unit(tmp_path, rows([0, 1]), FOOTER)
+    write_unit(tmp_path, rows([4, 5]), FOOTER)
+    assert read_units(tmp_path, below=2).num_rows == 4
+    with pytest.raises(Damaged, match="ids 2-3 are missing"):
+        read_units(tmp_path, below=5)
+
+
 def test_an_empty_folder_has_no_images(tmp_path: Path) -> None:
     assert finished_ids(tmp_path) == set()
 

@@ -15,8 +15,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from noise_search.assemble import assemble
+from noise_search.assemble import assemble, refuse_misfits
 from noise_search.denoiser import Batches
+from noise_search.export import export_npz
 from noise_search.parts import Parts, begin
 from noise_search.planning import plan_of
 from noise_search.runner import clocks, compute, run, walk
@@ -59,7 +60,9 @@ def test_a_worker_is_what_is_configured_else_what_its_launcher_says(monkeypatch:
     for name, value in {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "3"}.items():
         monkeypatch.setenv(name, value)
     assert this_worker(None, None) == Worker(3, 4, 3)
-    assert this_worker(0, 2) == Worker(0, 2, 0)
+    assert this_worker(1, 2) == Worker(1, 2, 1)
+    monkeypatch.delenv("LOCAL_RANK")
+    assert this_worker(None, None) == Worker(3, 4, 3)
 
 
 def test_workers_start_apart_and_each_would_do_everything(tmp_path: Path) -> None:
@@ -232,6 +235,17 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, number: signal.Signals)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors.strip().splitlines()[-1].startswith("stopped: the same command goes on")
     assert not list(tmp_path.rglob("*.partial")) and read_units(tmp_path / "run").num_rows > 0
+
+
+def test_images_that_are_not_kept_cannot_be_exported(tmp_path: Path) -> None:
+    parts = toy_parts("keep_images=false")
+    run(parts, tmp_path)
+    with pytest.raises(ValueError, match="made with keep_images=false, its images were not stored"):
+        export_npz(tmp_path, 1, 150, tmp_path / "samples.npz")
+    assert not list(tmp_path.glob("samples*"))
+    parts = dataclasses.replace(parts, judge=dataclasses.replace(parts.judge, export_npz=True))
+    with pytest.raises(ValueError, match=r"metrics\.export_npz=true: with keep_images=true only"):
+        refuse_misfits(parts)
 
 
 def test_without_kept_images_only_the_shown_ones_are_stored(tmp_path: Path) -> None:
