@@ -1,4 +1,4 @@
-"""How fast a published architecture runs here, on random weights, beside plain float32 and diffusers.
+"""How fast a published architecture runs here, on random weights, beside plain float32 and diffusers' pipeline.
 
     python scripts/bench_imagenet.py [model=sit_xl_2] [rows=8,16,32,64,128,256] [seconds=3]
 
@@ -10,12 +10,12 @@ bfloat16 changes in real images, on the embedded model: PSNR against float32, an
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
-from torch import Tensor, nn
 
 from noise_search.models.embedded import embedded_sit
 from noise_search.models.sit import SiTNetwork
@@ -25,7 +25,7 @@ from noise_search.verifiers.classifier import Classifier
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
-Forward = Callable[[Tensor, Tensor, Tensor], object]
+STEPS = 4  # of diffusers' pipeline in one call
 
 
 def rate(call: Callable[[], object], seconds: float) -> float:
@@ -62,29 +62,38 @@ def random_net(cfg: DictConfig) -> DiffusionTransformer:
     return net.to(DEVICE).eval().requires_grad_(False)
 
 
-def diffusers_net(cfg: DictConfig) -> nn.Module:
-    """The transformer that DiTPipeline would run, in bfloat16."""
-    from diffusers import DiTTransformer2DModel
+def diffusers_pipeline(cfg: DictConfig) -> Callable[[int], object]:
+    """STEPS steps of diffusers' DiTPipeline on n rows, bfloat16, unguided; its VAE a tiny one, so as not to count."""
+    from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
 
     net = cfg.model.build.net
-    width = net.width // net.heads
-    out = DiTTransformer2DModel(
-        net.heads, width, 4, 8, net.depth, sample_size=net.size, patch_size=net.patch, num_embeds_ada_norm=net.classes
-    )
-    return out.to(DEVICE, torch.bfloat16).eval().requires_grad_(False)
+    shape = {"sample_size": net.size, "patch_size": net.patch, "num_embeds_ada_norm": net.classes}
+    transformer = DiTTransformer2DModel(net.heads, net.width // net.heads, 4, 8, net.depth, **shape)
+    vae = AutoencoderKL(block_out_channels=(32,), latent_channels=4, down_block_types=("DownEncoderBlock2D",))
+    pipeline = DiTPipeline(transformer, vae, DDIMScheduler()).to(DEVICE, torch.bfloat16)
+    pipeline.set_progress_bar_config(disable=True)
+    return lambda n: pipeline(list(range(n)), guidance_scale=1.0, num_inference_steps=STEPS, output_type="np")
 
 
-def ways(cfg: DictConfig) -> dict[str, Forward]:
-    """What is compared. The time is the same for all rows, the classes differ, as in a search."""
-    net, theirs = random_net(cfg), diffusers_net(cfg)
+def ways(cfg: DictConfig) -> dict[str, tuple[int, Callable[[int], object]]]:
+    """What is compared: (evaluations a call, call on n rows). The time is the same for all rows, the classes differ, as
+    in a search."""
+    net, pipeline = random_net(cfg), diffusers_pipeline(cfg)
 
-    def diffusers(x: Tensor, t: Tensor, label: Tensor) -> object:
-        return theirs(x.bfloat16(), (999 * t).long(), class_labels=label)
+    def forward(network: SiTNetwork) -> Callable[[int], object]:
+        def call(n: int) -> object:
+            x = torch.randn(n, 4, cfg.model.build.net.size, cfg.model.build.net.size, device=DEVICE)
+            return network(x, torch.full((n,), 0.5, device=DEVICE), torch.arange(n, device=DEVICE) % 1000)
 
+        return call
+
+    compiled = SiTNetwork(net, torch.bfloat16)
+    compiled.compile()
     return {
-        "bfloat16 (autocast)": SiTNetwork(net, torch.bfloat16),
-        "float32 (TF32 on a GPU)": SiTNetwork(net),
-        "diffusers, bfloat16": diffusers,
+        "bfloat16 (autocast)": (1, forward(SiTNetwork(net, torch.bfloat16))),
+        "bfloat16, compiled": (1, forward(compiled)),
+        "float32 (TF32 on a GPU)": (1, forward(SiTNetwork(net))),
+        "diffusers' DiTPipeline": (STEPS, pipeline),
     }
 
 
@@ -95,13 +104,11 @@ def speed(cfg: DictConfig, rows: list[int], seconds: float) -> None:
     flops = 2 * cfg.model.multiply_adds
     where = torch.cuda.get_device_name() if CUDA else f"{torch.get_num_threads()} CPU threads"
     print(f"{cfg.model.build.name} on {where}: {flops / 1e9:.0f} GFLOP a row; matrix rate {peak / 1e12:.2f} TFLOP/s")
-    for name, forward in ways(cfg).items():
+    for name, (evaluations, call) in ways(cfg).items():
         for n in rows:
-            x = torch.randn(n, 4, cfg.model.build.net.size, cfg.model.build.net.size, device=DEVICE)
-            t, label = torch.full((n,), 0.5, device=DEVICE), torch.arange(n, device=DEVICE) % 1000
             if CUDA:
                 torch.cuda.reset_peak_memory_stats()
-            found = n * rate(lambda x=x, t=t, label=label, forward=forward: forward(x, t, label), seconds)
+            found = n * evaluations * rate(partial(call, n), seconds)
             memory = f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if CUDA else ""
             print(
                 f"  {name:<24} {n:>4} rows: {found:9.1f} rows/s, {found * flops / peak:5.1%} of the matrix rate{memory}"
