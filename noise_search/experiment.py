@@ -114,11 +114,10 @@ def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
         return
     known = json.loads(path.read_text())
     stored, asked = flatten({part: known[part] for part in identity}), flatten(identity)
-    for key in stored | asked:
-        if stored.get(key) != asked.get(key):
-            raise ValueError(
-                f"{folder} holds results of {key}={stored.get(key)}, not {asked.get(key)}: choose another hydra.run.dir"
-            )
+    keys = [key for key in stored | asked if stored.get(key) != asked.get(key)]
+    if keys:
+        differences = "; ".join(f"{key}={stored.get(key)}, not {asked.get(key)}" for key in keys)
+        raise ValueError(f"{folder} holds results of {differences}: choose another hydra.run.dir")
 
 
 def finished(folder: Path, images: int) -> bool:

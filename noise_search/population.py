@@ -1,5 +1,6 @@
 """The run of a verifier that looks at the whole set: in fixed groups of image ids, each against the ones before."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from noise_search.files import replacing
 from noise_search.parts import Parts, begin
 from noise_search.progress import Progress
 from noise_search.runner import clocks, compute
-from noise_search.store import finished_ids, read_units, write_unit
+from noise_search.store import finished_ids, read_units, set_aside, write_unit
 from noise_search.verifiers.oracle_fid import OracleFID
 
 
@@ -40,8 +41,9 @@ def run_population(parts: Parts, verifier: OracleFID, folder: Path) -> dict[str,
 
 
 def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Progress) -> np.ndarray:
-    """Features float32 [images, D] of every image's candidate 0, at the search's NFE; kept in folder/first.npy."""
-    path = folder / "first.npy"
+    """Features float32 [images, D] of every image's candidate 0, at the search's NFE; kept in folder/first.bin, whose
+    last four bytes are their CRC-32."""
+    path = folder / "first.bin"
     if not path.is_file():
         parts_of = []
         for start in range(0, parts.settings.images, parts.batch_size):
@@ -52,9 +54,13 @@ def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Pr
             if not torch.equal(problem.meters.evaluations.count, paid(parts, len(ids)).evaluations):
                 raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
             progress.add(int(problem.meters.evaluations.count.sum()))
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, np.concatenate(parts_of))
-    return np.load(path)
+        content = np.concatenate(parts_of).tobytes()
+        with replacing(path) as temporary:
+            temporary.write_bytes(content + zlib.crc32(content).to_bytes(4, "little"))
+    content = path.read_bytes()
+    if len(content) % 4 or zlib.crc32(content[:-4]).to_bytes(4, "little") != content[-4:]:
+        set_aside(path)
+    return np.frombuffer(content[:-4], np.float32).reshape(parts.settings.images, -1)
 
 
 def paid(parts: Parts, count: int) -> Spent:

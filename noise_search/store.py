@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -85,12 +86,17 @@ def read_file(path: Path) -> bytes:
     at = footer_start(content)
     written, checksum = content[: max(0, at - 4)] + content[at:], content[max(0, at - 4) : at]
     if len(content) < 12 or zlib.crc32(written).to_bytes(4, "little") != checksum:
-        aside = path.with_suffix(".damaged")
-        with suppress(FileNotFoundError):  # another worker was faster
-            path.rename(aside)
-        log.warning("%s is damaged; it is set aside as %s", path, aside.name)
-        raise Damaged(f"{path} was damaged and is set aside: the same command makes its images again")
+        set_aside(path)
     return content
+
+
+def set_aside(path: Path) -> NoReturn:
+    """Rename a file that is not as it was written, so that nobody reads it again."""
+    aside = path.with_suffix(".damaged")
+    with suppress(FileNotFoundError):  # another worker was faster
+        path.rename(aside)
+    log.warning("%s is damaged; it is set aside as %s", path, aside.name)
+    raise Damaged(f"{path} was damaged and is set aside: the same command makes its images again")
 
 
 def span(path: Path) -> range:

@@ -374,9 +374,16 @@ def test_oracle_fid_lowers_its_distance_and_goes_on_where_it_was(tmp_path: Path)
     for path in units[30:]:
         path.unlink()
     (tmp_path / "cut/run.json").unlink()
-    call(tmp_path, *options, "batch_size=3", "hydra.run.dir=cut")
-    found, expected = ([float(row["value"] or "nan") for row in curve(tmp_path / name)] for name in ("cut", "whole"))
-    assert found == pytest.approx(expected, rel=1e-5, abs=1e-5, nan_ok=True)
+    shutil.copytree(tmp_path / "cut", tmp_path / "spoilt")
+    content = bytearray((tmp_path / "cut/first.bin").read_bytes())
+    content[1000] ^= 1
+    (tmp_path / "spoilt/first.bin").write_bytes(content)
+    expected = [float(row["value"] or "nan") for row in curve(tmp_path / "whole")]
+    for name in ("cut", "spoilt"):
+        call(tmp_path, *options, "batch_size=3", f"hydra.run.dir={name}")
+        found = [float(row["value"] or "nan") for row in curve(tmp_path / name)]
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-5, nan_ok=True)
+        assert (tmp_path / name / "first.damaged").is_file() == (name == "spoilt")
 
 
 def test_missing_assets_and_other_settings_are_told(tmp_path: Path) -> None:
@@ -387,8 +394,8 @@ def test_missing_assets_and_other_settings_are_told(tmp_path: Path) -> None:
     broken = call(tmp_path, *base, "model.build.weights=broken.safetensors", code=1)
     assert "broken.safetensors" in broken.stderr and len(broken.stderr.strip().splitlines()) == 1
     call(tmp_path, *TOY, *base, "hydra.run.dir=mine")
-    other = call(tmp_path, *TOY, *base, "seed=1", "hydra.run.dir=mine", code=1)
-    assert "holds results of settings.seed=0, not 1" in other.stderr
+    other = call(tmp_path, *TOY, *base, "seed=1", "budget.final_nfe=8", "hydra.run.dir=mine", code=1)
+    assert "settings.seed=0, not 1" in other.stderr and "settings.budget.final_nfe=6, not 8" in other.stderr
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
