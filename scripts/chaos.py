@@ -2,11 +2,13 @@
 
     python scripts/chaos.py [images=2000] [workers=4] [kills=20] [seed=0]      (about 5 minutes on two cores)
 
-Each worker of a run on the exact toy is killed (SIGKILL) at random moments and started again; meanwhile finished files
-get flipped bits or are cut. Prints what was done, then `identical`, or exits with 1.
+Each worker of a run on the exact toy is killed (SIGKILL) at random moments and started again: some before their first
+unit, some after it. At each kill finished files get flipped bits or are cut, so that there is always work to do. Prints
+what was done, then `identical`, or exits with 1.
 """
 
 import csv
+import os
 import random
 import subprocess
 import sys
@@ -25,38 +27,50 @@ def start(folder: Path, images: int, rank: int, world: int) -> subprocess.Popen:
         return subprocess.Popen([sys.executable, str(ROOT / "run.py"), *options], stdout=out, stderr=out)
 
 
-def spoil(folder: Path, dice: random.Random) -> bool:
-    """Flip a bit of one finished file, or cut it; False if there is none, or if the run is complete."""
+def spoil(folder: Path, dice: random.Random) -> int:
+    """Flip a bit of a fifth of the finished files, or cut them; returns how many. The run is not complete then."""
     files = sorted((folder / "units").glob("*.parquet"))
-    if not files or (folder / "run.json").exists():
-        return False
-    path = dice.choice(files)
-    content = bytearray(path.read_bytes())
-    if dice.random() < 0.5:
-        content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
-    else:
-        del content[dice.randrange(len(content)) :]
-    path.write_bytes(content)
-    return True
+    chosen = dice.sample(files, -(-len(files) // 5))
+    for path in chosen:
+        try:
+            content = bytearray(path.read_bytes())
+        except FileNotFoundError:  # a worker has just set it aside
+            continue
+        if dice.random() < 0.5:
+            content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+        else:
+            del content[dice.randrange(len(content)) :]
+        path.write_bytes(content)
+    if chosen:
+        (folder / "run.json").unlink(missing_ok=True)
+    return len(chosen)
 
 
-def torment(folder: Path, images: int, workers: int, kills: int, dice: random.Random) -> int:
-    """Run the workers to the end, each killed `kills` times on the way; returns how many files were spoilt."""
+def torment(folder: Path, images: int, workers: int, kills: int, life: float, dice: random.Random) -> int:
+    """Run the workers to the end, each killed `kills` times on the way, after `life` seconds on average; returns how
+    many files were spoilt."""
     running = [start(folder, images, rank, workers) for rank in range(workers)]
     left, spoilt = [kills] * workers, 0
     while any(left):
-        time.sleep(dice.uniform(0, 8 / workers))
+        time.sleep(dice.uniform(0, 2 * life / workers))
         rank = dice.choice([rank for rank in range(workers) if left[rank]])
         running[rank].kill()
         running[rank].wait()
         left[rank] -= 1
         spoilt += spoil(folder, dice)
         running[rank] = start(folder, images, rank, workers)
-    for rank, process in enumerate(running):
-        if process.wait():
+    left_alone(running, folder)
+    spoilt += spoil(folder, dice)  # and once more when it is complete
+    left_alone([start(folder, images, 0, workers)], folder)
+    return spoilt
+
+
+def left_alone(workers: list[subprocess.Popen], folder: Path) -> None:
+    """Wait for workers that nobody kills: they must not fail."""
+    for rank, worker in enumerate(workers):
+        if worker.wait():
             said = (folder.parent / f"{folder.name}-{rank}.log").read_text()
             raise SystemExit(f"worker {rank}, left alone, failed:\n{said[-3000:]}")
-    return spoilt
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -74,11 +88,18 @@ def main(arguments: list[str]) -> None:
     images, workers, kills = options["images"], options["workers"], options["kills"]
     with tempfile.TemporaryDirectory() as scratch:
         quiet, disturbed = Path(scratch) / "quiet", Path(scratch) / "disturbed"
-        if start(quiet, images, 0, 1).wait():
+        started, alone = time.monotonic(), start(quiet, images, 0, 1)
+        while alone.poll() is None and not list(quiet.glob("units/*.parquet")):
+            time.sleep(0.1)
+        first = time.monotonic() - started  # seconds to a unit, for one worker
+        if alone.wait():
             raise SystemExit(f"the undisturbed run failed: {(Path(scratch) / 'quiet-0.log').read_text()}")
-        spoilt = torment(disturbed, images, workers, kills, random.Random(options["seed"]))
+        life = 1.5 * first * max(1, workers / (os.cpu_count() or 1))
+        spoilt = torment(disturbed, images, workers, kills, life, random.Random(options["seed"]))
         aside = len(list((disturbed / "units").glob("*.damaged")))
         print(f"{images} images, {workers} workers, {kills * workers} kills, {spoilt} files spoilt, {aside} found so")
+        if not aside:
+            raise SystemExit("no worker ever met a spoilt file: nothing is proven")
         one, other = table(quiet), table(disturbed)
         different = [(a, b) for a, b in zip(one, other, strict=True) if a != b]
         if different:
