@@ -1,7 +1,9 @@
 """Oracle FID: choose, image by image, what lowers the Frechet distance of the whole set (paper, section 3.1, figure 3).
 
-An exact distance for every candidate would be an eigen-decomposition each. Instead candidates are scored by the first
-variation of the distance, which is a quadratic function of one image's features and frozen between commits.
+An eigen-decomposition for every candidate would be out of reach. But replacing one image changes the covariance by a
+matrix of rank two, and what that does to the distance has a closed form given one decomposition of the set, which is
+frozen between commits. It is exact: a first-order estimate overrates what is new to a set smaller than its features
+are wide, whose covariance is singular, and made the distance of such a set grow.
 """
 
 from collections.abc import Sequence
@@ -16,31 +18,51 @@ from noise_search.metrics.judges import Judge, tensor_to_images
 from noise_search.metrics.statistics import Statistics
 from noise_search.verifiers.base import Candidates, Verifier
 
-
-class Potential(NamedTuple):
-    """The first variation of the distance at features f [D]: f . linear + (f - mean)^T quadratic (f - mean)."""
-
-    mean: np.ndarray
-    linear: np.ndarray
-    quadratic: np.ndarray
-
-    def of(self, features: np.ndarray) -> np.ndarray:
-        """features [..., D] -> [...]; lower is better."""
-        x = features.astype(np.float64)
-        away = x - self.mean
-        return x @ self.linear + ((away @ self.quadratic) * away).sum(-1)
+STEP = 0.5  # of the integral's logarithmic grid: its error falls as exp(-pi^2 / STEP)
 
 
-def first_variation(current: Gaussian, reference: Gaussian, eps: float) -> Potential:
-    """The gradient of the Frechet distance in mean and covariance, taken at covariance + eps I.
+class Exchange(NamedTuple):
+    """A set of n images with covariance S, against a reference with covariance L L^T, as `change` needs them.
 
-    With L L^T the reference's covariance: 2 (mean - mean_r) and I - L (L^T S L)^(-1/2) L^T. One eigen-decomposition.
+    mean [D]; shift [D]: mean - the reference's; basis [D, D]: L V and values [D], with V diag(values) V^T = L^T S L.
     """
-    d = len(current.mean)
-    root = reference.factor
-    values, vectors = np.linalg.eigh(root.T @ (current.covariance + eps * np.eye(d)) @ root)
-    inverse = (vectors / np.sqrt(np.clip(values, 1e-300, None))) @ vectors.T
-    return Potential(current.mean, 2 * (current.mean - reference.mean), np.eye(d) - root @ inverse @ root.T)
+
+    n: int
+    mean: np.ndarray
+    shift: np.ndarray
+    basis: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, current: Statistics, reference: Gaussian) -> "Exchange":
+        """One eigen-decomposition."""
+        values, vectors = np.linalg.eigh(reference.factor.T @ current.covariance @ reference.factor)
+        mean = current.mean
+        return cls(current.n, mean, mean - reference.mean, reference.factor @ vectors, np.clip(values, 0, None))
+
+    def change(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """What the Frechet distance changes by, exactly, when an image of the set, with features old [..., D], makes
+        way for one with features new [..., D] -> [...]. Cost O(D^2).
+
+        With a, b = new, old - mean, (n - 1) S moves by a a^T - b b^T - (a - b)(a - b)^T / n. For Tr (L^T S L)^(1/2):
+        x^(1/2) is an integral of log(x + s) up to terms that no x moves, and the change of log det(L^T S L + s) is the
+        logarithm of a 2 x 2 determinant, here 1 + grown.
+        """
+        n = self.n
+        a, b = new.astype(np.float64) - self.mean, old.astype(np.float64) - self.mean
+        step = (a - b) / n
+        means = (step * (2 * self.shift + step)).sum(-1)
+        traces = ((a * a).sum(-1) - (b * b).sum(-1) - n * (step * step).sum(-1)) / (n - 1)
+        top = max(self.values[-1], np.finfo(float).tiny)
+        roots = np.exp(np.arange(np.log(1e-7), np.log(1e8), STEP)) * top**0.5  # s^(1/2); what is beyond adds nothing
+        inverse = 1 / (self.values[:, None] + roots**2) / (n - 1)  # [D, nodes]
+        za, zb = a @ self.basis, b @ self.basis
+        aa, ab, bb = (za * za) @ inverse, (za * zb) @ inverse, (zb * zb) @ inverse
+        grown = (1 - 1 / n) * aa + 2 / n * ab - (1 + 1 / n) * bb - (aa * bb - ab * ab)
+        grown = np.maximum(
+            grown, 1e-9 - 1
+        )  # rounding may pass -1 in a singular set, where s is smallest and counts least
+        return means + traces - 2 * STEP / np.pi * (np.log1p(grown) @ roots)
 
 
 class OracleFID(Verifier):
@@ -49,27 +71,24 @@ class OracleFID(Verifier):
     Candidate 0 of every image is made first and makes up the first set; a chosen candidate replaces its image's own,
     so the set keeps its size. images: how many the run makes (its result depends on that). share: of the images that
     choose against one frozen set; the choices of each group, a fixed range of ids, are committed before the next.
-    eps: added to the set's covariance, as a share of the mean variance of the reference (a small set's is singular).
 
-    Its columns are the features themselves, which all budgets share; candidates are compared by minus the potential of
-    their budget. Potentials of different sets are not comparable, so no score is reported: it has no members.
+    Its columns are the features themselves, which all budgets share; a candidate's worth at a budget is how far it
+    lowers that budget's distance in the place of candidate 0. Changes of different sets are not comparable, so no score
+    is reported: it has no members.
     """
 
     members = ()
 
-    def __init__(self, judge: Judge, images: int, share: float = 0.02, eps: float = 1e-3) -> None:
+    def __init__(self, judge: Judge, images: int, share: float = 0.02) -> None:
         if not 0 < share <= 0.02:
             raise ValueError(
                 f"verifier.share={share}: above 0, at most 0.02: larger groups choose against stale statistics"
             )
-        if not 0 < eps < 1:
-            raise ValueError(f"verifier.eps={eps}: between 0 and 1, ends excluded")
         if images < 2:
             raise ValueError(f"verifier=oracle_fid: images={images}; a distance needs at least 2")
         self.judge, self.images, self.name, self.weights = judge, images, f"oracle FD ({judge.network})", judge.weights
         self.group = max(1, int(images * share))
-        self.eps = eps * float(np.trace(judge.main.gaussian.covariance)) / len(judge.main.gaussian.mean)
-        self.potentials: dict[int, Potential] = {}
+        self.exchanges: dict[int, Exchange] = {}
 
     @property
     def columns(self) -> int:
@@ -81,20 +100,18 @@ class OracleFID(Verifier):
         return torch.from_numpy(np.ascontiguousarray(features)).view(b, k, -1).to(candidates.labels.device)
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
-        values = -self.potentials[point].of(scores.cpu().numpy())
-        return torch.from_numpy(values).float().to(scores.device)
+        features = scores.cpu().numpy()
+        change = self.exchanges[point].change(features[:, :1], features)
+        return torch.from_numpy(-change).float().to(scores.device)
 
     def shown(self, scores: Tensor) -> Tensor:
         return scores[..., :0]
 
     def against(self, memory: dict[int, Statistics]) -> "OracleFID":
-        """This verifier with its potentials frozen at the sets of `memory`: point -> statistics."""
+        """This verifier, frozen at the sets of `memory`: point -> statistics."""
         frozen = OracleFID.__new__(OracleFID)
         frozen.__dict__.update(self.__dict__)
-        frozen.potentials = {
-            point: first_variation(Gaussian(s.mean, s.covariance), self.judge.main.gaussian, self.eps)
-            for point, s in memory.items()
-        }
+        frozen.exchanges = {point: Exchange.of(s, self.judge.main.gaussian) for point, s in memory.items()}
         return frozen
 
     def begin(self, features: np.ndarray, points: Sequence[int]) -> dict[int, Statistics]:
