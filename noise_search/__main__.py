@@ -5,7 +5,7 @@ python -m noise_search verify RUN [images=8]             checksums and counts; m
 python -m noise_search report RUN... [into=FOLDER]       curve and report from the units; of several runs: combined
 python -m noise_search export RUN as=npz|png              images of every budget: ADM's arr_0, or folders of files
 python -m noise_search log RUN [project=...] [group=...] sends a finished run to wandb
-python -m noise_search select RUN verifier=NAME [into=FOLDER]  reads a random search under another verifier
+python -m noise_search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
 python -m noise_search doctor                            libraries, weights, references and data that are here
 python -m noise_search prefetch [overrides of run.py]    fetches all that a configuration needs
 """
@@ -27,7 +27,7 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "report": (1, 1000, {"into"}),
     "export": (1, 1, {"as"}),
     "log": (1, 1, {"project", "group"}),
-    "select": (1, 1, {"verifier", "into"}),
+    "select": (1, 1, {"verifier", "points", "into"}),
     "doctor": (0, 0, set()),
 }
 
@@ -65,9 +65,10 @@ def main() -> int:
             return commands.log_run(runs[0], **options)
         if command == "doctor":
             return commands.doctor()
-        if "verifier" not in options:
+        points = options["points"].split(",") if "points" in options else []
+        if "verifier" not in options or not all(map(str.isdigit, points)):
             raise ValueError(f"usage: {USAGE[command]}")
-        print(select(runs[0], options["verifier"], into))
+        print(select(runs[0], options["verifier"], into, [int(point) for point in points] or None))
         return 0
 
 

@@ -1,6 +1,6 @@
 """One bank of candidates, many verifiers: read a finished random search again as if another verifier had chosen.
 
-    python -m noise_search select RUN verifier=NAME [into=FOLDER]
+    python -m noise_search select RUN verifier=NAME [points=1,4,...] [into=FOLDER]
 
 RUN's candidates do not depend on its verifier, and it kept what every observer gave them: nothing is searched again,
 and only those new winners are rendered that RUN had not rendered.
@@ -36,10 +36,11 @@ from noise_search.settings import result_settings
 from noise_search.store import finished_ids, read_units, span, write_unit
 
 
-def select(run: Path, name: str, into: Path | None = None) -> Path:
+def select(run: Path, name: str, into: Path | None = None, points: list[int] | None = None) -> Path:
     """Write what `run.py verifier=name observers=[the others]` would have written, as RUN-select-name or `into`.
 
-    name: of a verifier whose scores RUN keeps, with the very settings it had there, or of an ensemble of such.
+    name: of a verifier whose scores RUN keeps, with the very settings it had there, or of an ensemble of such. points:
+    numbers of candidates to read out, up to those of RUN; None: its own.
     """
     if not (run / "run.json").is_file():
         raise ValueError(f"{run}: not a finished run (no run.json)")
@@ -58,6 +59,11 @@ def select(run: Path, name: str, into: Path | None = None) -> Path:
     with open_dict(cfg):
         cfg.verifier = verifier
         cfg.observers = {other: node for other, node in columns.items() if other not in needed}
+        if points is not None:
+            most = plan_of(cfg, settings, choices).purchases[-1].point
+            if not points or max(points) > most:
+                raise ValueError(f"points={points}: {run} has {most} candidates an image")
+            cfg.budget.points, cfg.budget.nfe = points, None
     folder = into or run.parent / f"{run.name}-select-{name}"
     plan = plan_of(cfg, settings, choices)
     parts = dataclasses.replace(assemble(cfg, settings, plan), source=str(run))

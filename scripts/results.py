@@ -56,8 +56,15 @@ class Results:
         subprocess.run([sys.executable, *command], check=True)
         return folder
 
+    def equal(self, seed: int) -> Path:
+        """The bank of `seed`, read again at the totals of the other algorithms."""
+        folder = RUNS / f"random-equal-s{seed}"
+        options = ["verifier=classifier", "points=1,5,11,16", f"into={folder}"]  # 20, 70, 130, 180 NFE
+        subprocess.run([sys.executable, "-m", "noise_search", "select", str(self.bank(seed)), *options], check=True)
+        return folder
+
     def oracles(self) -> Iterator[str]:
-        """(a) Each oracle improves its own metric monotonically."""
+        """(a) Oracles: search with the metric itself."""
         yield from self.section(
             "oracles",
             {
@@ -69,7 +76,7 @@ class Results:
         )
 
     def hacking(self) -> Iterator[str]:
-        """(b) Verifier hacking under random search: own score and IS against the distances, precision and recall."""
+        """(b) Random search with a classifier: its score and IS, distances, precision and recall."""
         runs = {
             "logit": [self.bank(s) for s in self.seeds],
             "probability": [self.selected("classifier_probability", s) for s in self.seeds],
@@ -90,7 +97,7 @@ class Results:
             "Paths-2": ("algorithm=paths", FEW),
         }
         runs = {name: [self.run(name, *chosen, seed=s) for s in self.seeds] for name, chosen in options.items()}
-        runs = {"random": [self.bank(s) for s in self.seeds]} | runs
+        runs = {"random": [self.equal(s) for s in self.seeds]} | runs
         yield from self.section(
             "algorithms",
             runs,
@@ -137,6 +144,17 @@ class Results:
         both = [ranks(torch.from_numpy(bank[..., BANK.index(name)])) for name in ("classifier", "classifier_ssl")]
         more = {"classifier + classifier_ssl": (both[0] + both[1]).argmax(1).numpy()}
         write_matrix(self.out, bank, BANK, more)
+        rows = [line.split(",") for line in (self.out / "cross_verifier.csv").read_text().splitlines()]
+        for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]):
+            yield "| " + " | ".join(row) + " |"
+        yield ""
+        yield (
+            "Gain of the choice over a random candidate, in standard deviations of the judge among an image's"
+            f" {bank.shape[1]} candidates; scores of the search passes; seed 0. classifier: Lite0's logit,"
+            " classifier_probability: its probability, classifier_b: Lite1's logit, classifier_ssl: likeness of"
+            " image and early prediction (Lite0, t = 0.4), oracle_is: the judge's own probability (Lite2 probe)."
+        )
+        yield ""
         yield "![cross-verifier matrix](cross_verifier.png)"
 
     def section(self, name: str, runs: dict[str, list[Path]], metrics: tuple[str, ...]) -> Iterator[str]:
@@ -169,6 +187,7 @@ def table(rows: Rows, metrics: tuple[str, ...]) -> Iterator[str]:
         yield f"| {series} | {seeds} | {nfe} | " + " | ".join(map(cell, cells)) + " |"
     references = {row["metric"]: row["reference"] for row in rows if row["reference"]}
     yield ""
+    yield "Of several seeds: the mean (lowest to highest). NFE: of an image, search and final pass together."
     yield " ".join(f"{TITLES[metric]} to {reference}." for metric, reference in references.items())
     yield ""
 
@@ -195,7 +214,8 @@ def main() -> None:
     for name in only:
         section = getattr(results, name)
         title = section.__doc__.strip()
-        text = f"# {title}\n\nModel sit_cifar10, guidance 1.0, {images:,} images, 10 / 20 NFE.\n\n"
+        setting = f"Model sit_cifar10, guidance 1.0, {images:,} images, 10 NFE a search pass, 20 a final one."
+        text = f"# {title}\n\n{setting} What it means: [README.md](README.md).\n\n"
         lines = list(section())
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / f"{name}.md", text + "\n".join(lines) + "\n")

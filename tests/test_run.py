@@ -285,6 +285,9 @@ WRONG = {
     "dataset.classes=3": "dataset.classes=3: a list of class ids, or null for all",
     "cfg_scale=abc": "cfg_scale=abc: a number, at least 0",
     "guidance.channels=0": "guidance.channels=0: all or a whole number, at least 1",
+    "guidance=null": "guidance=",
+    "guidance.channels=7": "guidance.channels=7: toy has 3",
+    "model.rows_per_second=-5": "model.rows_per_second=-5",
     "guidance.interval=[0.5,0.2]": "guidance.interval=[0.5, 0.2]: [low, high], two times between 0",
     "axis=x": "axis=x: nfe or nfe_paper",
     "metrics=lite2 device=cpu:x": "device=cpu:x: auto, cpu, cuda or cuda:N",
@@ -309,20 +312,25 @@ def test_wrong_input_is_one_clear_line_and_leaves_nothing(tmp_path: Path, argume
 
 
 def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
-    call(tmp_path, "-m", *TOY, "images=3", "logger=none", "seed=0,1", "cfg_scale=1.0,1.5")
+    call(tmp_path, "-m", *TOY, "images=3", "logger=wandb", "seed=0,1", "cfg_scale=1.0,1.5")
     folders = list((tmp_path / "outputs").glob("toy-random-likelihood-*"))
     assert len(folders) == 4
     rows = {(row["seed"], row["cfg_scale"]): row for folder in folders for row in curve(folder)[-1:]}
     assert set(rows) == {(seed, scale) for seed in ("0", "1") for scale in ("1.0", "1.5")}
     assert int(rows["0", "1.5"]["network_rows"]) == 2 * int(rows["0", "1.0"]["network_rows"])
+    (sweep,) = (tmp_path / "outputs").glob("sweep-*")
+    for folder in folders:
+        (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+        (run,) = [record.run for record in records(path) if record.WhichOneof("record_type") == "run"]
+        assert run.run_group == sweep.name
 
 
 def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
     """One sweep: one folder a job, one combined curve and figure."""
-    options = ("experiment=toy", "images=70", "logger=none", "algorithm=none,random,zo,paths,first_order")
+    options = ("experiment=toy", "images=70", "logger=none", "algorithm=none,random,zo,paths,first_order", "seed=0,1")
     call(tmp_path, "-m", *options)
     folders = sorted((tmp_path / "outputs").glob("toy-*"))
-    assert len(folders) == 5
+    assert len(folders) == 10
     for folder in folders:
         spent = json.loads((folder / "run.json").read_text())["spent"]
         assert spent["nfe"] == spent["nfe_search"] + spent["nfe_final"] == spent["network_rows"]
@@ -334,6 +342,7 @@ def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
     (sweep,) = (tmp_path / "outputs").glob("sweep-*")
     combined = curve(sweep)
     assert {row["series"] for row in combined} == {"none", "random", "zo", "paths", "first_order"}
+    assert {row["seed"] for row in combined} == {"0", "1"}
     assert len(combined) == sum(len(curve(folder)) for folder in folders)
     assert (sweep / "figures/score_final.png").stat().st_size > 1000
 
@@ -357,6 +366,20 @@ def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
     names, *rows = csv.reader((tmp_path / "direct/figures/cross_verifier.csv").read_text().splitlines())
     assert names == ["selected by", "judged by brightness", "judged by likelihood"]
     assert float(rows[0][1]) > float(rows[1][1]) and float(rows[1][2]) > float(rows[0][2])
+    names, first, second = csv.reader((tmp_path / "direct/figures/correlation.csv").read_text().splitlines())
+    assert names == ["r of n = 70", "brightness", "likelihood"] and first[1] == second[2] == "1.0000"
+    assert first[2] == second[1] and -1 < float(first[2]) < 1
+    assert (tmp_path / "direct/figures/correlation.png").stat().st_size > 1000
+    fewer = [*arguments, "verifier=brightness", "points=1,3", "into=fewer"]
+    subprocess.run(fewer, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert [row["point"] for row in curve(tmp_path / "fewer") if row["metric"] == "score_final"] == ["1", "3"]
+    most = curve(folder)[-1]["point"]
+    for points, words in ((f"1,{int(most) + 1}", f"has {most} candidates an image"), ("x", "usage: python -m")):
+        wrong = subprocess.run(
+            [*arguments, "verifier=brightness", f"points={points}", "into=other"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert wrong.returncode == 1 and words in wrong.stderr and not (tmp_path / "other").exists()
     wrong = subprocess.run(
         [*arguments, "verifier=classifier"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
