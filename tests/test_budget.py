@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.random import Random
 from noise_search.budget import Budget, make_plan
 
@@ -21,6 +22,12 @@ def test_gflops_are_two_per_multiply_add_of_every_network_row() -> None:
     plan = make_plan("x", Random(), Budget(10, 20, points=(4,)), each=2, multiply_adds=500_000_000)
     assert plan.purchases[0].network_rows == 120
     assert plan.purchases[0].gflops == pytest.approx(120.0)
+
+
+def test_a_backward_pass_counts_as_three_forward_passes() -> None:
+    (moves,) = make_plan("x", FirstOrder(), Budget(10, 20, points=(3,)), each=2, multiply_adds=500_000_000).purchases
+    assert (moves.nfe, moves.nfe_backward, moves.network_rows) == (10 * 4 + 20, 40, 120)
+    assert moves.gflops == pytest.approx(120 + 3 * 2 * 40)
 
 
 @pytest.mark.parametrize("nfe", [20, 39, 40, 59, 60, 1000, 1009])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from noise_search.noise import normal
+from noise_search.noise import TAGS, normal
 from tests.conftest import make_setup
 
 DIGEST = "60e5da70ede9f63d21f1a09c3024061662ef74614bf6fc04e2ad5e9f454e033d"
@@ -24,12 +24,19 @@ def test_bit_equal_whatever_the_batch() -> None:
         assert torch.equal(whole[i], normal(0, [i], [5], (3, 4))[0])
 
 
-@pytest.mark.parametrize("change", ["seed", "image", "candidate", "round"])
+@pytest.mark.parametrize("change", ["seed", "image", "candidate", "round", "tag"])
 def test_every_part_of_the_address_matters(change: str) -> None:
-    base = {"seed": 1, "image": 2, "candidate": 3, "round": 4}
+    base = {"seed": 1, "image": 2, "candidate": 3, "round": 4, "tag": 0}
 
     def draw(address: dict[str, int]) -> np.ndarray:
-        out = normal(address["seed"], [address["image"]], [address["candidate"]], (20_000,), address["round"])
+        out = normal(
+            address["seed"],
+            [address["image"]],
+            [address["candidate"]],
+            (20_000,),
+            address["round"],
+            list(TAGS)[address["tag"]],
+        )
         return out[0].numpy()
 
     first, second = draw(base), draw(base | {change: base[change] + 1})

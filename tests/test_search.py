@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from noise_search.algorithms.first_order import FirstOrder, ascend
+from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder, neighbours
@@ -21,7 +22,8 @@ from noise_search.report.matrix import cross_matrix
 from noise_search.select import ranks, take, top
 from noise_search.verifiers.base import Candidates, Function
 from noise_search.verifiers.brightness import Brightness
-from tests.conftest import KINDS, make_setup
+from noise_search.verifiers.ensemble import Ensemble
+from tests.conftest import KINDS, Likeness, make_setup
 
 
 @settings(max_examples=60, deadline=None)
@@ -40,7 +42,9 @@ def test_neighbours_have_exactly_that_cosine_and_norm(
     near = neighbours(pivot, torch.randn(3, count, size, generator=generator), similarity).double()
     own = pivot.double()[:, None].expand_as(near)
     assert torch.allclose(near.norm(dim=2), own.norm(dim=2), rtol=1e-6, atol=0)
-    assert torch.allclose(torch.cosine_similarity(near, own, dim=2), torch.tensor(similarity).double(), atol=1e-6)
+    assert torch.allclose(
+        torch.cosine_similarity(near, own, dim=2), torch.tensor(similarity).double(), rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])
@@ -71,6 +75,31 @@ def test_the_papers_paths() -> None:
 def test_the_papers_axis_of_zero_order_search() -> None:
     assert [ZeroOrder(neighbours=4).cost(k, 50, 250).paper for k in (1, 2, 128)] == [600, 800, 26_000]
     assert ZeroOrder(neighbours=2).cost(3, 50, 250).search == 50 * 7
+
+
+@pytest.mark.parametrize("kind", ["pointwise", "self-supervised"])
+def test_paths_are_the_papers_in_straight_lines(kind: str) -> None:
+    """Levels 0.11, 0.08, 0.05, 0.02; each round re-noises by 0.78 and comes back by 0.81; the last leg goes to 0."""
+    problem, width, paths = make_setup(images=5, final=8, verifier=KINDS[kind]()).problem, 3, 2
+
+    def chosen(values: Tensor, order: Tensor) -> Tensor:
+        return torch.stack([row[kept] for row, kept in zip(values, order, strict=True)])
+
+    with torch.no_grad():
+        found = list(search(problem, Paths(paths=paths, backward_nfe=4), width))[-1]
+        x, _ = problem.solve(problem.noises(paths), problem.grid(8, 1.0, 0.11))
+        for round, low in enumerate((0.11, 0.08, 0.05), 1):
+            x, high = x.repeat_interleave(width, 1), low + 0.78
+            kept = (1 - high) / (1 - low)
+            fresh = problem.noises(paths * width, round, "renoise")
+            x = kept * x + (high**2 - (kept * low) ** 2) ** 0.5 * fresh
+            x, views = problem.solve(x, problem.grid(4, high, low - 0.03), problem.verifier.needs)
+            clean = problem.flow.predict(x.flatten(0, 1), low - 0.03, problem.who(paths * width)).x0.view_as(x)
+            best = problem.score(clean, views)[..., 0].topk(paths, 1).indices
+            x, views = chosen(x, best), chosen(views, best)
+        x, _ = problem.solve(x, problem.grid(2, 0.02, 0.0))
+    assert torch.allclose(found.x, x, atol=1e-5) and torch.allclose(found.views, views, atol=1e-5)
+    assert torch.allclose(found.score, problem.score(x, views), atol=1e-5)
 
 
 def test_a_pool_of_all_may_drop_a_path_and_per_path_may_not() -> None:
@@ -216,6 +245,21 @@ def test_an_ensemble_ranks_all_candidates_so_far_anew() -> None:
         assert torch.equal(Random().result(setup.problem, state).candidate, mean.argmax(1))
 
 
+def test_members_of_an_ensemble_weigh_what_they_are_given_and_see_their_own_views() -> None:
+    class Early(Likeness):
+        needs = (0.7,)
+
+    both = Ensemble({"late": Likeness(), "early": Early()}, {"early": 0})
+    setup = make_setup(images=30, nfe=10, verifier=both)
+    with torch.no_grad():
+        scores = setup.problem.evaluate(setup.problem.noises(8))
+        for v, alone in enumerate((Likeness(), Early())):
+            own = make_setup(images=30, nfe=10, verifier=alone).problem
+            assert torch.allclose(scores[..., v], own.evaluate(own.noises(8))[..., 0], atol=1e-6)
+    assert not torch.equal(scores[..., 0].argmax(1), scores[..., 1].argmax(1))
+    assert torch.equal(setup.problem.combine(scores).argmax(1), scores[..., 0].argmax(1))
+
+
 def test_views_come_from_the_knot_nearest_to_their_level() -> None:
     """Against a flow stopped there by hand; ties go to the noisier knot, ends are refused."""
     setup = make_setup(images=4, nfe=10)
@@ -235,7 +279,7 @@ def test_views_come_from_the_knot_nearest_to_their_level() -> None:
 
 
 def test_a_frozen_dataclass_of_hyper_parameters() -> None:
-    for algorithm in (Random(), ZeroOrder(), Paths(), FirstOrder()):
+    for algorithm in (NoSearch(), Random(), ZeroOrder(), Paths(), FirstOrder()):
         assert dataclasses.is_dataclass(algorithm)
         with pytest.raises(dataclasses.FrozenInstanceError):
             algorithm.anything = 1
