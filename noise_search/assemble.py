@@ -1,4 +1,4 @@
-"""From a configuration to the parts of a run: every network loaded, and tried on a blank image."""
+"""From a configuration to the parts of a run: every network loaded, and all behind the model tried on a blank image."""
 
 import json
 import platform
@@ -64,6 +64,8 @@ def refuse_misfits(parts: Parts) -> None:
     model, dataset = parts.model, parts.dataset
     if len(dataset.names) != model.classes:
         raise ValueError(f"dataset {dataset.name} has {len(dataset.names)} classes, model {model.name} {model.classes}")
+    if (parts.settings.guidance.channels or 0) > model.shape[0]:
+        raise ValueError(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
     if isinstance(parts.verifier, OracleFID):
         if not isinstance(parts.algorithm, Random):
             raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {parts.algorithm.name}")
@@ -82,12 +84,16 @@ def refuse_misfits(parts: Parts) -> None:
         image = problem.flow.decode(blank)
         size = "x".join(map(str, image.shape[1:]))
         try:
-            problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
+            scores = problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
         except RuntimeError as error:
             raise ValueError(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
         seen = parts.judge.features(tensor_to_images(image))[:, parts.judge.main.columns]
         if seen.shape[1] != len(parts.judge.main.gaussian.mean):
             raise ValueError(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
+    tried = {f"the decoder of {model.name}": image, f"verifier {parts.verifier.name}": scores}
+    for what, values in (tried | {f"metrics on {parts.judge.network}": torch.from_numpy(seen)}).items():
+        if not values.isfinite().all():
+            raise ValueError(f"{what}: what it makes of a blank image is not finite; are its weights damaged?")
 
 
 def versions() -> dict[str, str]:

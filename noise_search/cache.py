@@ -3,9 +3,11 @@
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -45,8 +47,9 @@ def cached_tensors(
 ) -> dict[str, Tensor]:
     """The same of several named tensors; card: what they were made from, for whoever opens the file."""
     path = folder() / f"{kind}-{key[:32]}.safetensors"
-    if not path.is_file():
-        tensors = {name: value.contiguous() for name, value in make().items()}
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata=card)
+    with suppress(FileNotFoundError, SafetensorError):  # not there, or damaged: made again
+        return load_file(path)
+    tensors = {name: value.contiguous() for name, value in make().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=card)
     return load_file(path)

@@ -65,7 +65,9 @@ SOURCES: dict[str, tuple[Hub | Url, ...]] = {
         Hub("timm/vit_base_patch14_dinov2.lvd142m", r"model\.safetensors", "vit_base_patch14_dinov2.lvd142m/"),
         Url(DINO_HEAD.format("vitb14", "", ""), "Apache-2.0"),
     ),
-    "clip": (Hub("timm/vit_base_patch32_clip_224.openai", r"open_clip_model\.safetensors", "clip-ViT-B-32-openai/"),),
+    "clip": (
+        Hub("timm/vit_base_patch32_clip_224.openai", r"open_clip_model\.safetensors", "ViT-B-32-quickgelu-openai/"),
+    ),
 }
 
 

@@ -26,7 +26,7 @@ from noise_search.planning import columns_of
 from noise_search.report.figures import figures
 from noise_search.report.html import GRID_COLUMNS, write_report
 from noise_search.report.images import write_grids
-from noise_search.report.matrix import banks, write_matrix
+from noise_search.report.matrix import banks, write_correlation, write_matrix
 from noise_search.settings import SHOWN
 from noise_search.store import read_units
 
@@ -68,6 +68,8 @@ def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
         if len(parts.verifier.members) - len(cfg.observers) > 1:  # an ensemble chose: it has no column of its own
             more[choices["verifier"]] = parts.verifier.combine(torch.from_numpy(bank), bank.shape[1]).argmax(1).numpy()
         pictures.append(write_matrix(folder / "figures", bank, columns, more))
+        if len(bank) > 2:
+            pictures.append(write_correlation(folder / "figures", bank, columns))
     shown = read_units(folder, GRID_COLUMNS, min(parts.settings.images, SHOWN))
     grids = write_grids(folder / "images", shown, parts.plan.purchases)
 

@@ -18,6 +18,9 @@ def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Pla
     series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}"
     if cfg.model.solver not in SOLVERS:
         raise ValueError(f"model.solver={cfg.model.solver}: {' or '.join(SOLVERS)}")
+    rate = cfg.model.rows_per_second
+    if not isinstance(rate, int | float) or not rate > 0:
+        raise ValueError(f"model.rows_per_second={rate}: a number above 0")
     build(cfg.dataset)  # refuses a class id that is out of range
     return make_plan(series, build(cfg.algorithm), build(cfg.budget), settings.guidance.rows, cfg.model.multiply_adds)
 

@@ -97,6 +97,8 @@ NO_GUIDANCE = Guidance()
 
 def read_settings(cfg: DictConfig) -> Settings:
     values = {name: cfg[name] for name in Settings.__dataclass_fields__}
+    if not OmegaConf.is_dict(cfg.guidance):
+        raise ValueError(f"guidance={cfg.guidance}: a group of channels and interval")
     channels, interval = cfg.guidance.channels, cfg.guidance.interval
     values["guidance"] = Guidance(cfg.cfg_scale, None if channels == "all" else channels, interval)
     return Settings(**values)

@@ -20,6 +20,12 @@ def dtype_of(precision: str) -> torch.dtype:
     return PRECISIONS[precision]
 
 
+def told(error: BaseException) -> str:
+    """What a library says of a file, on one line: its first 200 characters."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+
+
 def save_weights(path: Path, state: dict[str, Tensor], card: dict, dtype: torch.dtype = torch.float16) -> None:
     """Write safetensors whose metadata holds `card` as JSON, whole or not at all."""
     values = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}

@@ -8,6 +8,7 @@ prints the overrides of run.py that use them. Images made with them are noise: t
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -129,11 +130,11 @@ def write_reference(path: Path, images: int = 32, size: int = 256) -> None:
     np.savez(path, **arrays)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--depth", type=int, default=2)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     folder, depth = options.folder, options.depth
     folder.mkdir(parents=True, exist_ok=True)
     write_sit(folder / "SiT-XL-2-256x256.pt", depth)

@@ -75,7 +75,7 @@ def test_shapes(case: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("solver", ["heun", "euler"])
 @pytest.mark.parametrize("scale", [1.0, 1.5])
-@pytest.mark.parametrize("path", ["linear", "cosine"])
+@pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])
 @pytest.mark.parametrize("nfe", [4, 5])
 def test_plan_meter_and_spy_agree(case: tuple[str, str], solver: str, scale: float, path: str, nfe: int) -> None:
     algorithm, final, each = ALGORITHMS[case[0]], 8, 2 if scale != 1.0 else 1

@@ -1,5 +1,6 @@
 """The judge of published numbers, on random weights in the published format: against torch-fidelity itself."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,19 @@ def test_references_in_every_published_format_agree(tmp_path: Path, weights: Pat
     assert set(without) == {"inception_score", "fid"}
 
 
+def test_a_folder_is_known_by_what_its_images_hold(tmp_path: Path, weights: Path) -> None:
+    """Also under other times, or with the same size and other pixels; every usual suffix counts, in any case."""
+    images = pictures(1)[:3]
+    real = folder(tmp_path / "real", images)
+    Image.fromarray(images[0]).save(real / "000.BMP")
+    first = inception(str(real), str(weights))
+    assert first.main.reference == "real (4 images)"
+    os.utime(real / "001.png", ns=(1, 1))
+    assert inception(str(real), str(weights)).weights == first.weights
+    Image.fromarray(255 - images[0]).save(real / "000.BMP")
+    assert inception(str(real), str(weights)).weights["real"] != first.weights["real"]
+
+
 def test_the_published_splits_of_the_inception_score() -> None:
     p = np.random.default_rng(0).dirichlet(np.full(5, 0.3), 40)
 
@@ -133,8 +147,25 @@ def test_classes_need_the_label_map(tmp_path: Path, weights: Path) -> None:
     right = np.array([int(np.where(outputs == o)[0][0]) if o in outputs else 0 for o in best])
     assert judged(features, right, judge)["class_accuracy"].value == np.isin(best, outputs).mean()
     path.write_text(entries[0])
-    with pytest.raises(ValueError, match=r"label_map=.*: 1 classes, not 1000"):
+    wrong = {
+        "1 entries, 1 outputs, 1 classes; not 1000 of each": entries[:1],
+        "1000 entries, 1000 outputs, 999 classes": [*entries[1:], entries[0].replace(ids[0], ids[1])],
+        "1000 entries, 999 outputs, 1000 classes": [
+            *entries[1:],
+            entries[0].replace(f" {outputs[0]}", f" {outputs[1]}"),
+        ],
+        "with outputs below 1008": [*entries[1:], entries[0].replace(f" {outputs[0]}", " 1008")],
+        "0 entries": [],
+    }
+    for words, lines in wrong.items():
+        path.write_text("".join(lines))
+        with pytest.raises(ValueError, match=rf"label_map=.*{words}"):
+            read_label_map(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"label_map=.*: 0 entries"):
         read_label_map(path)
+    with pytest.raises(FileNotFoundError, match=r"label_map=.*no such file"):
+        read_label_map(tmp_path / "nowhere.pbtxt")
 
 
 def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Path) -> None:
@@ -145,7 +176,7 @@ def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Pat
 
     refused("nowhere.npz", "no such file or folder")
     (tmp_path / "empty").mkdir()
-    refused("empty", "0 images; at least 2")
+    refused("empty", r"a folder with 0 images \(\.png, .*\); at least 2")
     (tmp_path / "text.npz").write_text("text")
     refused("text.npz", "neither an .npz nor")
     np.savez(tmp_path / "other.npz", x=np.ones(2))
@@ -153,9 +184,27 @@ def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Pat
     np.savez(tmp_path / "narrow.npz", mu=np.ones(8), sigma=np.eye(8))
     refused("narrow.npz", "narrow.npz has mu of 8 numbers for fid")
     np.savez(tmp_path / "torn.npz", mu=np.ones(2048), sigma=np.eye(8))
-    refused("torn.npz", r"mu \(2048,\) and sigma \(8, 8\) do not belong together")
+    refused("torn.npz", r"mu float64 \(2048,\) and sigma float64 \(8, 8\) do not belong together")
     np.savez(tmp_path / "float.npz", np.ones((2, 4, 4, 3), np.float32))
     refused("float.npz", "arr_0 is float32")
+    flaws = {
+        "nan": ({"mu": np.full(2048, np.nan)}, "not finite"),
+        "words": ({"mu": np.full(2048, "a")}, "do not belong together: real"),
+        "complex": ({"mu": np.ones(2048, complex)}, "do not belong together: real"),
+        "negative": ({"sigma": -np.eye(2048)}, "no covariance"),
+        "skew": ({"sigma": np.eye(2048) + np.eye(2048, k=1)}, "no covariance"),
+    }
+    for name, (flaw, words) in flaws.items():
+        np.savez(tmp_path / f"{name}.npz", **({"mu": np.ones(2048), "sigma": np.eye(2048)} | flaw))
+        refused(f"{name}.npz", words)
+    for count in (0, 1):
+        np.savez(tmp_path / "few.npz", np.ones((count, 4, 4, 3), np.uint8))
+        refused("few.npz", rf"arr_0 is uint8 \({count}, 4, 4, 3\), not .* of at least 2 images")
+    cut = folder(tmp_path / "cut", pictures(0)[:2])
+    (cut / "000.png").write_bytes((cut / "001.png").read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"000\.png"):
+        inception(str(cut), str(weights)).main  # noqa: B018
+    refused("VIRTUAL_imagenet512.npz", "fetch_weights.py references_512` fetches")
     np.savez(tmp_path / "coded.npz", mu=np.array([print], dtype=object))
     refused("coded.npz", "neither an .npz nor")
     mixed = folder(tmp_path / "mixed", pictures(0)[:2])
@@ -164,6 +213,9 @@ def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Pat
         inception(str(mixed), str(weights))
     torch.save({"fc.weight": torch.ones(2)}, tmp_path / "other.pth")
     write_reference(tmp_path / "good.npz", images=2, size=32)
+    for key, value in {"splits": 0, "splits ": 1.5, "shuffle": "maybe", "export_npz": 1}.items():
+        with pytest.raises(ValueError, match=rf"^metrics\.{key.strip()}={value}: "):
+            inception(str(tmp_path / "good.npz"), str(weights), **{key.strip(): value})
     for bad, words in (("nowhere.pth", "no such file"), ("other.pth", "not torch-fidelity's Inception")):
         with pytest.raises((ValueError, FileNotFoundError), match=rf"metrics\.weights=.*{words}"):
             inception(str(tmp_path / "good.npz"), str(tmp_path / bad))
@@ -181,6 +233,12 @@ def test_fd_dinov2_beside_fid_where_the_reference_has_images(tmp_path: Path, wei
     space = judge.frechet["fd_dinov2"]
     assert space.network == f"DINOv2 {backbone}" and space.reference == "adm.npz, its 6 images"
     assert judge.reference().shape == (6, 2048)
+    for keys, words in (
+        ({"dinov2": "vit_none"}, r"^metrics\.dinov2='vit_none': not a network that timm knows"),
+        ({"dinov2": backbone, "dinov2_file": "/nowhere.pth"}, r"^metrics\.dinov2_file=/nowhere\.pth: there is no"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=words):
+            inception(str(tmp_path / "adm.npz"), str(weights), **keys)
     np.savez(tmp_path / "moments.npz", mu=np.zeros(2048), sigma=np.eye(2048))
     with pytest.raises(ValueError, match=r"metrics.dinov2=.*holds no images"):
         inception(str(tmp_path / "moments.npz"), str(weights), dinov2=backbone, dinov2_file=str(file))

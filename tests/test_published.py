@@ -10,16 +10,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from noise_search.denoiser import Network, Prediction
+from noise_search.denoiser import Guided, MeteredNetwork, Network, Prediction
+from noise_search.flow import Flow
+from noise_search.grid import uniform_grid
+from noise_search.models.base import Model
 from noise_search.models.checkpoints import load_transformer
 from noise_search.models.dit import DiTNetwork
 from noise_search.models.published import published
 from noise_search.models.sit import SiTNetwork
 from noise_search.models.transformer import DiffusionTransformer
 from noise_search.path import DDPMPath
+from noise_search.settings import Guidance
 from scripts.make_fake_weights import transformer_state, write_diffusers_dit, write_vae
 from tests.conftest import Evil, make_setup
 
@@ -207,6 +211,17 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
     refused("list.pt", "no state dict")
     torch.save({"model": state, "opt": {}}, tmp_path / "raw.pt")  # the average is never silently missing
     refused("raw.pt", "no training checkpoint's ema")
+    for out_channels in (1, 1.5, 16):
+        last = {
+            f"final_layer.linear.{n}": torch.ones(int(4 * out_channels), *s)
+            for n, s in (("weight", (96,)), ("bias", ()))
+        }
+        torch.save(state | last, tmp_path / "last.pt")
+        refused("last.pt", rf"last layer gives {out_channels:g} channels, not 4, or with variances twice as many")
+    torch.save(state | {"x_embedder.proj.weight": torch.ones(96)}, tmp_path / "flat.pt")
+    refused("flat.pt", "not a SiT or DiT")
+    with pytest.raises(ValueError, match="a width of 96 is not shared by 5 heads"):
+        load_transformer(tmp_path / "good.pt", "sit", NET | {"heads": 5})
     torch.save({"weight": torch.ones(2)}, tmp_path / "head.pt")
     refused("head.pt", "not a SiT or DiT")
     torch.save({k: v for k, v in state.items() if k != "blocks.1.mlp.fc2.bias"}, tmp_path / "part.pt")
@@ -221,6 +236,24 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
     config = tmp_path / "transformer/config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": 16}))
     refused("transformer", "'size': 16.*not.*'size': 8", kind="dit")
+    good = {**json.loads(config.read_text()), "sample_size": 8}
+    wrong = {
+        "sample_size='8'": {"sample_size": "8"},
+        "norm_eps=0": {"norm_eps": 0},
+        "num_attention_heads=3, but model.build.net.heads=6": {"num_attention_heads": 3},
+        "num_layers=9, but model.build.net.depth=2": {"num_layers": 9},
+        "a UNet2DModel, not a": {"_class_name": "UNet2DModel"},
+    }
+    for words, changed in wrong.items():
+        config.write_text(json.dumps(good | changed))
+        refused("transformer", f"config.json: .*{words}", kind="dit")
+    for text in (b"{", b"\xff\xfe", b"[1, 2]"):
+        config.write_bytes(text)
+        refused("transformer", "config.json: not diffusers' config.json", kind="dit")
+    config.write_text(json.dumps(good))
+    file = tmp_path / "transformer/diffusion_pytorch_model.safetensors"
+    save_file(load_file(file) | {"extra.weight": torch.ones(1)}, file)
+    refused("transformer", "has no extra.weight", kind="dit")
     config.unlink()
     refused("transformer", "config.json", kind="dit")
     (tmp_path / "empty").mkdir()
@@ -229,11 +262,53 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
         load_transformer(tmp_path / "good.pt", "unet", NET)
 
 
+def tiny(folder: Path, kind: str = "sit", compile: bool = False) -> Model:
+    torch.save(random_state(), folder / f"{kind}.pt")
+    write_vae(folder / "vae")
+    files = (str(folder / f"{kind}.pt"), str(folder / "vae"), "float32", "float32")
+    return published("tiny", kind, NET, *files, {"cpu": 8}, 2, compile=compile)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+@pytest.mark.parametrize("kind", ["sit", "dit"])
+def test_250_nfe_are_250_evaluations(tmp_path: Path, kind: str, scale: float) -> None:
+    """Two images; under guidance each evaluation has their rows twice, without it there is no second pass."""
+    model = tiny(tmp_path, kind)
+    rows: list[int] = []
+    model.network.net.final_layer.register_forward_hook(lambda _m, given, _out: rows.append(len(given[0])))
+    network = MeteredNetwork(model.network, 2, model.batch_size)
+    flow = Flow(Guided(network, torch.tensor([3, 9]), 10, Guidance(scale)), model.path, model.decoder)
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        end = flow.solve(x, uniform_grid(250, "heun"), torch.arange(2)).x
+    assert rows == [2 if scale == 1.0 else 4] * 250
+    assert end.isfinite().all() and network.rows.count.tolist() == [250 if scale == 1.0 else 500] * 2
+
+
+def test_modulations_are_computed_once_for_each_distinct_time_and_class(tmp_path: Path) -> None:
+    network = tiny(tmp_path).network
+    rows: list[int] = []
+    for block in network.net.blocks:
+        block.adaLN_modulation.register_forward_hook(lambda _m, given, _out: rows.append(len(given[0])))
+    x = torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    time, label = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.7, 0.7]), torch.tensor([3, 3, 10, 10, 3, 3])
+    with torch.no_grad():
+        together = network(x, time, label)
+        assert rows == [3, 3]
+        alone = network(x[4:5], time[4:5], label[4:5])
+    assert torch.allclose(together.x0[4:5], alone.x0, atol=1e-5)
+
+
+def test_files_of_other_precisions_are_read_as_float32(tmp_path: Path) -> None:
+    state = random_state()
+    for name, precision in (("single", torch.float32), ("double", torch.float64)):
+        torch.save({k: v.to(precision) for k, v in state.items()}, tmp_path / f"{name}.pt")
+    one, other = (load_transformer(tmp_path / f"{name}.pt", "sit", NET).state_dict() for name in ("single", "double"))
+    assert all(torch.equal(value, other[name]) and value.dtype == torch.float32 for name, value in one.items())
+
+
 def test_compiling_changes_only_the_speed(tmp_path: Path) -> None:
-    torch.save(random_state(), tmp_path / "sit.pt")
-    write_vae(tmp_path / "vae")
-    files, rows = (str(tmp_path / "sit.pt"), str(tmp_path / "vae"), "float32", "float32"), {"cpu": 8}
-    eager, compiled = (published("tiny", "sit", NET, *files, rows, 2, compile=c).network for c in (False, True))
+    eager, compiled = (tiny(tmp_path, compile=c).network for c in (False, True))
 
     def call(network: Network, n: int) -> Prediction:
         x = torch.randn(n, 4, 8, 8, generator=torch.Generator().manual_seed(n))
@@ -249,6 +324,7 @@ def test_compiling_changes_only_the_speed(tmp_path: Path) -> None:
                 assert torch.allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_full_size_file_loads_without_a_second_copy_in_memory(tmp_path: Path) -> None:
     """SiT-XL/2 as published, 2.7 GB: who loads it grows by less than 1.3 times its size (meta device, mmap)."""
     sizes = {"channels": 4, "size": 32, "patch": 2, "width": 1152, "depth": 28, "heads": 16, "classes": 1000}

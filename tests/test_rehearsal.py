@@ -4,21 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from scripts.make_fake_weights import (
-    overrides,
-    transformer_state,
-    write_clip,
-    write_diffusers_dit,
-    write_dino,
-    write_dino_head,
-    write_inception,
-    write_reference,
-    write_sit,
-    write_vae,
-)
+from scripts.make_fake_weights import main, overrides
 from tests.test_run import call, curve, logged
 
 SMALL = ("images=8", "batch_size=8", "budget.search_nfe=4", "budget.final_nfe=6", "metrics.splits=1")
@@ -26,17 +14,9 @@ SMALL = ("images=8", "batch_size=8", "budget.search_nfe=4", "budget.final_nfe=6"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of scripts/make_fake_weights.py at depth 2, with a smaller reference."""
+    """What scripts/make_fake_weights.py writes."""
     folder = tmp_path_factory.mktemp("published")
-    write_sit(folder / "SiT-XL-2-256x256.pt", 2)
-    torch.save(transformer_state(2), folder / "DiT-XL-2-256x256.pt")
-    write_diffusers_dit(folder / "DiT-XL-2-256")
-    write_vae(folder / "vae")
-    write_dino(folder / "dinov2_vits14_pretrain.pth")
-    write_dino_head(folder, 1)
-    write_clip(folder / "open_clip_model.safetensors")
-    write_inception(folder / "weights-inception-2015-12-05-6726825d.pth")
-    write_reference(folder / "VIRTUAL_imagenet256_labeled.npz", images=8, size=64)
+    main([str(folder)])
     return folder
 
 
@@ -55,7 +35,7 @@ def rehearse(folder: Path, files: Path, *options: str) -> list[dict[str, str]]:
 
 
 def test_sit_from_noise_to_fid_against_nfe(tmp_path: Path, files: Path) -> None:
-    options = ("experiment=paper/fig6", "budget.points=[1,2]", "metrics.export_npz=true")
+    options = ("experiment=paper/fig6", "budget.points=[1,2]", "metrics.export_npz=true", "keep_images=true")
     rows = rehearse(tmp_path, files, *options, *overrides(files))
     history = logged(tmp_path / "run", "nfe_paper")
     assert [row["nfe_paper"] for row in history] == [24, 32]  # c N (K + 2)

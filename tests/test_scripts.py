@@ -1,6 +1,7 @@
 """Scripts that need no training: the fetched data set is verified before it is written."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from noise_search.datasets.cifar10 import cifar10, heldout_images, load_cifar10, shipped_images
+from noise_search.datasets.imagenet import imagenet
 
 
 def script(name: str) -> ModuleType:
@@ -63,3 +65,16 @@ def test_classes_are_a_function_of_the_image_id() -> None:
     for bad in ([], [10], [-1], [1.5]):
         with pytest.raises(ValueError, match=r"dataset\.classes"):
             cifar10(bad)
+
+
+def test_classes_may_be_drawn_by_seed_and_image_id() -> None:
+    def drawn(seed: int = 0, ids: Sequence[int] = range(4000)) -> np.ndarray:
+        return imagenet("imagenet256", list(range(10, 20)), "uniform", seed).labels(ids)
+
+    labels = drawn()
+    assert np.array_equal(drawn(ids=[17, 3999, 0]), labels[[17, 3999, 0]])
+    counts = np.bincount(labels - 10, minlength=10)
+    assert len(counts) == 10 and (abs(counts - 400) < 5 * 360**0.5).all() and counts.std() > 0  # not balanced
+    assert 0.05 < (drawn(seed=1) == labels).mean() < 0.15
+    with pytest.raises(ValueError, match=r"dataset\.sampling=some: balanced or uniform"):
+        imagenet("imagenet256", sampling="some")

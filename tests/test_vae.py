@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from noise_search.models.vae import WEIGHTS, load_vae
@@ -37,6 +38,37 @@ def test_the_first_published_names_of_attention_give_the_same_images(tmp_path: P
     assert torch.equal(one, other)
 
 
+def test_latents_are_decoded_a_few_at_a_time(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bound on the memory that changes no image."""
+    decode = AutoencoderKL.decode
+    rows: list[int] = []
+    monkeypatch.setattr(AutoencoderKL, "decode", lambda self, x: (rows.append(len(x)), decode(self, x))[1])
+    latents = torch.randn(5, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        few, all_at_once = (load_vae(str(good), 4, "float32", n, "cpu")[0](latents) for n in (2, 5))
+    assert rows == [2, 2, 1, 5]
+    assert torch.allclose(few, all_at_once, atol=1e-5)
+
+
+def test_a_name_of_the_hub_is_fetched_and_what_fails_is_told(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    load = AutoencoderKL.from_pretrained
+
+    def from_hub(name: str, **options: object) -> object:
+        asked.append(name)
+        return load(good, **options)
+
+    monkeypatch.setattr(AutoencoderKL, "from_pretrained", from_hub)
+    digest = load_vae("hub:owner/name", 4, "float32", 1, "cpu")[2]
+    assert asked == ["owner/name"]
+    monkeypatch.undo()
+    assert digest == load_vae(str(good), 4, "float32", 1, "cpu")[2]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match=r"hf download owner/name .*model.build.vae=") as caught:
+        load_vae("hub:owner/name", 4, "float32", 1, "cpu")
+    assert "\n" not in str(caught.value)
+
+
 def test_wrong_folders_are_refused_by_what_they_hold(tmp_path: Path, good: Path) -> None:
     state = load_file(good / WEIGHTS)
 
@@ -65,8 +97,23 @@ def test_wrong_folders_are_refused_by_what_they_hold(tmp_path: Path, good: Path)
     refused("not an AutoencoderKL", "shape")
     (copy("torn") / "config.json").write_text("{")
     refused("not an AutoencoderKL", "torn")
-    config = json.loads((copy("latents") / "config.json").read_text())
-    (tmp_path / "latents/config.json").write_text(json.dumps(config | {"latent_channels": 16}))
+    config = json.loads((good / "config.json").read_text())
+
+    def changed(name: str, **values: object) -> None:
+        (copy(name) / "config.json").write_text(json.dumps(config | values))
+
+    changed("latents", latent_channels=16)
     refused("not an AutoencoderKL", "latents")
+    changed("zero", scaling_factor=0)
+    refused("scaling_factor 0 in config.json: not an AutoencoderKL", "zero")
+    changed("word", scaling_factor="x")
+    refused("scaling_factor 'x' in config.json: not an AutoencoderKL", "word")
+    changed("shifted", shift_factor=0.1)
+    refused("shift_factor in config.json: not an AutoencoderKL", "shifted")
     copy("whole")
     refused("latents of 4 channels, the model's have 16", "whole", channels=16)
+    with pytest.raises(ValueError, match=r"^model\.build\.vae=None: a folder of diffusers, or hub:owner/name"):
+        load_vae(None, 4, "float32", 1, "cpu")
+    for rows in (0, 1.5):
+        with pytest.raises(ValueError, match=rf"^model\.build\.decode_rows={rows}: a whole number"):
+            load_vae(str(good), 4, "float32", rows, "cpu")

@@ -1,6 +1,9 @@
 """DINOv2 and CLIP verifiers on random weights in the exact published file formats."""
 
+import shutil
+import urllib.error
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import open_clip
@@ -83,6 +86,21 @@ def test_without_a_published_head_prototypes_are_made_once(dino_file: Path, cach
     assert right > 0.15  # on the very images, with random weights: above chance
 
 
+def test_a_linear_head_is_trained_on_the_whole_training_set(dino_file: Path, cache: Path) -> None:
+    """Random features of a few photographs: a trained head tells them apart, which class means hardly do."""
+    images, labels = (part[:60] for part in shipped_images("heads"))
+    few = Dataset("few", cifar10().names, labelled={"linear": lambda: (images, labels)})
+    verifier = Dino(few, BACKBONE, str(dino_file), head="linear", resolution=28)
+    with torch.no_grad():
+        columns = [
+            verifier.score(Candidates(images_to_tensor(images)[:, None], torch.full((60,), k)))[:, 0] for k in range(10)
+        ]
+    assert (torch.stack(columns, 1).argmax(1).numpy() == labels).mean() > 0.5
+    assert len(list(cache.glob("dino-linear-*.safetensors"))) == 1
+    with pytest.raises(ValueError, match=r"verifier.head=prototypes: dataset few has no labelled images"):
+        Dino(few, BACKBONE, str(dino_file), head="prototypes")
+
+
 @pytest.fixture(scope="module")
 def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "open_clip_model.safetensors"
@@ -125,7 +143,7 @@ def test_missing_and_wrong_files_are_told_by_key(tmp_path: Path, dino_file: Path
         Dino(cifar10(), BACKBONE, "/nowhere.pth")
     with pytest.raises(FileNotFoundError, match=r"verifier.head_file=/nowhere.pth"):
         Dino(IMAGENET, BACKBONE, str(dino_file), head_file="/nowhere.pth")
-    with pytest.raises(ValueError, match=r"not verifier.layers=4"):
+    with pytest.raises(ValueError, match=r"reads 768 features, not the 1920 of .* with verifier.layers=4"):
         Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(write_dino_head(tmp_path, 1)), layers=4, resolution=28)
     (tmp_path / "bad.pth").write_bytes(b"no weights")
     with pytest.raises(ValueError, match=r"bad.pth: not a file of weights"):
@@ -138,10 +156,58 @@ def test_missing_and_wrong_files_are_told_by_key(tmp_path: Path, dino_file: Path
         Clip("ViT-Q", "openai", "float32")
 
 
-def test_without_a_network_the_message_names_file_key_and_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heads_of_other_shapes_are_refused_by_what_they_hold(tmp_path: Path, dino_file: Path) -> None:
+    path, width = tmp_path / "head.pth", 2 * 384
+    wrong = {
+        "holds {'weight': \\(1000, 768\\)}, not a published linear head": {"weight": torch.ones(1000, width)},
+        "holds list, not a published linear head": [1],
+        "holds .*\\(7,\\)}, not a published": {"weight": torch.ones(1000, width), "bias": torch.ones(7)},
+        "not a published": {"weight": torch.ones(width), "bias": torch.ones(width)},
+        "reads 5 features, not the 768 of vit_small": {"weight": torch.ones(1000, 5), "bias": torch.ones(1000)},
+        "published: 10 classes, imagenet has 1000": {"weight": torch.ones(10, width), "bias": torch.ones(10)},
+    }
+    for words, state in wrong.items():
+        torch.save(state, path)
+        with pytest.raises(ValueError, match=words):
+            Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(path), resolution=28)
+
+
+def test_files_that_fetch_weights_left_are_found(
+    tmp_path: Path, dino_file: Path, clip_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In weights/, under the names of noise_search/fetch.py, without a file in the settings."""
+    head = write_dino_head(tmp_path, 1)
+    wanted = Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(head), resolution=28).weights
+    kept = Clip("ViT-B-32-quickgelu", str(clip_file), "float32").net.state_dict()
+    for name, file in (
+        (f"{BACKBONE}/model.safetensors", None),
+        ("dinov2_vits14_linear_head.pth", head),
+        ("ViT-B-32-quickgelu-openai/open_clip_model.safetensors", clip_file),
+    ):
+        target = tmp_path / "weights" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if file is None:
+            save_file(torch.load(dino_file, weights_only=True), target)
+        else:
+            shutil.copy(file, target)
+    monkeypatch.chdir(tmp_path)
+    assert Dino(IMAGENET, BACKBONE, resolution=28).weights == wanted
+    found = Clip("ViT-B-32-quickgelu", "openai", "float32").net.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in kept.items())
+
+
+def test_without_a_network_the_message_names_file_key_and_command(
+    dino_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(FileNotFoundError, match=r"(?s)vit_small.*`hf download timm/vit_small.*verifier.backbone_file"):
         Dino(cifar10(), BACKBONE)
+    head = r"(?s)linear head of vit_small.*`wget .*dinov2_vits14_linear_head.pth`.*verifier.head_file=\.\.\."
+    monkeypatch.setattr(
+        torch.hub, "load_state_dict_from_url", mock.Mock(side_effect=urllib.error.URLError("no network"))
+    )
+    with pytest.raises(FileNotFoundError, match=head):
+        Dino(IMAGENET, BACKBONE, str(dino_file), resolution=28)
     with pytest.raises(FileNotFoundError, match=r"(?s)ViT-B-32.*`hf download.*verifier.pretrained"):
         Clip("ViT-B-32-quickgelu", "openai", "float32")
 

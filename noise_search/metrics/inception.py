@@ -14,9 +14,11 @@ from noise_search.files import sha256
 from noise_search.metrics.frechet import Gaussian
 from noise_search.metrics.judges import Judge, Space, images_to_tensor
 from noise_search.metrics.reference import Reference, read_reference
-from noise_search.models.vision import DinoV2, fetched, loaded
+from noise_search.models.vision import DinoV2, fetched, loaded, local
+from noise_search.settings import whole
 
 NETWORK = "Inception, torch-fidelity"
+OUTPUTS = 1008  # of the network, for 1,000 classes
 CHANNELS = 7  # of the 17 x 17 map that sFID looks at
 MAIN, SPATIAL = slice(0, 2048), slice(2048, 2048 + CHANNELS * 17 * 17)  # columns of the features
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -70,12 +72,18 @@ def inception(
     2306.04675: ViT-L/14 at 224 pixels, class token), from dinov2_file or timm's hub; it wants real images.
     export_npz: write the images of every budget for ADM's evaluator, too.
     """
-    if not Path(reference).exists():
+    if not isinstance(reference, str) or not Path(reference).exists():
+        name = "references_512" if "512" in str(reference) else "references"
         raise FileNotFoundError(
             f"metrics.reference={reference}: there is no such file or folder of real images;"
-            " `python scripts/fetch_weights.py references` fetches ADM's"
+            f" `python scripts/fetch_weights.py {name}` fetches ADM's"
         )
-    path = Path(weights) if weights else fetch()
+    if not whole(splits) or splits < 1:
+        raise ValueError(f"metrics.splits={splits}: a whole number, at least 1")
+    for name, value in {"shuffle": shuffle, "export_npz": export_npz}.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"metrics.{name}={value}: true or false")
+    path = Path(weights or local(Path(URL).name) or fetch())
     nets: dict[str, Any] = {"inception": Inception(path, device)}
     digests = {path.name: sha256(path)}
     if dinov2:
@@ -147,7 +155,8 @@ class ClassToken:
     """uint8 images [N, H, W, 3] -> float32 [N, width]: DINOv2's class token after the last norm, at 224 pixels."""
 
     def __init__(self, backbone: str, file: str | None, device: str, batch: int = 50) -> None:
-        self.net, self.device, self.batch = DinoV2(backbone, file, 224, 1, "float32").to(device), device, batch
+        net = DinoV2(backbone, file, 224, 1, "float32", key="metrics.dinov2")
+        self.net, self.device, self.batch = net.to(device), device, batch
         self.digest = state_digest(self.net.net)
 
     @torch.inference_mode()
@@ -172,7 +181,12 @@ def read_label_map(path: Path) -> np.ndarray:
     """int64 [1000]: class id (the rank of its WordNet id) -> the network's output."""
     if not path.is_file():
         raise FileNotFoundError(f"metrics.label_map={path}: there is no such file")
-    entries = re.findall(r'target_class:\s*(\d+)\s*target_class_string:\s*"(n\d+)"', path.read_text())
-    if len(entries) != 1000:
-        raise ValueError(f"metrics.label_map={path}: {len(entries)} classes, not 1000")
+    text = path.read_bytes().decode(errors="replace")
+    entries = re.findall(r'target_class:\s*(\d+)\s*target_class_string:\s*"(n\d+)"', text)
+    outputs, ids = ({entry[k] for entry in entries} for k in (0, 1))
+    if not len(entries) == len(outputs) == len(ids) == 1000 or max(map(int, outputs)) >= OUTPUTS:
+        raise ValueError(
+            f"metrics.label_map={path}: {len(entries)} entries, {len(outputs)} outputs, {len(ids)} classes; not 1000"
+            f" of each, with outputs below {OUTPUTS}"
+        )
     return np.array([int(column) for column, _ in sorted(entries, key=lambda entry: entry[1])])

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
-from noise_search.cache import cached_tensors, digest
+from noise_search.cache import cached, cached_tensors, digest
 from noise_search.files import sha256
 from noise_search.metrics.frechet import Gaussian
 from noise_search.metrics.statistics import Statistics
+from noise_search.weights import told
 
 BATCH = 64
 KEPT = 10_000  # real images whose features are kept, for kernel distance, precision and recall
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".JPEG")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N, H, W, 3] -> float32 [N, D]
 
@@ -40,10 +42,10 @@ def read_reference(path: Path, features: Features, network: str) -> Reference:
     what made it.
     """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
         if len(files) < 2:
-            raise wrong(path, f"a folder with {len(files)} images; at least 2")
-        own = digest(*(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))  # names and sizes
+            raise wrong(path, f"a folder with {len(files)} images ({', '.join(SUFFIXES)}); at least 2")
+        own = folder_digest(path, files)
         measured = measure(lambda: opened(files), features, digest(network, own), path)
         return Reference(f"{path.name} ({len(files)} images)", own, {}, measured)
     arrays = read_arrays(path)
@@ -51,9 +53,24 @@ def read_reference(path: Path, features: Features, network: str) -> Reference:
     own = sha256(path)
     if "arr_0" not in arrays:
         return Reference(path.name, own, published, None)
-    images = arrays["arr_0"][: KEPT if published else None]
-    name = path.name if published else f"{path.name} ({len(images)} images)"
-    return Reference(name, own, published, measure(lambda: batches(images), features, digest(network, own), path))
+    limit = KEPT if published else None
+    name = path.name if published else f"{path.name} ({len(arrays['arr_0'])} images)"
+
+    def images() -> Iterator[np.ndarray]:  # read again when they are wanted: 2 GB, which most runs never do
+        return batches(read_arrays(path)["arr_0"][:limit])
+
+    return Reference(name, own, published, measure(images, features, digest(network, own), path))
+
+
+def folder_digest(folder: Path, files: list[Path]) -> str:
+    """sha256 over names and contents; kept, because it takes minutes on a large folder, until a file changes."""
+
+    def content() -> Tensor:
+        text = digest(*(f"{file.relative_to(folder)} {sha256(file)}" for file in files))
+        return torch.tensor(list(bytes.fromhex(text)), dtype=torch.uint8)
+
+    looks = (f"{file.resolve()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+    return bytes(cached("folder", digest(*looks), content).tolist()).hex()
 
 
 def wrong(path: Path, what: str) -> ValueError:
@@ -73,21 +90,27 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             with torch.serialization.safe_globals(allowed):
                 arrays = {k: np.asarray(v) for k, v in torch.load(path, weights_only=True).items()}
     except Exception as error:  # damaged files fail in many ways
-        raise wrong(path, f"neither an .npz nor torch-fidelity's .pt ({type(error).__name__})") from error
+        raise wrong(path, f"neither an .npz nor torch-fidelity's .pt ({told(error)})") from error
     if "mu" not in arrays and "arr_0" not in arrays:
         raise wrong(path, f"holds {', '.join(arrays)}; mu and sigma, or images as arr_0, were expected")
-    found = arrays.get("arr_0", np.empty((0, 1, 1, 3), np.uint8))
-    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] != 3:
-        raise wrong(path, f"arr_0 is {found.dtype} {found.shape}, not uint8 [N, H, W, 3]")
+    found = arrays.get("arr_0", np.empty((2, 1, 1, 3), np.uint8))
+    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] != 3 or len(found) < 2:
+        raise wrong(path, f"arr_0 is {found.dtype} {found.shape}, not uint8 [N, H, W, 3] of at least 2 images")
     return arrays
 
 
 def moments(arrays: dict[str, np.ndarray], path: Path, mean: str) -> Gaussian:
-    """The pair mu, sigma or mu_s, sigma_s."""
+    """The pair mu, sigma or mu_s, sigma_s, if it can be a mean and a covariance."""
     covariance = mean.replace("mu", "sigma")
-    mu, sigma = arrays[mean].astype(np.float64), arrays.get(covariance, np.empty(0)).astype(np.float64)
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
-        raise wrong(path, f"{mean} {mu.shape} and {covariance} {sigma.shape} do not belong together")
+    mu, sigma = arrays[mean], arrays.get(covariance, np.empty(0))
+    both = f"{mean} {mu.dtype} {mu.shape} and {covariance} {sigma.dtype} {sigma.shape}"
+    if mu.dtype.kind != "f" or sigma.dtype.kind != "f" or mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+        raise wrong(path, f"{both} do not belong together: real [D] and [D, D] were expected")
+    if not np.isfinite(mu).all() or not np.isfinite(sigma).all():
+        raise wrong(path, f"{both} hold numbers that are not finite")
+    mu, sigma = mu.astype(np.float64), sigma.astype(np.float64)
+    if (sigma.diagonal() < 0).any() or not np.allclose(sigma, sigma.T, atol=1e-3 * abs(sigma).max()):
+        raise wrong(path, f"{covariance} is no covariance: not symmetric, or variances below 0")
     return Gaussian(mu, sigma)
 
 
@@ -99,11 +122,22 @@ def batches(images: np.ndarray) -> Iterator[np.ndarray]:
 def opened(files: list[Path]) -> Iterator[np.ndarray]:
     """Batches uint8 [n, H, W, 3] of image files."""
     for start in range(0, len(files), BATCH):
-        images = [np.asarray(Image.open(file).convert("RGB")) for file in files[start : start + BATCH]]
+        images = [picture(file) for file in files[start : start + BATCH]]
         for file, image in zip(files[start:], images, strict=False):
             if image.shape != images[0].shape:
-                raise ValueError(f"{file}: {image.shape[:2]} pixels, not {images[0].shape[:2]} as others in its folder")
+                raise ValueError(
+                    f"metrics.reference: {file}: {image.shape[:2]} pixels, not {images[0].shape[:2]} as others there"
+                )
         yield np.stack(images)
+
+
+def picture(file: Path) -> np.ndarray:
+    """uint8 [H, W, 3] of an image file."""
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's, for damaged files
+        raise ValueError(f"metrics.reference: {file}: not a whole image ({told(error)})") from error
 
 
 def measure(

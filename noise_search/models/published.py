@@ -10,6 +10,7 @@ from noise_search.models.sit import SiTNetwork
 from noise_search.models.vae import load_vae
 from noise_search.path import DDPMPath, LinearPath
 from noise_search.path import Path as NoisePath
+from noise_search.settings import whole
 from noise_search.weights import dtype_of
 
 
@@ -31,10 +32,12 @@ def published(
     rows: kind of device -> network rows at which it is at its best; decode_rows: latents decoded at once.
     compile: let torch.compile fuse the transformer's operations; the first call takes a minute.
     """
-    if not Path(weights).exists():
+    if not isinstance(weights, str) or not Path(weights).exists():
         raise FileNotFoundError(
             f"model.build.weights={weights}: there is no such file; `python scripts/fetch_weights.py {name}` fetches it"
         )
+    if not all(whole(count) and count >= 1 for count in rows.values()):
+        raise ValueError(f"model.build.rows={rows}: whole numbers, at least 1")
     transformer, dtype = load_transformer(Path(weights), kind, net).to(device), dtype_of(precision)
     decode, reconstruct, vae_digest = load_vae(vae, transformer.channels, vae_precision, decode_rows, device)
     path: NoisePath = LinearPath() if kind == "sit" else DDPMPath()

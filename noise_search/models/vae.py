@@ -9,6 +9,7 @@ from torch import Tensor
 
 from noise_search.cache import state_digest
 from noise_search.models.vision import fetched, loaded
+from noise_search.settings import whole
 from noise_search.weights import dtype_of
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -26,7 +27,12 @@ def load_vae(source: str, channels: int, precision: str, rows: int, device: str)
         from diffusers import AutoencoderKL
     except ImportError as error:
         raise ValueError("model.build.vae: diffusers is not installed; `pip install noise_search[imagenet]`") from error
-    key, hub = "model.build.vae", source.startswith("hub:")
+    key = "model.build.vae"
+    if not isinstance(source, str):
+        raise ValueError(f"{key}={source}: a folder of diffusers, or hub:owner/name")
+    if not whole(rows) or rows < 1:
+        raise ValueError(f"model.build.decode_rows={rows}: a whole number, at least 1")
+    hub = source.startswith("hub:")
     what = "an AutoencoderKL of diffusers; `python scripts/fetch_weights.py vae` fetches it"
     folder = Path(source) / "vae" if (Path(source) / "vae").is_dir() else Path(source)
     name = source.removeprefix("hub:") if hub else str(folder)
@@ -45,12 +51,16 @@ def load_vae(source: str, channels: int, precision: str, rows: int, device: str)
     for problem in ("missing", "unexpected"):
         if names := sorted(found[f"{problem}_keys"]):
             raise ValueError(f"{key}={source}: {len(names)} {problem} tensors, {names[0]} first: not {what}")
+    scale = vae.config.scaling_factor
+    more = [name for name in ("shift_factor", "latents_mean", "latents_std") if vae.config.get(name) is not None]
+    if not isinstance(scale, int | float) or not scale > 0 or more:
+        raise ValueError(f"{key}={source}: scaling_factor {scale!r}{', '.join(['', *more])} in config.json: not {what}")
     if vae.config.latent_channels != channels:
         raise ValueError(
             f"{key}={source}: latents of {vae.config.latent_channels} channels, the model's have {channels}"
         )
     vae, dtype = vae.to(device).eval().requires_grad_(False), dtype_of(precision)
-    scale, kind = float(vae.config.scaling_factor), torch.device(device).type
+    kind = torch.device(device).type
 
     def decode(x: Tensor) -> Tensor:
         with torch.autocast(kind, dtype, enabled=dtype != torch.float32):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from noise_search.cache import cached, digest, state_digest
 from noise_search.models.efficientnet import create, known_to_timm
-from noise_search.weights import dtype_of
+from noise_search.weights import dtype_of, told
 
 
 def loaded(load: Callable[[], Any], path: str, key: str, what: str) -> Any:
@@ -22,7 +22,13 @@ def loaded(load: Callable[[], Any], path: str, key: str, what: str) -> Any:
     try:
         return load()
     except Exception as error:  # damaged, of another network, or not weights at all: libraries say it in many ways
-        raise ValueError(f"{key}={path}: not {what} ({type(error).__name__})") from error
+        raise ValueError(f"{key}={path}: not {what} ({told(error)})") from error
+
+
+def local(name: str) -> str | None:
+    """A file that scripts/fetch_weights.py has put into weights/, if it is there."""
+    path = Path("weights") / name
+    return str(path) if path.is_file() else None
 
 
 def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
@@ -36,7 +42,7 @@ def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
         return load()
     except Exception as error:  # hubs raise errors of many kinds
         raise FileNotFoundError(
-            f"{what}: not in {HF_HOME} or {torch.hub.get_dir()}, and not to be had from the network"
+            f"{what}: not in weights/, {HF_HOME} or {torch.hub.get_dir()}, and not to be had from the network"
             f" ({type(error).__name__}). Where there is internet: `{command}`; then give the file as {key}=..."
         ) from error
     finally:
@@ -65,17 +71,26 @@ class DinoV2(nn.Module):
     """images [N, 3, H, W] in [-1, 1] -> features [N, (1 + layers) * width], as the published linear heads read them:
     the class tokens of the last `layers` blocks and the mean of the last patch tokens, all after the final norm.
 
-    backbone: a timm name. file: its weights, timm's or the original ones; None: timm's hub. resolution: pixels, a
-    multiple of 14. precision: "float32" or "bfloat16" (autocast).
+    backbone: a timm name. file: its weights, timm's or the original ones; None: in weights/, else timm's hub.
+    resolution: pixels, a multiple of 14. precision: "float32" or "bfloat16" (autocast). key: the setting that names
+    the backbone, for messages; `<key>_file` names the file.
     """
 
-    def __init__(self, backbone: str, file: str | None, resolution: int, layers: int, precision: str) -> None:
+    def __init__(
+        self,
+        backbone: str,
+        file: str | None,
+        resolution: int,
+        layers: int,
+        precision: str,
+        key: str = "verifier.backbone",
+    ) -> None:
         super().__init__()
-        if resolution % 14 or resolution < 14:
+        if not isinstance(resolution, int) or resolution % 14 or resolution < 14:
             raise ValueError(f"verifier.resolution={resolution}: a multiple of 14 (the patch size)")
-        if not known_to_timm(backbone):
-            raise ValueError(f"verifier.backbone={backbone!r}: not a network that timm knows")
-        what, key = f"weights of {backbone}", "verifier.backbone_file"
+        if not isinstance(backbone, str) or not known_to_timm(backbone):
+            raise ValueError(f"{key}={backbone!r}: not a network that timm knows")
+        file, what, key = file or local(f"{backbone}/model.safetensors"), f"weights of {backbone}", f"{key}_file"
         overlay = {"file": file} if file else None
 
         def load() -> Any:
@@ -120,16 +135,17 @@ class Clip(nn.Module):
         self.open_clip, self.name, self.dtype = open_clip, name, dtype_of(precision)
         if name not in open_clip.list_models():
             raise ValueError(f"verifier.backbone={name!r}: not an architecture of open_clip (open_clip.list_models())")
-        local = "/" in pretrained or Path(pretrained).suffix != ""
+        pretrained = local(f"{name}-{pretrained}/open_clip_model.safetensors") or pretrained
+        given = "/" in pretrained or Path(pretrained).suffix != ""
         tags = open_clip.list_pretrained_tags_by_model(name)
-        if not local and pretrained not in tags:
+        if not given and pretrained not in tags:
             raise ValueError(f"verifier.pretrained={pretrained!r}: a file, or one of {', '.join(tags)}")
 
         def load() -> Any:
             return open_clip.create_model(name, pretrained=pretrained, require_pretrained=True)
 
         self.net: Any
-        if local:
+        if given:
             self.net = loaded(load, pretrained, "verifier.pretrained", f"weights of {name}")
         else:
             hub = str(open_clip.get_pretrained_cfg(name, pretrained).get("hf_hub", "")).strip("/")

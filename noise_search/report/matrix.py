@@ -1,4 +1,5 @@
-"""The cross-verifier matrix: what one verifier selects, judged by the others. Hacking, in one picture."""
+"""What a bank of candidates tells of several verifiers: the cross-verifier matrix (what one selects, judged by the
+others: hacking, in one picture) and how their scores go together (paper, figure 5)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,28 @@ def cross_matrix(bank: np.ndarray, more: Sequence[np.ndarray] = ()) -> np.ndarra
     rows = np.arange(len(bank))
     gains = np.stack([away[rows, chosen].mean(0) for chosen in (*bank.argmax(1).T, *more)])
     return np.divide(gains, spread, out=np.zeros_like(gains), where=spread > 0)  # no spread: nothing to choose
+
+
+def write_correlation(folder: Path, bank: np.ndarray, names: Sequence[str]) -> Path:
+    """Write folder/correlation.csv (r of every two verifiers over the images' first candidates), and the scatter of the
+    first verifier's scores against every other's as .png and .pdf; returns the PNG. bank [B, N, V]."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first = bank[:, 0]
+    with np.errstate(invalid="ignore"):  # a verifier that gives all the same score has no r
+        values = np.atleast_2d(np.corrcoef(first.T))
+    lines = [[f"r of n = {len(first)}", *names]]
+    lines += [[name, *(f"{value:.4f}" for value in row)] for name, row in zip(names, values, strict=True)]
+    write_text(folder / "correlation.csv", "".join(",".join(line) + "\n" for line in lines))
+    figure, panels = plt.subplots(
+        1, len(names) - 1, figsize=(3.2 * (len(names) - 1), 3), layout="constrained", squeeze=False
+    )
+    for axes, name, y, r in zip(panels[0], names[1:], first.T[1:], values[0, 1:], strict=True):
+        axes.scatter(first[:, 0], y, s=4, alpha=0.4)
+        axes.set_xlabel(f"score of {names[0]}")
+        axes.set_ylabel(f"score of {name}")
+        axes.set_title(f"r = {r:.2f}, n = {len(first):,} first candidates", fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    return save(figure, folder, "correlation")
 
 
 def write_matrix(

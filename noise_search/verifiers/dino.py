@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from noise_search.cache import cached, digest, state_digest
 from noise_search.datasets.base import Dataset
 from noise_search.metrics.judges import images_to_tensor
-from noise_search.models.vision import DinoV2, fetched, loaded
+from noise_search.models.vision import DinoV2, fetched, loaded, local
 from noise_search.probe import fit
 from noise_search.verifiers.base import Candidates, Verifier
 from noise_search.verifiers.classifier import class_scores, require_output
@@ -104,11 +104,12 @@ class Dino(Verifier):
 
 def published(backbone: str, file: str | None, layers: int, width: int) -> tuple[Tensor, Tensor]:
     """weight [1000, (1 + layers) * width] and bias of a published linear head."""
+    size = next((s for s in ("small", "base", "large", "giant") if f"vit_{s}_" in backbone), "")
+    url = URL.format(f"vit{size[:1]}14", "_reg4" if "reg4" in backbone else "", "4" if layers == 4 else "")
+    file = file or local(Path(url).name)
     if file is None:
-        size = next((s for s in ("small", "base", "large", "giant") if f"vit_{s}_" in backbone), None)
-        if size is None:
+        if not size:
             raise ValueError(f"verifier.head_file: no published head is known for {backbone}; give a file")
-        url = URL.format(f"vit{size[0]}14", "_reg4" if "reg4" in backbone else "", "4" if layers == 4 else "")
         state = fetched(
             lambda: torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True, progress=False),
             "verifier.head_file",
@@ -119,14 +120,20 @@ def published(backbone: str, file: str | None, layers: int, width: int) -> tuple
     else:
         path, key = Path(file), "verifier.head_file"
         state = loaded(lambda: torch.load(path, map_location="cpu", weights_only=True), file, key, "a file of weights")
-    if not isinstance(state, dict) or set(state) != {"weight", "bias"}:
-        raise ValueError(f"verifier.head_file={file}: not a published linear head (weight and bias)")
-    if state["weight"].shape[1] != (1 + layers) * width:
-        found = state["weight"].shape[1] / width - 1
+    parts = dict(state) if isinstance(state, dict) else {}
+    shapes = {name: tuple(getattr(value, "shape", ())) for name, value in parts.items()}
+    whole = set(shapes) == {"weight", "bias"} and shapes["bias"] == shapes["weight"][:1] and len(shapes["weight"]) == 2
+    if not whole:
         raise ValueError(
-            f"verifier.head_file={file}: made for {found:g} layers of {width}, not verifier.layers={layers}"
+            f"verifier.head_file={file}: holds {shapes or type(state).__name__}, not a published linear head:"
+            " weight [classes, D] and bias [classes]"
         )
-    return state["weight"].float(), state["bias"].float()
+    if shapes["weight"][1] != (1 + layers) * width:
+        raise ValueError(
+            f"verifier.head_file={file}: reads {shapes['weight'][1]} features, not the {(1 + layers) * width} of"
+            f" {backbone} with verifier.layers={layers}"
+        )
+    return parts["weight"].float(), parts["bias"].float()
 
 
 def dino_ssl(
