@@ -108,9 +108,10 @@ def result_settings(cfg: DictConfig) -> dict[str, Any]:
     """Exactly what can change a result: the groups, observers, seed and guidance; not `images`, nor how it is run."""
     chosen: dict[str, Any] = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in GROUPS}
     chosen["model"].pop("rows_per_second")
-    chosen["observers"] = OmegaConf.to_container(cfg.observers) if OmegaConf.is_config(cfg.observers) else cfg.observers
+    for name in ("observers", "guidance"):  # `read_settings` refuses what is no list, no group
+        chosen[name] = OmegaConf.to_container(cfg[name]) if OmegaConf.is_config(cfg[name]) else cfg[name]
     scale = float(cfg.cfg_scale) if isinstance(cfg.cfg_scale, int) else cfg.cfg_scale
-    return chosen | {"seed": cfg.seed, "cfg_scale": scale, "guidance": OmegaConf.to_container(cfg.guidance)}
+    return chosen | {"seed": cfg.seed, "cfg_scale": scale}
 
 
 def settings_digest(cfg: DictConfig) -> str:

@@ -285,7 +285,7 @@ WRONG = {
     "dataset.classes=3": "dataset.classes=3: a list of class ids, or null for all",
     "cfg_scale=abc": "cfg_scale=abc: a number, at least 0",
     "guidance.channels=0": "guidance.channels=0: all or a whole number, at least 1",
-    "guidance=null": "guidance=",
+    "guidance=null": "guidance=None: a group of channels and interval",
     "guidance.channels=7": "guidance.channels=7: toy has 3",
     "model.rows_per_second=-5": "model.rows_per_second=-5",
     "guidance.interval=[0.5,0.2]": "guidance.interval=[0.5, 0.2]: [low, high], two times between 0",
