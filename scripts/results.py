@@ -28,6 +28,8 @@ from noise_search.store import read_units
 RUNS = Path("outputs/results")
 TOTALS = "budget.nfe=[20,70,130,180]"  # of (c) and (e), whose runs cannot share candidates
 FEW = "budget.nfe=[20,130,220]"  # where one more width costs about 90
+MOVES = "budget.points=[0,1,2,4]"  # of first-order search
+DISTANCES = ("inception_score", "kernel_distance", "frechet_distance")
 BANK = ["classifier", "classifier_probability", "classifier_b", "classifier_ssl", "oracle_is"]
 
 
@@ -72,7 +74,7 @@ class Results:
                 "oracle FD": [self.run("oracle_fid", "verifier=oracle_fid")],
                 "classifier": [self.bank(0)],
             },
-            ("inception_score", "frechet_distance", "kernel_distance"),
+            DISTANCES,
         )
 
     def hacking(self) -> Iterator[str]:
@@ -81,9 +83,7 @@ class Results:
             "logit": [self.bank(s) for s in self.seeds],
             "probability": [self.selected("classifier_probability", s) for s in self.seeds],
         }
-        yield from self.section(
-            "hacking", runs, ("inception_score", "kernel_distance", "frechet_distance", "precision", "recall")
-        )
+        yield from self.section("hacking", runs, (*DISTANCES, "precision", "recall"))
         for name, folders in runs.items():  # each its own score, in its own units
             yield from self.section(f"hacking_{name}", {name: folders}, ("score_final",))
 
@@ -101,7 +101,7 @@ class Results:
         yield from self.section(
             "algorithms",
             runs,
-            ("score_final", "inception_score", "class_accuracy", "kernel_distance", "frechet_distance"),
+            ("score_final", "class_accuracy", *DISTANCES),
         )
 
     def correlation(self) -> Iterator[str]:
@@ -137,6 +137,29 @@ class Results:
             "backward NFE 30": [self.run("backward30", *paths, "algorithm.backward_nfe=30", FEW)],
         }
         yield from self.section("backward", runs, ("score_final", "inception_score", "kernel_distance"))
+
+    def choices(self) -> Iterator[str]:
+        """(g) Where the paper is open: the options, measured."""
+        zo, paths, metrics = ("algorithm=zo", TOTALS), ("algorithm=paths", FEW), ("score_final", *DISTANCES)
+        runs = {
+            "keep, best": [self.run("ZO-2", *zo)],
+            "redraw, best": [self.run("redraw", *zo, "algorithm.on_stall=redraw")],
+            "keep, latest": [self.run("latest", *zo, "algorithm.pivot=latest")],
+        }
+        yield "## Zero-order search: on_stall, pivot\n"
+        yield from self.section("stall", runs, metrics)
+        runs = {
+            "all": [self.run("Paths-2", *paths)],
+            "per_path": [self.run("per_path", *paths, "algorithm.pool=per_path")],
+        }
+        yield "\n## Search over paths: pool\n"
+        yield from self.section("pool", runs, metrics)
+        runs = {
+            f"step {s}": [self.run(f"step{s}", "algorithm=first_order", f"algorithm.step_size={s}", MOVES)]
+            for s in (0.05, 0.1, 0.2)
+        }
+        yield "\n## First-order search: step_size\n"
+        yield from self.section("step", runs, metrics)
 
     def matrix(self) -> Iterator[str]:
         """(f) What one verifier selects, judged by the others."""
@@ -199,7 +222,7 @@ def cell(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({min(values):.4g} to {max(values):.4g})"
 
 
-SECTIONS = ("oracles", "hacking", "algorithms", "correlation", "sweeps", "matrix")
+SECTIONS = ("oracles", "hacking", "algorithms", "correlation", "sweeps", "matrix", "choices")
 
 
 def main() -> None:
