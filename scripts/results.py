@@ -187,13 +187,15 @@ class Results:
             for folder in folders:
                 with (folder / "curve.csv").open() as file:
                     rows += [{"series": series, **row} for row in csv.DictReader(file) if row["metric"] in metrics]
+        with (folder / "floors.csv").open() as file:  # the same for every run of as many images
+            floors = {(row["kind"], row["metric"]): row["value"] for row in csv.DictReader(file)}
         for metric in metrics:
             draw(self.out / name, metric, [row for row in rows if row["metric"] == metric and row["value"]], "nfe")
-        yield from table(rows, metrics)
+        yield from table(rows, floors, metrics)
         yield " ".join(f'<img src="{name}/{metric}.png" width="32%">' for metric in metrics)
 
 
-def table(rows: Rows, metrics: tuple[str, ...]) -> Iterator[str]:
+def table(rows: Rows, floors: dict[tuple[str, str], str], metrics: tuple[str, ...]) -> Iterator[str]:
     """Markdown: one line a (series, budget), one column a metric; the mean over seeds and its lowest and highest."""
     labels = {row["metric"]: label({**row, "n_images": int(row["n_images"])}) for row in rows}
     yield "| series | seeds | NFE | " + " | ".join(labels[metric] for metric in metrics) + " |"
@@ -208,9 +210,13 @@ def table(rows: Rows, metrics: tuple[str, ...]) -> Iterator[str]:
         cells = [[float(row["value"]) for row in found if row["metric"] == m and row["value"]] for m in metrics]
         seeds = ", ".join(sorted({row["seed"] for row in found}, key=int))
         yield f"| {series} | {seeds} | {nfe} | " + " | ".join(map(cell, cells)) + " |"
+    for kind in dict.fromkeys(kind for kind, metric in floors if metric in metrics):
+        cells = [[float(floors[kind, m])] if (kind, m) in floors else [] for m in metrics]
+        yield f"| {kind} images | | | " + " | ".join(map(cell, cells)) + " |"
     references = {row["metric"]: row["reference"] for row in rows if row["reference"]}
     yield ""
     yield "Of several seeds: the mean (lowest to highest). NFE: of an image, search and final pass together."
+    yield "Real images: other ones of the test set, as many as the samples; reconstructed: by the model's autoencoder."
     yield " ".join(f"{TITLES[metric]} to {reference}." for metric, reference in references.items())
     yield ""
 
