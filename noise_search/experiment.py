@@ -55,6 +55,7 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
         if settings.plan_only:
             plan.write_csv(folder / "plan.csv")
             return
+        folder.mkdir(parents=True, exist_ok=True)  # a refused worker may have removed what this one's Hydra had made
         if not os.access(folder, os.W_OK):
             raise ValueError(f"{folder} cannot be written: choose another hydra.run.dir")
         from noise_search.assemble import assemble

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from noise_search.assemble import assemble, refuse_misfits
 from noise_search.denoiser import Batches
+from noise_search.experiment import run_one
 from noise_search.export import export_npz
 from noise_search.parts import Parts, begin
 from noise_search.planning import plan_of
@@ -36,12 +38,18 @@ def toy_parts(*overrides: str, images: int = 150, worker: Worker | None = None) 
 
 def real_parts(*overrides: str, images: int, worker: Worker | None = None) -> Parts:
     """What `run.py` builds, in this process."""
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = compose("config", ["logger=none", f"images={images}", *overrides], return_hydra_config=True)
+    cfg, choices = composed(f"images={images}", *overrides)
     settings = read_settings(cfg)
-    choices = {name: cfg.hydra.runtime.choices[name] for name in GROUPS}
     parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
     return dataclasses.replace(parts, worker=worker or Worker())
+
+
+def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
+    """What `run.py` hands to the experiment: the configuration and the names of its groups."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = compose("config", ["logger=none", *overrides], return_hydra_config=True)
+    choices = {name: cfg.hydra.runtime.choices[name] for name in GROUPS}
+    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), choices
 
 
 def results(folder: Path) -> list[tuple]:
@@ -117,6 +125,17 @@ def test_workers_at_once_leave_the_table_of_one(tmp_path: Path) -> None:
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert (tmp_path / "many/curve.csv").read_text() == (tmp_path / "one/curve.csv").read_text()
     assert not list((tmp_path / "many").rglob("*.partial"))
+
+
+def test_a_worker_goes_on_where_a_refused_one_has_removed_the_folder(tmp_path: Path) -> None:
+    cfg, choices = composed(*TOY, "images=64")
+    refused, folder = composed(*TOY, "images=64", "seed=-1")[0], tmp_path / "run"
+    folder.mkdir()  # as Hydra does for every worker
+    with pytest.raises(ValueError, match="seed"):
+        run_one(refused, folder, choices)
+    assert not folder.exists()
+    run_one(cfg, folder, choices)
+    assert (folder / "run.json").is_file()
 
 
 def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
