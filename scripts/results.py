@@ -210,13 +210,15 @@ def table(rows: Rows, floors: dict[tuple[str, str], str], metrics: tuple[str, ..
         cells = [[float(row["value"]) for row in found if row["metric"] == m and row["value"]] for m in metrics]
         seeds = ", ".join(sorted({row["seed"] for row in found}, key=int))
         yield f"| {series} | {seeds} | {nfe} | " + " | ".join(map(cell, cells)) + " |"
-    for kind in dict.fromkeys(kind for kind, metric in floors if metric in metrics):
+    kinds = dict.fromkeys(kind for kind, metric in floors if metric in metrics)
+    for kind in kinds:
         cells = [[float(floors[kind, m])] if (kind, m) in floors else [] for m in metrics]
         yield f"| {kind} images | | | " + " | ".join(map(cell, cells)) + " |"
     references = {row["metric"]: row["reference"] for row in rows if row["reference"]}
     yield ""
     yield "Of several seeds: the mean (lowest to highest). NFE: of an image, search and final pass together."
-    yield "Real images: other ones of the test set, as many as the samples; reconstructed: by the model's autoencoder."
+    if kinds:
+        yield "Real: other images of the test set, as many as the samples; reconstructed: by the model's autoencoder."
     yield " ".join(f"{TITLES[metric]} to {reference}." for metric, reference in references.items())
     yield ""
 
