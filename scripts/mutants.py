@@ -1,4 +1,4 @@
-"""Plant defects and see that a test kills each: python scripts/mutants.py [words of its name]   (about 3 minutes)
+"""Plant defects and see that a test kills each: python scripts/mutants.py [words of its name]   (about 20 minutes)
 
 Every mutant is one edit in a copy of the repository; the last line says how many were killed.
 """
