@@ -55,6 +55,8 @@ def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
     names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.weights.items())
     rows = curve(parts, folder, names)
     write_csv(folder / "curve.csv", rows, COLUMNS)
+    if lacking := {r["metric"] for r in rows if r["value"] is None and not r["metric"].startswith("score")}:
+        log.info("no %s: %d images are too few", ", ".join(sorted(lacking)), parts.settings.images)
     floor_rows = floors(parts, parts.settings.images)
     write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
     if not floor_rows:

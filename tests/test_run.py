@@ -236,11 +236,13 @@ def test_a_plan_needs_neither_weights_nor_torch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("images", [1, 2, 5])
 def test_few_images_leave_metrics_empty(tmp_path: Path, images: int) -> None:
-    call(tmp_path, *TOY, f"images={images}", "logger=none", "hydra.run.dir=few")
+    done = call(tmp_path, *TOY, f"images={images}", "logger=none", "hydra.run.dir=few")
     empty = {row["metric"] for row in curve(tmp_path / "few") if row["point"] == "4" and not row["value"]}
     assert empty == {1: {"frechet_distance", "kernel_distance", "precision", "recall"}, 2: {"precision", "recall"}}.get(
         images, set()
     )
+    said = f"no {', '.join(sorted(empty))}: {images} images are too few"
+    assert (said in done.stdout) == bool(empty)
 
 
 def test_without_a_search_there_is_no_search_score(tmp_path: Path) -> None:
@@ -248,6 +250,7 @@ def test_without_a_search_there_is_no_search_score(tmp_path: Path) -> None:
     rows = {row["metric"]: row for row in curve(tmp_path / "one")}
     assert rows["score"]["value"] == "" and rows["score_final"]["value"] != ""
     assert rows["score"]["nfe"] == "6"
+    assert "too few" not in (tmp_path / "one/run.log").read_text()
 
 
 def test_the_same_classes_whatever_the_order(tmp_path: Path) -> None:
