@@ -20,11 +20,12 @@ from noise_search.experiment import complete, opened, refuse_other_settings, sta
 from noise_search.export import export_npz, export_png
 from noise_search.files import sha256
 from noise_search.finish import Run
+from noise_search.folder import finished_ids, finished_images, missing_ids, runs, span, unit_paths, words
 from noise_search.loggers import NoLogger, Record, WandbLogger
 from noise_search.planning import notes_of, plan_of, with_observers
 from noise_search.report.combined import combine_runs
 from noise_search.settings import GROUPS, Settings, read_settings, settings_digest
-from noise_search.store import Damaged, finished_ids, read_file, read_units, runs, span, words
+from noise_search.store import Damaged, read_file, read_units
 
 FORMS = {"npz": export_npz, "png": export_png}
 ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made again in another batch
@@ -33,10 +34,9 @@ ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made 
 def status(run: Path) -> int:
     """Print how far a run is; 1 if images are missing."""
     _, settings, _ = opened(run)
-    done = finished_ids(run) & set(range(settings.images))
-    missing = set(range(settings.images)) - done
-    files = sorted((run / "units").glob("*.parquet"), key=lambda path: path.stat().st_mtime)
-    print(f"{run}: {len(done):,} of {settings.images:,} images in {len(files)} units")
+    missing = missing_ids(run, settings.images)
+    files = sorted(unit_paths(run), key=lambda path: path.stat().st_mtime)
+    print(f"{run}: {settings.images - len(missing):,} of {settings.images:,} images in {len(files)} units")
     if len(files) > 1:
         seconds = files[-1].stat().st_mtime - files[0].stat().st_mtime
         rate = sum(len(span(path)) for path in files[1:]) / max(seconds, 1e-3)
@@ -47,7 +47,7 @@ def status(run: Path) -> int:
     if missing:
         print(f"missing: image ids {words(runs(missing))}; the same command goes on")
     else:
-        print("complete" if (run / "run.json").is_file() else "all images are there; the same command makes the report")
+        print("complete" if finished_images(run) else "all images are there; the same command makes the report")
     return int(bool(missing))
 
 
@@ -55,10 +55,10 @@ def verify(run: Path, images: int = 8) -> int:
     """Check every file of a run, make some of its images again and compare them; 1 if anything is wrong."""
     cfg, settings, choices = opened(run)
     plan, problems = plan_of(cfg, settings, choices), list[str]()
-    for path in sorted((run / "units").glob("*.parquet")):
+    for path in unit_paths(run):
         try:
             table = pq.read_table(pa.BufferReader(read_file(path)), page_checksum_verification=True)
-        except Damaged as error:
+        except (Damaged, OSError) as error:  # in a folder that cannot be written, nothing can be set aside
             problems.append(str(error))
             continue
         if table.schema.metadata[b"settings"].decode() != settings_digest(cfg):
@@ -68,10 +68,10 @@ def verify(run: Path, images: int = 8) -> int:
         if found != expected:
             problems.append(f"{path}: {len(found)} rows, not one for each of its images and budgets")
     done = sorted(finished_ids(run))
-    if missing := set(range(settings.images)) - set(done):
+    if missing := missing_ids(run, settings.images):
         problems.append(f"missing: image ids {words(runs(missing))}")
     print(f"{run}: {len(done):,} images checked", flush=True)
-    if done and not problems:
+    if done and images and not problems:
         problems += replay(run, cfg, settings, choices, random.sample(done, min(images, len(done))))
     for problem in problems:
         print(f"problem: {problem}")
@@ -127,7 +127,7 @@ def report(folders: list[Path], into: Path | None) -> int:
         return 0
     (run,) = folders
     cfg, settings, choices = opened(run)
-    if missing := set(range(settings.images)) - finished_ids(run):
+    if missing := missing_ids(run, settings.images):
         raise ValueError(f"{run} is incomplete: image ids {words(runs(missing))} are missing")
     plan = plan_of(cfg, settings, choices)
     parts = assemble(cfg, settings, plan)
@@ -154,8 +154,8 @@ def export(run: Path, form: str) -> int:
 def log_run(run: Path, **options: str) -> int:
     """Send a finished run to wandb from what is on the disk. options: of the logger (project, group)."""
     cfg, settings, _ = opened(run)
-    if not (run / "run.json").is_file():
-        raise ValueError(f"{run}: not a finished run (no run.json)")
+    if not finished_images(run):
+        raise ValueError(f"{run}: not a finished run")
     with (run / "curve.csv").open() as file:
         rows: list[dict[str, Any]] = list(csv.DictReader(file))
     for row in rows:
@@ -164,8 +164,8 @@ def log_run(run: Path, **options: str) -> int:
     nfe = {row["point"]: row["nfe"] for row in rows}
     grids = {point: np.asarray(Image.open(run / f"images/nfe{value:06d}.png")) for point, value in nfe.items()}
     config: Any = OmegaConf.to_container(cfg, resolve=True)
-    WandbLogger(**options).log(Record(run, config, rows, settings.axis, grids))
-    return 0
+    sent = WandbLogger(**options).log(Record(run, config, rows, settings.axis, grids))
+    return int(not sent)
 
 
 def prefetch(overrides: list[str]) -> int:

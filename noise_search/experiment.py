@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from noise_search.build import build
 from noise_search.files import write_text
+from noise_search.folder import finished, finished_ids, identity_of
 from noise_search.planning import notes_of, plan_of, with_observers
 from noise_search.settings import GROUPS, Settings, flatten, read_settings, result_settings, sweep_name
 from noise_search.sweeps import note
@@ -56,7 +59,7 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
             plan.write_csv(folder / "plan.csv")
             return
         folder.mkdir(parents=True, exist_ok=True)  # a refused worker may have removed what this one's Hydra had made
-        if not os.access(folder, os.W_OK):
+        if not os.access(folder, os.W_OK) and not finished(folder, settings):
             raise ValueError(f"{folder} cannot be written: choose another hydra.run.dir")
         from noise_search.assemble import assemble
 
@@ -68,7 +71,7 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
         with suppress(OSError):  # only an empty folder goes
             folder.rmdir()
         raise
-    if finished(folder, settings.images):
+    if finished(folder, settings):
         print(f"{folder} is complete for {settings.images} images: nothing to do")
         return
     (folder / "run.json").unlink(missing_ok=True)
@@ -86,11 +89,11 @@ def complete(run: "Run", logger: "Logger") -> None:
     from noise_search.finish import finish
     from noise_search.store import Damaged
 
-    images = run.parts.settings.images
+    settings = run.parts.settings
     while True:
         try:
             seconds = make(run.parts, run.folder)
-            if finished(run.folder, images):
+            if finished(run.folder, settings):
                 log.info("another worker has found the run complete")
             else:
                 finish(run, logger, seconds)
@@ -100,30 +103,37 @@ def complete(run: "Run", logger: "Logger") -> None:
 
 
 def opened(run: Path) -> tuple[DictConfig, Settings, dict[str, str]]:
-    """The configuration of a run's folder, its settings, and the names of its groups."""
-    if not (run / "config.yaml").is_file() or not (run / "identity.json").is_file():
+    """The configuration of a run's folder, its settings, and the names of its groups; for the device of this machine.
+
+    A run writes its configuration resolved: an interpolation in it, which could read the environment, is not its own.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
         raise ValueError(f"{run}: not the folder of a run (no config.yaml)")
-    cfg = OmegaConf.load(run / "config.yaml")
-    assert isinstance(cfg, DictConfig)
-    return cfg, read_settings(cfg), json.loads((run / "identity.json").read_text())["choices"]
+    try:
+        if "${" in path.read_text():
+            raise ValueError("it has an interpolation, which no run writes")
+        cfg = OmegaConf.load(path)
+        if not isinstance(cfg, DictConfig):
+            raise ValueError("it is not a mapping")
+        cfg.device = "auto"
+        return cfg, read_settings(cfg), identity_of(run)["choices"]
+    except (ValueError, TypeError, KeyError, YAMLError, OmegaConfBaseException) as error:
+        raise ValueError(f"{path} or identity.json is not as this version writes it: {error}") from error
 
 
 def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
     """A folder belongs to one set of result settings and one set of weights."""
-    path = folder / "identity.json"
-    if not path.is_file():
+    known = identity_of(folder)
+    if not known:
+        if finished_ids(folder):
+            raise ValueError(f"{folder} holds results, but no identity.json says of what: choose another hydra.run.dir")
         return
-    known = json.loads(path.read_text())
     stored, asked = flatten({part: known[part] for part in identity}), flatten(identity)
     keys = [key for key in stored | asked if stored.get(key) != asked.get(key)]
     if keys:
         differences = "; ".join(f"{key}={stored.get(key)}, not {asked.get(key)}" for key in keys)
         raise ValueError(f"{folder} holds results of {differences}: choose another hydra.run.dir")
-
-
-def finished(folder: Path, images: int) -> bool:
-    path = folder / "run.json"
-    return path.is_file() and json.loads(path.read_text())["images"] == images
 
 
 def start_log(folder: Path, text: str) -> None:

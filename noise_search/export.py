@@ -40,5 +40,7 @@ def export_npz(run: Path, point: int, count: int, path: Path) -> None:
 def export_png(run: Path, point: int, count: int, folder: Path) -> None:
     """Write the images of one budget as folder/<image id>.png, for evaluators that read a folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.png"):  # of an export of more images
+        path.unlink()
     for i, png in pngs(run, point, count):
         (folder / f"{i:06d}.png").write_bytes(png)

@@ -19,6 +19,9 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say of what
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

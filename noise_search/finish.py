@@ -88,8 +88,9 @@ def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
     logger.log(Record(folder, config, rows, parts.settings.axis, pictures_of))
-    record = {"images": parts.settings.images, "spent": spent, "seconds": seconds, "facts": facts}
-    record |= {"choices": choices, "columns": columns}
+    write_text(folder / "config.yaml", yaml)  # of a worker with other `images`, if one began the run
+    record = {"images": parts.settings.images, "axis": parts.settings.axis, "choices": choices, "columns": columns}
+    record |= {"spent": spent, "seconds": seconds, "facts": facts}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")
 

@@ -23,12 +23,14 @@ class Record:
 
 
 class Logger(Protocol):
-    def log(self, record: Record) -> None: ...
+    def log(self, record: Record) -> bool:
+        """Mirror a finished run; False if it did not work, which is told but is no error."""
+        ...
 
 
 class NoLogger:
-    def log(self, record: Record) -> None:
-        """Nothing."""
+    def log(self, record: Record) -> bool:
+        return True
 
 
 class WandbLogger:
@@ -56,11 +58,13 @@ class WandbLogger:
             return chosen
         return "online" if self.wandb.login(prompt=False) else "offline"
 
-    def log(self, record: Record) -> None:
+    def log(self, record: Record) -> bool:
         try:
             self._log(record)
+            return True
         except Exception as error:  # a mirror that fails must not end a run whose results are on disk
             print(f"wandb: {type(error).__name__}: {error}; the results are in {record.folder}", file=sys.stderr)
+            return False
 
     def _log(self, record: Record) -> None:
         run = self.wandb.init(

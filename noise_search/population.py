@@ -11,10 +11,12 @@ import torch
 from noise_search.algorithms.random import RandomState
 from noise_search.driver import Spent
 from noise_search.files import replacing
+from noise_search.folder import finished_ids
 from noise_search.parts import Parts, begin
+from noise_search.problem import Problem
 from noise_search.progress import Progress
 from noise_search.runner import clocks, compute
-from noise_search.store import finished_ids, read_units, set_aside, write_unit
+from noise_search.store import read_units, set_aside, write_unit
 from noise_search.verifiers.oracle_fid import OracleFID
 
 
@@ -29,7 +31,7 @@ def run_population(parts: Parts, verifier: OracleFID, folder: Path) -> dict[str,
         ids = list(range(start, min(images, start + verifier.group)))
         rows = known.filter(pa.array(np.isin(known["image_id"].to_numpy(), ids))).to_pylist()
         if len(rows) < len(ids) * len(points):
-            rows = group(parts, verifier.against(memory), first[ids], ids, progress, seconds)
+            rows = searched(parts, verifier.against(memory), first[ids], ids, progress, seconds)
             write_unit(folder, rows, parts.footer)
         rows = sorted(rows, key=lambda row: row["image_id"])
         chosen = {
@@ -51,6 +53,7 @@ def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Pr
             problem = begin(parts, ids, verifier)
             with torch.no_grad():
                 parts_of.append(problem.evaluate(problem.noise(0)[:, None])[:, 0].cpu().numpy())
+            refuse_broken(problem)
             if not torch.equal(problem.meters.evaluations.count, paid(parts, len(ids)).evaluations):
                 raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
             progress.add(int(problem.meters.evaluations.count.sum()))
@@ -69,7 +72,7 @@ def paid(parts: Parts, count: int) -> Spent:
     return Spent(nfe, nfe * 0, nfe * parts.settings.guidance.rows)
 
 
-def group(
+def searched(
     parts: Parts, verifier: OracleFID, first: np.ndarray, ids: list[int], progress: Progress, seconds: dict[str, float]
 ) -> list[dict[str, Any]]:
     """Search and render the images of one group against frozen statistics."""
@@ -78,4 +81,12 @@ def group(
     problem.meters.network.rows.count += before.rows
     problem.bill(problem.who(1), 0)
     start = RandomState(1, torch.from_numpy(first)[:, None].to(parts.device))
-    return compute(parts, problem, progress, seconds, start, before)
+    rows = compute(parts, problem, progress, seconds, start, before)
+    refuse_broken(problem)
+    return rows
+
+
+def refuse_broken(problem: Problem) -> None:
+    if problem.broken_ids:
+        names = ", ".join(map(str, problem.broken_ids))
+        raise RuntimeError(f"pixels or scores of {names} are not finite, and later choices depend on them")

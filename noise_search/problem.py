@@ -47,6 +47,15 @@ class Problem:
         """How many latents were decoded for each image."""
         return Meter(len(self.ids))
 
+    @cached_property
+    def broken(self) -> Tensor:
+        """bool [B]: a score or the finished image of this image was not finite, so that its choices mean nothing."""
+        return torch.zeros(len(self.ids), dtype=torch.bool, device=self.labels.device)
+
+    @property
+    def broken_ids(self) -> list[int]:
+        return [i for i, broken in zip(self.ids, self.broken.tolist(), strict=True) if broken]
+
     def noise(self, candidate: int | Tensor, round: int = 0, tag: str = "noise") -> Tensor:
         """[B, ...] standard normal: draw number `candidate` (one, or int64 [B], each image's own). Free of cost."""
         numbers = candidate.tolist() if isinstance(candidate, Tensor) else [candidate] * len(self.ids)
@@ -81,6 +90,7 @@ class Problem:
         call = partial(checkpoint, self.score_rows, use_reentrant=False) if differentiated(x) else self.score_rows
         scores = torch.cat(self.meters.network.batches(call, *rows)).unflatten(0, (b, k))
         assert scores.shape == (b, k, self.verifier.columns), scores.shape
+        self.broken.logical_or_(~scores.detach().isfinite().flatten(1).all(1))
         return scores
 
     def bill(self, who: Tensor, views: int) -> None:

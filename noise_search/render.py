@@ -69,7 +69,8 @@ def finished(
         return problem.verifier.scores(Candidates(images[:, None], problem.labels[who], seen))[:, 0]
 
     scores = torch.cat(parts.batches(verify, images_to_tensor(pixels, parts.device), who, views))
-    scores = scores.masked_fill(~finite[:, None], float("nan")).cpu()
+    problem.broken[who[~(finite & scores.isfinite().all(1))]] = True
+    scores = scores.cpu()
     rendered = time.monotonic()
     features = parts.judge.features(pixels)
     seconds["render"] += rendered - started

@@ -22,9 +22,10 @@ from torch import Tensor
 from noise_search.algorithms.random import RandomState
 from noise_search.assemble import assemble
 from noise_search.driver import Readout, Spent
-from noise_search.experiment import finished, opened, refuse_other_settings, start_log
+from noise_search.experiment import opened, refuse_other_settings, start_log
 from noise_search.files import write_text
 from noise_search.finish import Run, finish
+from noise_search.folder import finished, finished_ids, finished_images, span, unit_paths
 from noise_search.loggers import NoLogger
 from noise_search.parts import Parts, begin
 from noise_search.planning import columns_of, notes_of, plan_of
@@ -33,7 +34,7 @@ from noise_search.render import Key, render
 from noise_search.report.matrix import banks
 from noise_search.runner import rows_of
 from noise_search.settings import result_settings
-from noise_search.store import finished_ids, read_units, span, write_unit
+from noise_search.store import read_units, write_unit
 
 
 def select(run: Path, name: str, into: Path | None = None, points: list[int] | None = None) -> Path:
@@ -42,8 +43,8 @@ def select(run: Path, name: str, into: Path | None = None, points: list[int] | N
     name: of a verifier whose scores RUN keeps, with the very settings it had there, or of an ensemble of such. points:
     numbers of candidates to read out, up to those of RUN; None: its own.
     """
-    if not (run / "run.json").is_file():
-        raise ValueError(f"{run}: not a finished run (no run.json)")
+    if not finished_images(run):
+        raise ValueError(f"{run}: not a finished run")
     record, (cfg, settings, choices) = json.loads((run / "run.json").read_text()), opened(run)
     if not record["columns"]:
         raise ValueError(f"{run}: keeps no bank of candidates; only a search with algorithm=random does")
@@ -71,7 +72,7 @@ def select(run: Path, name: str, into: Path | None = None, points: list[int] | N
     identity = {"settings": result_settings(cfg), "weights": parts.weights, "source": {"run": run.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
-    if finished(folder, settings.images):
+    if finished(folder, settings):
         return folder
     write_text(folder / "identity.json", json.dumps(identity | {"choices": choices}, indent=2) + "\n")
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
@@ -88,7 +89,7 @@ def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str,
     """Write the units of `folder` from those of `run`. order: the columns of its bank, the chooser's first."""
     table, done = read_units(run), finished_ids(folder)
     seconds = {"images": 0.0, "search": 0.0, "render": 0.0, "judge": 0.0}
-    for path in sorted((run / "units").glob("*.parquet")):
+    for path in unit_paths(run):
         ids = [i for i in span(path) if i not in done]
         rows = table.filter(pa.array(np.isin(table["image_id"].to_numpy(), ids)))
         if not ids or not rows.num_rows:
@@ -98,6 +99,8 @@ def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str,
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.plan.purchases]
         finals = known(parts, problem, rows, order)
         finals |= render(parts, problem, readouts, seconds, have=finals)
+        if problem.broken_ids:
+            raise RuntimeError(f"{folder}: pixels or scores of {problem.broken_ids} are not finite")
         made = rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
         write_unit(folder, made, parts.footer)
         seconds["images"] += len(ids)

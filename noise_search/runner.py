@@ -5,19 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from noise_search.algorithms.random import RandomState
 from noise_search.denoiser import Guided
 from noise_search.driver import Readout, Spent, sweep
+from noise_search.folder import finished_ids, runs, words
 from noise_search.parts import Parts, begin
 from noise_search.problem import Problem
 from noise_search.progress import Progress
 from noise_search.render import Key, keys_of, render
 from noise_search.settings import UNIT
-from noise_search.store import finished_ids, runs, words, write_unit
+from noise_search.store import write_unit
 from noise_search.verifiers.base import Verifier
 
 
@@ -46,26 +46,25 @@ def units(ids: range) -> list[range]:
 def run(parts: Parts, folder: Path) -> dict[str, float]:
     """Make every image id below settings.images that `folder` lacks. Returns seconds by stage, and images made.
 
-    A unit with an image or a score that is not finite is not written; all others are, before the error.
+    A unit where a candidate has pixels or a score that is not finite is not written; all others are, before the error.
     """
     done = finished_ids(folder)
     seconds, progress = clocks(parts, sum(i not in done for i in range(parts.settings.images)))
     seconds["images"] = 0.0
-    broken: dict[int, range] = {}  # the first image that is not finite -> its unit
+    broken: dict[int, range] = {}  # the first image of a unit that is broken -> the unit
     for group, missing in walk(parts, folder):
-        rows = compute(parts, begin(parts, list(group)), progress, seconds)
+        problem = begin(parts, list(group))
+        rows = compute(parts, problem, progress, seconds)
         for unit in missing:
-            found = [row for row in rows if row["image_id"] in unit]
-            bad = [row["image_id"] for row in found if np.isnan(row["scores_final"]).any()]
-            if bad:
+            if bad := [i for i in problem.broken_ids if i in unit]:
                 broken[bad[0]] = unit
                 continue
-            write_unit(folder, found, parts.footer)
+            write_unit(folder, [row for row in rows if row["image_id"] in unit], parts.footer)
             seconds["images"] += len(unit)
     progress.close()
     if broken:
         spans, names = words(broken.values()), ", ".join(map(str, broken))
-        raise RuntimeError(f"{folder} is incomplete: ids {spans} are missing: pixels or score of {names} not finite")
+        raise RuntimeError(f"{folder} is incomplete: ids {spans} are missing: {names} have pixels or scores not finite")
     return seconds
 
 

@@ -5,7 +5,7 @@ A unit is done when its file exists. Any number of workers may write into one fo
 
 import logging
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noise_search.files import replacing
+from noise_search.folder import runs, span, unit_paths, words
 
 log = logging.getLogger("noise_search")
 VERSION = "2"  # of SCHEMA; in every file's footer
@@ -93,16 +94,10 @@ def read_file(path: Path) -> bytes:
 def set_aside(path: Path) -> NoReturn:
     """Rename a file that is not as it was written, so that nobody reads it again."""
     aside = path.with_suffix(".damaged")
+    log.warning("%s is damaged; it is set aside as %s", path, aside.name)
     with suppress(FileNotFoundError):  # another worker was faster
         path.rename(aside)
-    log.warning("%s is damaged; it is set aside as %s", path, aside.name)
     raise Damaged(f"{path} was damaged and is set aside: the same command makes its images again")
-
-
-def span(path: Path) -> range:
-    """The image ids of a unit's file, by its name."""
-    first, last = map(int, path.stem.split("-"))
-    return range(first, last + 1)
 
 
 def units(
@@ -111,9 +106,9 @@ def units(
     """Finished rows, unit by unit in the order of ids: of the ids under `below`, at one `point`; None: all. The same of
     columns, which must hold image_id. Each image once, though two processes may have made it; of the ids under `below`
     each must be there."""
-    seen: set[int] = set()
+    seen, first = set[int](), dict[bytes, bytes]()
     rules = [("image_id", "<", below)] * (below is not None) + [("point", "==", point)] * (point is not None)
-    for path in sorted((folder / "units").glob("*.parquet")):
+    for path in unit_paths(folder):
         new = [i for i in span(path) if i not in seen and (below is None or i < below)]
         if not new:
             continue
@@ -121,9 +116,13 @@ def units(
         table = pq.read_table(
             source, columns=columns and list(columns), filters=rules or None, page_checksum_verification=True
         )
-        version = (table.schema.metadata or {}).get(b"schema", b"1").decode()
+        made_with = table.schema.metadata or {}
+        version = made_with.get(b"schema", b"1").decode()
         if version != VERSION:
             raise ValueError(f"{path} was written by another version (schema {version}, not {VERSION})")
+        first = first or made_with
+        if other := [name.decode() for name in (b"settings", b"weights") if made_with.get(name) != first.get(name)]:
+            raise ValueError(f"{path} was made with other {' and '.join(other)} than the files before it; remove it")
         if len(new) < len(span(path)):
             table = table.filter(pa.array(np.isin(table["image_id"].to_numpy(), new)))
         yield table
@@ -141,24 +140,3 @@ def read_units(
         return SCHEMA.empty_table()
     keys = [(name, "ascending") for name in ("image_id", "point") if name in tables[0].column_names]
     return pa.concat_tables(tables).sort_by(keys)
-
-
-def finished_ids(folder: Path) -> set[int]:
-    """The image ids that `folder` holds, by the names of its files."""
-    return {i for path in (folder / "units").glob("*.parquet") for i in span(path)}
-
-
-def runs(ids: Iterable[int]) -> list[range]:
-    """[0, 1, 2, 5] -> [range(0, 3), range(5, 6)]."""
-    out: list[range] = []
-    for i in sorted(ids):
-        if out and out[-1].stop == i:
-            out[-1] = range(out[-1].start, i + 1)
-        else:
-            out.append(range(i, i + 1))
-    return out
-
-
-def words(spans: Iterable[range]) -> str:
-    """[range(0, 3), range(5, 6)] -> "0-2, 5"."""
-    return ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else str(r[0]) for r in spans)

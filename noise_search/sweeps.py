@@ -7,6 +7,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from noise_search.files import write_text
+from noise_search.folder import finished_images
 from noise_search.settings import sweep_name
 
 
@@ -28,7 +29,7 @@ class Sweep(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         jobs = noted(Path(config.hydra.sweep.dir) / sweep_name())
-        self.incomplete.extend(folder for folder in jobs if not (folder / "run.json").is_file())
+        self.incomplete.extend(folder for folder in jobs if not finished_images(folder))
 
     @classmethod
     def refuse_incomplete(cls) -> None:

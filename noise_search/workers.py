@@ -21,6 +21,9 @@ def this_worker(rank: int | None, world: int | None) -> Worker:
         return Worker(rank, world, rank)
     for names in NAMES:
         if names[0] in os.environ and names[1] in os.environ:
-            rank, world = int(os.environ[names[0]]), int(os.environ[names[1]])
-            return Worker(rank, world, int(os.environ.get(names[2], rank)))
+            said = {name: os.environ[name] for name in names if name in os.environ}
+            if not all(map(str.isdigit, said.values())) or not int(said[names[0]]) < int(said[names[1]]):
+                raise ValueError(f"{said}: a worker's number, from 0, and how many there are")
+            rank, world = int(said[names[0]]), int(said[names[1]])
+            return Worker(rank, world, int(said.get(names[2], rank)))
     return Worker()

@@ -52,15 +52,73 @@ def test_verify_makes_images_again_and_finds_them_equal(copy: Path) -> None:
     assert "150 images checked" in said and "15 of 15 are the same" in said and "nothing is wrong" in said
 
 
-def test_verify_finds_damage_holes_and_forgeries(copy: Path) -> None:
-    units = copy / "run/units"
-    flip(units / "00000000-00000063.parquet")
+def test_verify_finds_damage_and_the_same_command_mends_it(copy: Path) -> None:
+    before = (copy / "run/curve.csv").read_text()
+    flip(copy / "run/units/00000000-00000063.parquet")
     said = ask(copy, "verify", "run", code=1).stdout
     assert "damaged and is set aside" in said and "missing: image ids 0-63" in said
+    (copy / "run/curve.csv").unlink()
+    again = call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=run")
+    assert "searched and rendered 64 images" in again.stdout
+    assert (copy / "run/curve.csv").read_text() == before
+    assert "nothing is wrong" in ask(copy, "verify", "run", "images=0").stdout
+
+
+def test_units_of_other_settings_are_never_mixed(copy: Path) -> None:
     call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=other", "seed=1")
-    shutil.copy(copy / "other/units/00000000-00000063.parquet", units)
+    shutil.copy(copy / "other/units/00000064-00000127.parquet", copy / "run/units")
     said = ask(copy, "verify", "run", code=1).stdout
-    assert "00000000-00000063.parquet: made with other settings" in said and "1 problems" in said
+    assert "00000064-00000127.parquet: made with other settings" in said and "1 problems" in said
+    (copy / "run/run.json").unlink()
+    refused = call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=run", code=1)
+    assert "00000064-00000127.parquet was made with other settings than the files before it" in refused.stderr
+    (copy / "other/identity.json").unlink()
+    refused = call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=other", code=1)
+    assert "other holds results, but no identity.json says of what" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        (
+            "config.yaml",
+            "- 1",
+            "is not as this version writes it: it is not a mapping",
+        ),
+        ("config.yaml", "a: [1", "is not as this version writes it: while parsing"),
+        (
+            "config.yaml",
+            "a: !!python/object/apply:os.getcwd []",
+            "this version writes it: could not determine",
+        ),
+        ("config.yaml", "seed: ${oc.env:HOME}", "it has an interpolation, which no run writes"),
+        ("config.yaml", "seed: 0", "is not as this version writes it"),
+        ("identity.json", "", "identity.json is damaged"),
+        ("identity.json", "{}", "is not as this version writes it: 'choices'"),
+        ("units/copy.parquet", "", "units/copy.parquet: not the name of a unit"),
+    ],
+)
+def test_a_folder_that_is_not_as_it_was_written_is_told_in_one_line(
+    copy: Path, file: str, content: str, words: str
+) -> None:
+    (copy / "run" / file).write_text(content)
+    done = ask(copy, "status", "run", code=1)
+    assert words in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_damaged_record_is_made_again(copy: Path) -> None:
+    (copy / "run/run.json").write_text("{")
+    assert "the same command makes the report" in ask(copy, "status", "run").stdout
+    call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=run")
+    assert "complete" in ask(copy, "status", "run").stdout
+
+
+def test_another_axis_draws_again(copy: Path) -> None:
+    again = call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=run", "axis=nfe_paper")
+    assert "searched and rendered 0 images" in again.stdout
+    assert (
+        "nothing to do" in call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=run", "axis=nfe_paper").stdout
+    )
 
 
 def test_verify_notices_images_that_its_settings_do_not_make(copy: Path) -> None:
@@ -112,6 +170,9 @@ def test_images_are_exported_for_evaluators(copy: Path) -> None:
     for i, digest in enumerate(last):
         png = np.asarray(Image.open(copy / folders[-1] / f"{i:06d}.png"))
         assert np.array_equal(png, images[i]) and hashlib.sha256(png.tobytes()).hexdigest().startswith(digest)
+    call(copy, *TOY, "images=100", "logger=none", "hydra.run.dir=run")
+    ask(copy, "export", "run", "as=png")
+    assert len(list((copy / folders[-1]).iterdir())) == 100
     assert "as=gif: one of npz, png" in ask(copy, "export", "run", "as=gif", code=1).stderr
 
 
@@ -119,6 +180,7 @@ def test_a_run_is_logged_from_the_disk(copy: Path) -> None:
     ask(copy, "log", "run", "project=later", WANDB_MODE="offline")
     history = logged(copy / "run", "nfe")
     assert [row["score_final"] for row in history] == pytest.approx(values(copy / "run", "score_final"))
+    assert "the results are in" in ask(copy, "log", "run", WANDB_MODE="nonsense", code=1).stderr
 
 
 def test_doctor_lists_what_is_here(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from noise_search.store import SCHEMA, Damaged, finished_ids, read_units, runs, words, write_unit
+from noise_search.folder import finished_ids, runs, words
+from noise_search.store import SCHEMA, Damaged, read_units, write_unit
 
 FOOTER = {"settings": "abc", "weights": "{}", "versions": "{}"}
 

@@ -18,13 +18,15 @@ from torch import Tensor
 
 from noise_search.assemble import assemble, refuse_misfits
 from noise_search.denoiser import Batches
-from noise_search.experiment import run_one
+from noise_search.experiment import make, opened, run_one
 from noise_search.export import export_npz
+from noise_search.folder import finished_ids
 from noise_search.parts import Parts, begin
 from noise_search.planning import plan_of
+from noise_search.problem import Problem
 from noise_search.runner import clocks, compute, run, walk
 from noise_search.settings import GROUPS, read_settings
-from noise_search.store import finished_ids, read_units, write_unit
+from noise_search.store import read_units, write_unit
 from noise_search.workers import Worker, this_worker
 from scripts import chaos
 from tests.test_configs import CONFIGS
@@ -71,6 +73,11 @@ def test_a_worker_is_what_is_configured_else_what_its_launcher_says(monkeypatch:
     assert this_worker(1, 2) == Worker(1, 2, 1)
     monkeypatch.delenv("LOCAL_RANK")
     assert this_worker(None, None) == Worker(3, 4, 3)
+    for rank, world in (("4", "4"), ("x", "4"), ("0", "0"), ("-1", "4")):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("WORLD_SIZE", world)
+        with pytest.raises(ValueError, match=f"'RANK': '{rank}', 'WORLD_SIZE': '{world}'"):
+            this_worker(None, None)
 
 
 def test_workers_start_apart_and_each_would_do_everything(tmp_path: Path) -> None:
@@ -174,9 +181,41 @@ def test_what_is_not_a_number_is_never_written(tmp_path: Path) -> None:
     )
     run(parts, tmp_path / "whole")
     target = float(torch.cat(whole).flatten(1).sum(1)[70])
-    with pytest.raises(RuntimeError, match="ids 64-127 are missing: pixels or score of 70 not finite"):
+    with pytest.raises(RuntimeError, match="ids 64-127 are missing: 70 have pixels or scores not finite"):
         run(spoilt(parts, target), tmp_path / "broken")
     assert finished_ids(tmp_path / "broken") == set(range(150)) - set(range(64, 128))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("verifier", ["brightness", "oracle_fid"])
+def test_a_candidate_that_is_not_finite_never_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, verifier: str
+) -> None:
+    whole = Problem.score_rows
+
+    def score_rows(self: Problem, x: Tensor, views: Tensor, who: Tensor) -> Tensor:
+        scores = whole(self, x, views, who)
+        if 70 in self.ids:
+            scores[(who == list(self.ids).index(70)).nonzero()[:1]] = value
+        return scores
+
+    monkeypatch.setattr(Problem, "score_rows", score_rows)
+    parts = toy_parts(f"verifier={verifier}", images=150)
+    with pytest.raises(RuntimeError, match=r"70 (have|are)"):
+        make(parts, tmp_path)
+    assert not finished_ids(tmp_path) & set(range(64, 128))
+
+
+def test_the_one_who_finishes_says_how_many_images_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg, choices = composed(*TOY, "images=64")
+
+    def interrupted(parts: Parts, folder: Path) -> dict[str, float]:
+        (folder / "config.yaml").write_text("images: 640\n")  # by a worker that was asked for more
+        return make(parts, folder)
+
+    monkeypatch.setattr("noise_search.experiment.make", interrupted)
+    run_one(cfg, tmp_path, choices)
+    assert opened(tmp_path)[1].images == 64
 
 
 def test_an_incomplete_run_names_what_is_missing_and_fails(tmp_path: Path) -> None:
@@ -186,11 +225,10 @@ sys.argv = ["run.py", *sys.argv[1:]]
 import noise_search.runner as runner
 whole = runner.compute
 def compute(*arguments, **named):
-    rows = whole(*arguments, **named)
-    for row in rows:
-        if row["image_id"] == 70:
-            row["scores_final"] = [float("nan")]
-    return rows
+    problem = arguments[1]
+    if 70 in problem.ids:
+        problem.broken[list(problem.ids).index(70)] = True
+    return whole(*arguments, **named)
 runner.compute = compute
 runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
 """
@@ -198,7 +236,7 @@ runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
     done = subprocess.run(
         [sys.executable, "-c", script, *options], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1 and "incomplete: ids 64-127 are missing: pixels or score of 70" in done.stderr
+    assert done.returncode == 1 and "incomplete: ids 64-127 are missing: 70 have pixels or scores" in done.stderr
     assert not (tmp_path / "run/run.json").exists() and len(list((tmp_path / "run/units").iterdir())) == 2
     call(tmp_path, *options)  # whatever broke is mended: only the rest is made
     assert "searched and rendered 64 images" in (tmp_path / "run/run.log").read_text()
