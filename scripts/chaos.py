@@ -36,6 +36,8 @@ def spoil(folder: Path, dice: random.Random) -> int:
             content = bytearray(path.read_bytes())
         except FileNotFoundError:  # a worker has just set it aside
             continue
+        if not content:  # nothing is left to spoil
+            continue
         if dice.random() < 0.5:
             content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
         else:
