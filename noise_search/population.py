@@ -47,9 +47,9 @@ def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Pr
     last four bytes are their CRC-32."""
     path = folder / "first.bin"
     if not path.is_file():
-        parts_of = []
-        for start in range(0, parts.settings.images, parts.batch_size):
-            ids = list(range(start, min(parts.settings.images, start + parts.batch_size)))
+        parts_of, size = [], parts.batch_size  # which may halve meanwhile
+        for start in range(0, parts.settings.images, size):
+            ids = list(range(start, min(parts.settings.images, start + size)))
             problem = begin(parts, ids, verifier)
             with torch.no_grad():
                 parts_of.append(problem.evaluate(problem.noise(0)[:, None])[:, 0].cpu().numpy())

@@ -35,11 +35,11 @@ def render(
         for key in keys_of(readout):
             if key not in have:
                 first.setdefault(key, readout)
-    out: dict[Key, dict[str, Any]] = {}
+    size, out = parts.batch_size, dict[Key, dict[str, Any]]()  # the size may halve meanwhile
     for nfe in sorted(set(final_nfe.values())):
         keys = [key for key, readout in first.items() if final_nfe[readout.point] == nfe]
-        for at in range(0, len(keys), parts.batch_size):
-            chunk = keys[at : at + parts.batch_size]
+        for at in range(0, len(keys), size):
+            chunk = keys[at : at + size]
             found = [(first[key].result, key[0]) for key in chunk]
             who = torch.tensor([key[0] for key in chunk], device=parts.device)
             x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
@@ -72,7 +72,8 @@ def finished(
     problem.broken[who[~(finite & scores.isfinite().all(1))]] = True
     scores = scores.cpu()
     rendered = time.monotonic()
-    features = parts.judge.features(pixels)
+    seen = parts.batches(lambda rows: parts.judge.features(rows.numpy()), torch.from_numpy(pixels))
+    features = np.concatenate(seen)
     seconds["render"] += rendered - started
     seconds["judge"] += time.monotonic() - rendered
     spent, share = Spent.of(problem.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))

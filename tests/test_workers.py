@@ -242,9 +242,12 @@ runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
     assert "searched and rendered 64 images" in (tmp_path / "run/run.log").read_text()
 
 
-def test_out_of_memory_halves_the_batch_and_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run(toy_parts(), tmp_path / "whole")
-    parts = toy_parts()
+@pytest.mark.parametrize("verifier", ["brightness", "oracle_fid"])
+def test_out_of_memory_halves_the_batch_and_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, verifier: str
+) -> None:
+    make(toy_parts(f"verifier={verifier}", "batch_size=64"), tmp_path / "whole")
+    parts = toy_parts(f"verifier={verifier}", "batch_size=64")
     inner = parts.model.network
     calls: list[int] = []
 
@@ -254,10 +257,21 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing(tmp_path: Path, capl
             raise torch.OutOfMemoryError("CUDA out of memory")
         return inner(x, *rest)
 
-    parts = dataclasses.replace(parts, model=dataclasses.replace(parts.model, network=small))
-    run(parts, tmp_path / "small")
+    def judged(images: np.ndarray) -> np.ndarray:
+        if len(images) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(images)
+
+    whole = parts.judge.features
+    parts = dataclasses.replace(
+        parts,
+        model=dataclasses.replace(parts.model, network=small),
+        judge=dataclasses.replace(parts.judge, features=judged),
+    )
+    make(parts, tmp_path / "small")
     assert results(tmp_path / "small") == results(tmp_path / "whole")
-    assert parts.batches.size == 16 and sum(n > 20 for n in calls) == 4  # 256, 128, 64, 32; then it is known
+    assert parts.batches.size == {"brightness": 8, "oracle_fid": 16}[verifier]  # groups of 3 images there
+    assert sum(n > 20 for n in calls) == 2  # 64, 32; then it is known
     assert "out of memory with 32 rows at a time: going on with 16" in caplog.text
 
 
