@@ -37,7 +37,7 @@ def run_experiment(cfg: DictConfig) -> None:
         run_one(cfg, folder, choices)
         return
     sweep = Path(hydra_cfg.sweep.dir) / sweep_name()
-    note(folder, sweep)
+    note(folder, cfg.images, sweep)
     run_one(cfg, folder, choices, sweep.name)
 
     from noise_search.report.combined import combine

@@ -11,14 +11,15 @@ from noise_search.folder import finished_images
 from noise_search.settings import sweep_name
 
 
-def note(folder: Path, sweep: Path) -> None:
-    """Say in sweep/jobs that the run in `folder` belongs to this sweep."""
-    write_text(sweep / "jobs" / folder.name, f"{folder.resolve()}\n")
+def note(folder: Path, images: int, sweep: Path) -> None:
+    """Say in sweep/jobs that the run in `folder`, of so many images, belongs to this sweep."""
+    write_text(sweep / "jobs" / folder.name, f"{folder.resolve()}\n{images}\n")
 
 
-def noted(sweep: Path) -> list[Path]:
-    """The folders of the runs that belong to a sweep."""
-    return [Path(path.read_text().strip()) for path in sorted((sweep / "jobs").glob("*")) if path.suffix != ".partial"]
+def noted(sweep: Path) -> dict[Path, str]:
+    """The folders of the runs that belong to a sweep -> how many images each is to have."""
+    jobs = [path.read_text().splitlines() for path in sorted((sweep / "jobs").glob("*")) if path.suffix != ".partial"]
+    return {Path(folder): images for folder, images in jobs}
 
 
 class Sweep(Callback):
@@ -29,7 +30,10 @@ class Sweep(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         jobs = noted(Path(config.hydra.sweep.dir) / sweep_name())
-        self.incomplete.extend(folder for folder in jobs if not finished_images(folder))
+        for run, images in jobs.items():
+            done = finished_images(run)
+            if done is None or str(done[0]) != images:
+                self.incomplete.append(run)
 
     @classmethod
     def refuse_incomplete(cls) -> None:

@@ -23,6 +23,7 @@ from wandb.proto import wandb_internal_pb2
 
 from noise_search.assets import asset
 from noise_search.evaluate import COLUMNS
+from noise_search.sweeps import noted
 from noise_search.weights import load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]
@@ -326,6 +327,10 @@ def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
         (path,) = folder.glob("wandb/offline-run-*/*.wandb")
         (run,) = [record.run for record in records(path) if record.WhichOneof("record_type") == "run"]
         assert run.run_group == sweep.name
+    assert noted(sweep) == dict.fromkeys((folder.resolve() for folder in folders), "3")
+    (folders[0] / "units/00000000-00000002.parquet").unlink()
+    again = call(tmp_path, "-m", *TOY, "images=3", "logger=none", "seed=0,1", "cfg_scale=1.0,1.5").stdout
+    assert again.count("searched and rendered 3 images") == 1 and again.count("nothing to do") == 3
 
 
 def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
