@@ -60,7 +60,7 @@ def finished_images(folder: Path) -> tuple[int, str] | None:
         record = read_json(folder / "run.json")
     except ValueError:  # it is made again
         return None
-    if not record or missing_ids(folder, record["images"]):
+    if not {"images", "axis"} <= record.keys() or missing_ids(folder, record["images"]):
         return None
     return record["images"], record["axis"]
 

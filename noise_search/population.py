@@ -13,9 +13,8 @@ from noise_search.driver import Spent
 from noise_search.files import replacing
 from noise_search.folder import finished_ids
 from noise_search.parts import Parts, begin
-from noise_search.problem import Problem
 from noise_search.progress import Progress
-from noise_search.runner import clocks, compute
+from noise_search.runner import clocks, compute, refuse_broken
 from noise_search.store import read_units, set_aside, write_unit
 from noise_search.verifiers.oracle_fid import OracleFID
 
@@ -31,7 +30,7 @@ def run_population(parts: Parts, verifier: OracleFID, folder: Path) -> dict[str,
         ids = list(range(start, min(images, start + verifier.group)))
         rows = known.filter(pa.array(np.isin(known["image_id"].to_numpy(), ids))).to_pylist()
         if len(rows) < len(ids) * len(points):
-            rows = searched(parts, verifier.against(memory), first[ids], ids, progress, seconds)
+            rows = group(parts, verifier.against(memory), first[ids], ids, progress, seconds)
             write_unit(folder, rows, parts.footer)
         rows = sorted(rows, key=lambda row: row["image_id"])
         chosen = {
@@ -72,7 +71,7 @@ def paid(parts: Parts, count: int) -> Spent:
     return Spent(nfe, nfe * 0, nfe * parts.settings.guidance.rows)
 
 
-def searched(
+def group(
     parts: Parts, verifier: OracleFID, first: np.ndarray, ids: list[int], progress: Progress, seconds: dict[str, float]
 ) -> list[dict[str, Any]]:
     """Search and render the images of one group against frozen statistics."""
@@ -84,9 +83,3 @@ def searched(
     rows = compute(parts, problem, progress, seconds, start, before)
     refuse_broken(problem)
     return rows
-
-
-def refuse_broken(problem: Problem) -> None:
-    if problem.broken_ids:
-        names = ", ".join(map(str, problem.broken_ids))
-        raise RuntimeError(f"pixels or scores of {names} are not finite, and later choices depend on them")

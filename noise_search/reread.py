@@ -32,7 +32,7 @@ from noise_search.planning import columns_of, notes_of, plan_of
 from noise_search.problem import Problem
 from noise_search.render import Key, render
 from noise_search.report.matrix import banks
-from noise_search.runner import rows_of
+from noise_search.runner import refuse_broken, rows_of
 from noise_search.settings import result_settings
 from noise_search.store import read_units, write_unit
 
@@ -99,8 +99,7 @@ def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str,
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.plan.purchases]
         finals = known(parts, problem, rows, order)
         finals |= render(parts, problem, readouts, seconds, have=finals)
-        if problem.broken_ids:
-            raise RuntimeError(f"{folder}: pixels or scores of {problem.broken_ids} are not finite")
+        refuse_broken(problem)
         made = rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
         write_unit(folder, made, parts.footer)
         seconds["images"] += len(ids)

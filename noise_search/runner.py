@@ -148,6 +148,12 @@ def kept(verifier: Verifier, bank: Tensor | None, candidate: int, last: bool) ->
     return {"bank": bank.flatten().tolist() if last else None, "features_search": None}
 
 
+def refuse_broken(problem: Problem) -> None:
+    """For those whose other results depend on every image of the problem."""
+    if problem.broken_ids:
+        raise RuntimeError(f"pixels or scores of {', '.join(map(str, problem.broken_ids))} are not finite")
+
+
 def check_ledger(parts: Parts, meters: Guided, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
     """Both meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
     factor = parts.settings.guidance.rows

@@ -107,8 +107,9 @@ def test_a_folder_that_is_not_as_it_was_written_is_told_in_one_line(
 
 
 def test_a_damaged_record_is_made_again(copy: Path) -> None:
-    (copy / "run/run.json").write_text("{")
-    assert "the same command makes the report" in ask(copy, "status", "run").stdout
+    for content in ("{", '{"images": 150}'):  # damaged; of an earlier version
+        (copy / "run/run.json").write_text(content)
+        assert "the same command makes the report" in ask(copy, "status", "run").stdout
     call(copy, *TOY, "images=150", "logger=none", "hydra.run.dir=run")
     assert "complete" in ask(copy, "status", "run").stdout
 
