@@ -8,16 +8,16 @@ import sys
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from noise_search.cli import one_line_errors, run_cleanly
-from noise_search.settings import result_hash, sweep_name
-from noise_search.sweeps import Sweep
+from noise_search.cli.errors import one_line_errors, run_cleanly
+from noise_search.run.multirun import Sweep
+from noise_search.run.settings import result_hash, sweep_name
 
 OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="config")
 def main(cfg: DictConfig) -> None:
-    from noise_search.experiment import run_experiment
+    from noise_search.run.execute import run_experiment
 
     with one_line_errors():
         run_experiment(cfg)

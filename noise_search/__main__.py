@@ -16,8 +16,8 @@ from pathlib import Path
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from noise_search.cli import run_cleanly
-from noise_search.settings import result_hash
+from noise_search.cli.errors import run_cleanly
+from noise_search.run.settings import result_hash
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 USAGE = {line.split()[3]: line.split("  ")[0] for line in (__doc__ or "").splitlines() if line.startswith("python")}
@@ -33,8 +33,8 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
 
 
 def main() -> int:
-    from noise_search import commands
-    from noise_search.reread import select
+    from noise_search.cli import commands
+    from noise_search.run.reselect import select
 
     command, arguments = (sys.argv[1] if len(sys.argv) > 1 else "help"), sys.argv[2:]
     if command in ("help", "-h", "--help"):

@@ -20,14 +20,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
-from noise_search.assemble import assemble
-from noise_search.driver import search
-from noise_search.metrics.frechet import Gaussian, frechet_distance
-from noise_search.parts import Parts, begin
-from noise_search.planning import plan_of
-from noise_search.runner import clocks, compute
-from noise_search.settings import read_settings, result_hash
-from noise_search.verifiers.base import Candidates
+from noise_search.core.driver import search
+from noise_search.core.verifier import Candidates
+from noise_search.measures.frechet import Gaussian, frechet_distance
+from noise_search.run.assemble import assemble
+from noise_search.run.parts import Parts, begin
+from noise_search.run.plan import plan_of
+from noise_search.run.search_units import clocks, compute
+from noise_search.run.settings import read_settings, result_hash
 
 CANDIDATES, REPETITIONS = 4, 3
 PAPER_POINTS = {

@@ -17,10 +17,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from noise_search.core.problem import open_problem
 from noise_search.models.embedded import embedded_sit
-from noise_search.models.sit import SiTNetwork
-from noise_search.models.transformer import DiffusionTransformer
-from noise_search.problem import open_problem
+from noise_search.networks.sit import SiTNetwork
+from noise_search.networks.transformer import DiffusionTransformer
 from noise_search.verifiers.classifier import Classifier
 
 CUDA = torch.cuda.is_available()

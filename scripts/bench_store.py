@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from noise_search.evaluate import measured
-from noise_search.folder import finished_ids
-from noise_search.metrics.frechet import Gaussian
-from noise_search.settings import UNIT
-from noise_search.store import SCHEMA, units, write_unit
+from noise_search.measures.frechet import Gaussian
+from noise_search.run.evaluate import measured
+from noise_search.run.settings import UNIT
+from noise_search.storage.run_folder import finished_ids
+from noise_search.storage.units import SCHEMA, units, write_unit
 
 FEATURES = 2048
 

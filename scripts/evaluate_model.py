@@ -15,17 +15,19 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
+from noise_search.core.denoiser import Guided, MeteredNetwork
+from noise_search.core.flow import Flow
+from noise_search.core.grid import uniform_grid
+from noise_search.core.guidance import Guidance
+from noise_search.core.images import images_to_tensor, tensor_to_images
+from noise_search.core.model import Model
+from noise_search.core.noise import normal
 from noise_search.datasets.cifar10 import cifar10, heldout_images, load_cifar10
-from noise_search.denoiser import Guided, MeteredNetwork
-from noise_search.evaluate import judged
-from noise_search.flow import Flow
-from noise_search.grid import uniform_grid
-from noise_search.metrics.judges import Judge, images_to_tensor, lite2, tensor_to_images
-from noise_search.models.base import Model
+from noise_search.measures.judge import Judge
+from noise_search.metrics.lite2 import lite2
 from noise_search.models.embedded import embedded_sit
-from noise_search.noise import normal
 from noise_search.report.images import sheet
-from noise_search.settings import Guidance
+from noise_search.run.evaluate import judged
 
 
 @torch.inference_mode()
@@ -36,7 +38,7 @@ def sample(model: Model, labels: np.ndarray, scale: float, nfe: int, seed: int, 
         who = torch.arange(len(ids), device=device)
         network = MeteredNetwork(model.network, len(ids), model.batch_size)
         guided = Guided(network, torch.from_numpy(labels[ids]).to(device), model.classes, Guidance(scale))
-        flow = Flow(guided, model.path, model.decoder)
+        flow = Flow(guided, model.interpolant, model.decoder)
         noise = normal(seed, ids.tolist(), [0] * len(ids), model.shape).to(device)
         out.append(tensor_to_images(flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), who).x)))
     return np.concatenate(out)

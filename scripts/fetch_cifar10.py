@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from noise_search.datasets.cifar10 import PATH
-from noise_search.files import replacing
+from noise_search.storage.atomic import replacing
 
 SHA256 = {  # of the raw bytes of each array
     "train_images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",

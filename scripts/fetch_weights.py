@@ -8,7 +8,7 @@ short goes on. Sources and checksums are kept in weights/SOURCES.json.
 import argparse
 from pathlib import Path
 
-from noise_search.fetch import SOURCES, fetch_named
+from noise_search.cli.fetch import SOURCES, fetch_named
 
 
 def main() -> None:

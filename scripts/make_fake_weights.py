@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from noise_search.models.transformer import DiffusionTransformer
+from noise_search.networks.transformer import DiffusionTransformer
 
 SIZES = {"channels": 4, "size": 32, "patch": 2, "width": 96, "heads": 6, "classes": 1000}
 BACKBONE = "vit_small_patch14_dinov2.lvd142m"

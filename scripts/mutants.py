@@ -29,19 +29,19 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant(
         "Heun's second stage reuses the first",
-        "flow.py",
+        "core/flow.py",
         "x0, eps = self.predict(x + step, grid.times[i + 1], who)",
         "x0, eps = self.predict(x, grid.times[i], who)",
     ),
     Mutant(
         "billing per call, not per row",
-        "denoiser.py",
+        "core/denoiser.py",
         "self.count += torch.bincount(who.cpu(), minlength=len(self.count))",
         "self.count += 1",
     ),
     Mutant(
         "an unmetered guidance pass",
-        "denoiser.py",
+        "core/denoiser.py",
         "out = self.network(torch.cat([x, x]), torch.cat([t, t]), both, torch.cat([who, who]))",
         "own, other = self.network(x, t, label, who), self.network.network(x, t, both[len(x) :])\n"
         "        out = Prediction(torch.cat([own.x0, other.x0]), torch.cat([own.eps, other.eps]))",
@@ -102,13 +102,13 @@ MUTANTS = (
     ),
     Mutant(
         "noise that is not keyed by its purpose",
-        "noise.py",
+        "core/noise.py",
         "key = np.array([seed, TAGS[tag]], dtype=np.uint64)",
         "key = np.array([seed, 0], dtype=np.uint64)",
     ),
     Mutant(
         "noise that is not keyed by image",
-        "noise.py",
+        "core/noise.py",
         "counter = np.array([0, image, candidate, round], dtype=np.uint64)",
         "counter = np.array([0, 0, candidate, round], dtype=np.uint64)",
     ),
@@ -126,19 +126,19 @@ MUTANTS = (
     ),
     Mutant(
         "a view from the wrong time",
-        "flow.py",
+        "core/flow.py",
         "knots = [grid.nearest(level) for level in levels]",
         "knots = [max(0, grid.nearest(level) - 1) for level in levels]",
     ),
     Mutant(
         "a re-noising that forgets the noise that is there",
-        "flow.py",
+        "core/flow.py",
         "(s_s**2 - (ratio * s_t) ** 2) ** 0.5 * eps",
         "s_s * eps",
     ),
     Mutant(
         "a commit group tied to the batch",
-        "population.py",
+        "run/population.py",
         "for start in range(0, images, verifier.group):\n"
         "        ids = list(range(start, min(images, start + verifier.group)))",
         "for start in range(0, images, parts.batch_size):\n"
@@ -165,7 +165,7 @@ MUTANTS = (
     ),
     Mutant(
         "a bank that is read in the wrong order",
-        "reread.py",
+        "run/reselect.py",
         "[:, :, order]",
         "",
         ("test_run.py::test_select_gives_what_a_run_of_its_own_gives",),
@@ -178,7 +178,7 @@ MUTANTS = (
     ),
     Mutant(
         "a gradient that is not billed",
-        "denoiser.py",
+        "core/denoiser.py",
         "        if differentiated(x):\n            self.backward.add(who)\n        label",
         "        label",
     ),

@@ -10,9 +10,8 @@ import time
 import torch
 
 from noise_search.datasets.cifar10 import load_cifar10
-from noise_search.metrics.judges import lite_features
-from noise_search.models.efficientnet import EfficientNetLite
-from noise_search.probe import accuracy, fit
+from noise_search.networks.efficientnet import EfficientNetLite, lite_features
+from noise_search.networks.linear_probe import accuracy, fit
 
 COUNT = 2000
 

@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from noise_search import assets
 from noise_search.datasets.cifar10 import HALVES, write_sprite
-from noise_search.metrics.statistics import Statistics
-from noise_search.probe import accuracy, features_of, fit
-from noise_search.weights import save_weights
+from noise_search.measures.statistics import Statistics
+from noise_search.networks.linear_probe import accuracy, fit
+from noise_search.storage.weights import save_weights
+from noise_search.training.probe_features import features_of
 
 
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="reference")

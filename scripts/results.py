@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from matplotlib import pyplot as plt
 
-from noise_search.files import write_text
+from noise_search.core.gather import ranks
 from noise_search.report.combined import Rows, draw
 from noise_search.report.figures import TITLES, label, save
 from noise_search.report.matrix import banks, write_matrix
-from noise_search.select import ranks
-from noise_search.store import read_units
+from noise_search.storage.atomic import write_text
+from noise_search.storage.units import read_units
 
 RUNS = Path("outputs/results")
 TOTALS = "budget.nfe=[20,70,130,180]"  # of (c) and (e), whose runs cannot share candidates

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noise_search.datasets.cifar10 import load_cifar10
-from noise_search.models.autoencoder import ConvAutoencoder
-from noise_search.models.efficientnet import EfficientNetLite
-from noise_search.training import train
-from noise_search.weights import save_weights
+from noise_search.networks.autoencoder import ConvAutoencoder
+from noise_search.networks.efficientnet import EfficientNetLite
+from noise_search.storage.weights import save_weights
+from noise_search.training.loop import train
 
 
 class Trained(nn.Module):

@@ -10,19 +10,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from noise_search.denoiser import Guided, MeteredNetwork, Prediction
-from noise_search.flow import Flow
-from noise_search.metrics.frechet import Gaussian
-from noise_search.metrics.judges import Judge, whole
-from noise_search.metrics.statistics import Statistics
-from noise_search.models.toy import Mixture, MixtureNetwork
-from noise_search.path import CosinePath, DDPMPath, LinearPath
-from noise_search.problem import Problem
-from noise_search.settings import Guidance
-from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.core.denoiser import Guided, MeteredNetwork, Prediction
+from noise_search.core.flow import Flow
+from noise_search.core.guidance import Guidance
+from noise_search.core.interpolant import CosineInterpolant, DDPMInterpolant, LinearInterpolant
+from noise_search.core.observed import Observed
+from noise_search.core.problem import Problem
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.measures.frechet import Gaussian
+from noise_search.measures.judge import Judge, one_space
+from noise_search.measures.statistics import Statistics
+from noise_search.networks.mixture import Mixture, MixtureNetwork
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
-from noise_search.verifiers.observed import Observed
 from noise_search.verifiers.oracle_fid import OracleFID
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: a thread each, in the runs that they start too
@@ -75,7 +75,7 @@ def population() -> OracleFID:
 
     rng = np.random.default_rng(0)
     judge = Judge(
-        "toy", "toy", features, unused, whole(Gaussian(np.zeros(2), np.eye(2)), "", "toy"), unused, "", unused, ""
+        "toy", "toy", features, unused, one_space(Gaussian(np.zeros(2), np.eye(2)), "", "toy"), unused, "", unused, ""
     )
     sets = {point: Statistics.of(0.5 * rng.standard_normal((50, 2)) + 0.1 * point) for point in range(13)}
     return OracleFID(judge, 50).against(sets)
@@ -116,7 +116,7 @@ def make_setup(
     verifier: Verifier | None = None,
 ) -> Setup:
     ids = list(range(images)) if ids is None else ids
-    kind = {"linear": LinearPath, "cosine": CosinePath, "ddpm": DDPMPath}[path]()
+    kind = {"linear": LinearInterpolant, "cosine": CosineInterpolant, "ddpm": DDPMInterpolant}[path]()
     spy = Spy(MixtureNetwork(small_mixture(), kind))
     labels = torch.tensor([i % 2 for i in ids])
     guided = Guided(MeteredNetwork(spy, len(ids), batch_size), labels, 2, Guidance(scale))

@@ -7,7 +7,7 @@ import pytest
 
 from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.random import Random
-from noise_search.budget import Budget, make_plan
+from noise_search.core.budget import Budget, make_plan
 
 
 def test_the_papers_axis_for_random_search() -> None:

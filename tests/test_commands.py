@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise_search.store import read_units
+from noise_search.storage.units import read_units
 from tests.test_run import ROOT, TOY, call, logged, script, values
 
 
@@ -127,7 +127,7 @@ def test_verify_notices_images_that_its_settings_do_not_make(copy: Path) -> None
     script = """
 import sys
 from pathlib import Path
-from noise_search.store import read_units, write_unit
+from noise_search.storage.units import read_units, write_unit
 import pyarrow.parquet as pq
 folder = Path("run")
 footer = pq.read_schema(folder / "units/00000000-00000063.parquet").metadata

@@ -8,10 +8,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
-from noise_search.build import build
-from noise_search.models.transformer import DiffusionTransformer
-from noise_search.planning import plan_of
-from noise_search.settings import read_settings, result_hash
+from noise_search.networks.transformer import DiffusionTransformer
+from noise_search.run.instantiate import build
+from noise_search.run.plan import plan_of
+from noise_search.run.settings import read_settings, result_hash
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics", "logger", "experiment")
@@ -87,6 +87,6 @@ def test_a_hash_sees_what_changes_a_result_and_nothing_else() -> None:
 
 
 def test_only_this_package_can_be_built() -> None:
-    for target in ("os.system", "noise_search.experiment.os.system", "noise_search.files.write_text"):
+    for target in ("os.system", "noise_search.run.execute.os.system", "noise_search.storage.atomic.write_text"):
         with pytest.raises(ValueError, match="only parts of noise_search"):
             build(OmegaConf.create({"_target_": target, "command": "true"}))

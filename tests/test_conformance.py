@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from noise_search.algorithms.base import Result
 from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
-from noise_search.budget import Budget, make_plan
-from noise_search.driver import Readout, search, sweep
-from noise_search.settings import Guidance
+from noise_search.core.algorithm import Result
+from noise_search.core.budget import Budget, make_plan
+from noise_search.core.driver import Readout, search, sweep
+from noise_search.core.guidance import Guidance
 from tests.conftest import KINDS, Setup, make_setup
 
 ALGORITHMS = {

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from noise_search import fetch
+from noise_search.cli import fetch
 from scripts import fetch_weights
 
 CONTENT = b"weights"

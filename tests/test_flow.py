@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from noise_search.denoiser import Guided, MeteredNetwork, Prediction
-from noise_search.grid import uniform_grid
-from noise_search.settings import Guidance
+from noise_search.core.denoiser import Guided, MeteredNetwork, Prediction
+from noise_search.core.grid import uniform_grid
+from noise_search.core.guidance import Guidance
 from tests.conftest import make_setup
 
 
@@ -103,7 +103,7 @@ def test_guidance_can_keep_to_some_channels_and_times() -> None:
 def test_predictions_recompose_the_point(path: str) -> None:
     setup = make_setup(path=path)
     x, who = setup.problem.noise(0), torch.arange(6)
-    kind = setup.problem.flow.path
+    kind = setup.problem.flow.interpolant
     for t in (1.0, 0.7, 0.2, 0.0):
         x0, eps = setup.problem.flow.predict(x, t, who)
         a, s = kind.signal(torch.tensor(t)), kind.noise(torch.tensor(t))

@@ -9,10 +9,10 @@ import torch
 import torch_fidelity
 from PIL import Image
 
-from noise_search.evaluate import judged
-from noise_search.metrics.frechet import Gaussian
+from noise_search.measures.frechet import Gaussian
+from noise_search.measures.scores import inception_score
 from noise_search.metrics.inception import MAIN, SPATIAL, Inception, inception, read_label_map
-from noise_search.metrics.scores import inception_score
+from noise_search.run.evaluate import judged
 from noise_search.verifiers.oracle import OracleIS
 from scripts.make_fake_weights import write_dino, write_inception, write_reference
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from noise_search.algorithms.random import Random
-from noise_search.budget import Budget, make_plan
-from noise_search.driver import Readout, sweep
-from noise_search.grid import uniform_grid
-from noise_search.settings import Guidance
+from noise_search.core.budget import Budget, make_plan
+from noise_search.core.driver import Readout, sweep
+from noise_search.core.grid import uniform_grid
+from noise_search.core.guidance import Guidance
 from tests.conftest import make_setup
 
 

@@ -5,9 +5,9 @@ import pytest
 import scipy.linalg
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
-from noise_search.metrics.frechet import Gaussian, frechet_distance
-from noise_search.metrics.scores import inception_score, jackknife_error, kernel_distance, precision_recall
-from noise_search.metrics.statistics import Statistics
+from noise_search.measures.frechet import Gaussian, frechet_distance
+from noise_search.measures.scores import inception_score, jackknife_error, kernel_distance, precision_recall
+from noise_search.measures.statistics import Statistics
 
 
 def correlated(n: int, d: int, seed: int) -> np.ndarray:

@@ -8,16 +8,17 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
+from noise_search.core.denoiser import Guided, MeteredNetwork
+from noise_search.core.flow import Flow
+from noise_search.core.grid import uniform_grid
+from noise_search.core.guidance import Guidance
+from noise_search.core.images import images_to_tensor, tensor_to_images
+from noise_search.core.model import Model
+from noise_search.core.noise import normal
 from noise_search.datasets.cifar10 import cifar10, shipped_images
-from noise_search.denoiser import Guided, MeteredNetwork
-from noise_search.flow import Flow
-from noise_search.grid import uniform_grid
-from noise_search.metrics.judges import images_to_tensor, lite2, tensor_to_images
-from noise_search.models.base import Model
+from noise_search.metrics.lite2 import lite2
 from noise_search.models.embedded import embedded_sit
-from noise_search.noise import normal
-from noise_search.settings import Guidance
-from noise_search.weights import load_weights
+from noise_search.storage.weights import load_weights
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -33,7 +34,7 @@ def samples(
 ) -> tuple[torch.Tensor, Guided]:
     labels = torch.from_numpy(cifar10().labels(range(count)))
     guided = Guided(MeteredNetwork(model.network, count, batch_size), labels, 10, Guidance(scale))
-    flow = Flow(guided, model.path, model.decoder)
+    flow = Flow(guided, model.interpolant, model.decoder)
     noise = normal(0, range(count), [0] * count, model.shape)
     return flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), torch.arange(count)).x), guided
 

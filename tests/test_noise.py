@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from noise_search.noise import TAGS, normal
+from noise_search.core.noise import TAGS, normal
 from tests.conftest import make_setup
 
 DIGEST = "60e5da70ede9f63d21f1a09c3024061662ef74614bf6fc04e2ad5e9f454e033d"

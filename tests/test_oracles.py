@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from noise_search.metrics.frechet import Gaussian, frechet_distance
-from noise_search.metrics.judges import Judge, whole
-from noise_search.metrics.statistics import Statistics
+from noise_search.measures.frechet import Gaussian, frechet_distance
+from noise_search.measures.judge import Judge, one_space
+from noise_search.measures.statistics import Statistics
 from noise_search.verifiers.oracle_fid import Exchange, OracleFID
 
 D, IMAGES, K = 4, 200, 8
@@ -21,7 +21,7 @@ def judge_of(reference: Gaussian) -> Judge:
     def nothing(*_: object) -> None:
         raise AssertionError("not used here")
 
-    return Judge("toy", "toy", nothing, nothing, whole(reference, "", "toy"), nothing, "", nothing, "")
+    return Judge("toy", "toy", nothing, nothing, one_space(reference, "", "toy"), nothing, "", nothing, "")
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from noise_search.budget import Plan
-from noise_search.planning import notes_of, plan_of
-from noise_search.settings import read_settings
+from noise_search.core.budget import Plan
+from noise_search.run.plan import notes_of, plan_of
+from noise_search.run.settings import read_settings
 from tests.test_configs import CONFIGS, composed
 
 PAPER = sorted(path.stem for path in (CONFIGS / "experiment/paper").glob("*.yaml"))

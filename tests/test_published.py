@@ -13,17 +13,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from noise_search.denoiser import Guided, MeteredNetwork, Network, Prediction
-from noise_search.flow import Flow
-from noise_search.grid import uniform_grid
-from noise_search.models.base import Model
-from noise_search.models.checkpoints import load_transformer
-from noise_search.models.dit import DiTNetwork
+from noise_search.core.denoiser import Guided, MeteredNetwork, Network, Prediction
+from noise_search.core.flow import Flow
+from noise_search.core.grid import uniform_grid
+from noise_search.core.guidance import Guidance
+from noise_search.core.interpolant import DDPMInterpolant
+from noise_search.core.model import Model
 from noise_search.models.published import published
-from noise_search.models.sit import SiTNetwork
-from noise_search.models.transformer import DiffusionTransformer
-from noise_search.path import DDPMPath
-from noise_search.settings import Guidance
+from noise_search.networks.checkpoints import load_transformer
+from noise_search.networks.dit import DiTNetwork
+from noise_search.networks.sit import SiTNetwork
+from noise_search.networks.transformer import DiffusionTransformer
 from scripts.make_fake_weights import transformer_state, write_diffusers_dit, write_vae
 from tests.conftest import Evil, make_setup
 
@@ -126,7 +126,7 @@ def test_dit_is_the_published_network_at_whole_and_broken_indices(tmp_path: Path
 
 
 def test_the_ddpm_path_is_its_table_at_whole_indices_and_clean_at_zero() -> None:
-    path, kept = DDPMPath(), torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+    path, kept = DDPMInterpolant(), torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
     for dtype in (torch.float32, torch.float64):
         t = (torch.arange(1000, dtype=torch.float64) + 1).div(1000).to(dtype)
         assert torch.equal(path.index(t), torch.arange(1000, dtype=torch.float64))
@@ -277,7 +277,7 @@ def test_250_nfe_are_250_evaluations(tmp_path: Path, kind: str, scale: float) ->
     rows: list[int] = []
     model.network.net.final_layer.register_forward_hook(lambda _m, given, _out: rows.append(len(given[0])))
     network = MeteredNetwork(model.network, 2, model.batch_size)
-    flow = Flow(Guided(network, torch.tensor([3, 9]), 10, Guidance(scale)), model.path, model.decoder)
+    flow = Flow(Guided(network, torch.tensor([3, 9]), 10, Guidance(scale)), model.interpolant, model.decoder)
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         end = flow.solve(x, uniform_grid(250, "heun"), torch.arange(2)).x
@@ -338,8 +338,8 @@ def test_a_full_size_file_loads_without_a_second_copy_in_memory(tmp_path: Path) 
     script = f"""
 import re
 from pathlib import Path
-from noise_search.denoiser import Network, Prediction
-from noise_search.models.checkpoints import load_transformer
+from noise_search.core.denoiser import Network, Prediction
+from noise_search.networks.checkpoints import load_transformer
 
 def peak():  # KiB, of this process alone
     return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text()).group(1))

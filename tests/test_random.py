@@ -3,7 +3,7 @@
 import torch
 
 from noise_search.algorithms.random import Random
-from noise_search.driver import Readout, search, sweep
+from noise_search.core.driver import Readout, search, sweep
 from tests.conftest import make_setup
 
 

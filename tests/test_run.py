@@ -22,9 +22,9 @@ import torch
 from wandb.proto import wandb_internal_pb2
 
 from noise_search.assets import asset
-from noise_search.evaluate import COLUMNS
-from noise_search.sweeps import noted
-from noise_search.weights import load_weights, save_weights
+from noise_search.run.evaluate import COLUMNS
+from noise_search.run.multirun import noted
+from noise_search.storage.weights import load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]
 TOY = ("experiment=toy", "budget.points=[1,2,4]", "budget.search_nfe=4", "budget.final_nfe=6")
@@ -307,7 +307,7 @@ WRONG = {
     "cfg_scale=-1": "cfg_scale=-1: a number, at least 0",
     "device=tpu": "device=tpu: auto, cpu, cuda or cuda:N",
     "model.solver=rk4": "model.solver=rk4: heun or euler",
-    "model.build.path=bent": "model.build.path='bent': one of linear, cosine",
+    "model.build.interpolant=bent": "model.build.interpolant='bent': one of linear, cosine",
     "hydra.run.dir=/dev/null/out": "/dev/null",
 }
 

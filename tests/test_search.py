@@ -15,12 +15,12 @@ from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder, neighbours
-from noise_search.denoiser import Prediction
-from noise_search.driver import search
-from noise_search.grid import uniform_grid
+from noise_search.core.denoiser import Prediction
+from noise_search.core.driver import search
+from noise_search.core.gather import ranks, take, top
+from noise_search.core.grid import uniform_grid
+from noise_search.core.verifier import Candidates, Function
 from noise_search.report.matrix import cross_matrix
-from noise_search.select import ranks, take, top
-from noise_search.verifiers.base import Candidates, Function
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
 from tests.conftest import KINDS, Likeness, make_setup
@@ -55,7 +55,10 @@ def test_renoising_keeps_the_marginal(path: str, t: float, s: float) -> None:
     flow = make_setup(path=path).problem.flow
     generator = torch.Generator().manual_seed(0)
     eps, fresh = torch.randn(2, n, 1, generator=generator, dtype=torch.float64)
-    at = {u: (flow.path.signal(torch.tensor(u).double()), flow.path.noise(torch.tensor(u).double())) for u in (t, s)}
+    at = {
+        u: (flow.interpolant.signal(torch.tensor(u).double()), flow.interpolant.noise(torch.tensor(u).double()))
+        for u in (t, s)
+    }
     x = flow.renoise(at[t][0] * x0 + at[t][1] * eps, t, s, fresh)
     error = 5 / n**0.5
     assert abs(x.mean() - at[s][0] * x0) < error

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from noise_search.folder import finished_ids, runs, words
-from noise_search.store import SCHEMA, Damaged, read_units, write_unit
+from noise_search.storage.run_folder import finished_ids, runs, words
+from noise_search.storage.units import SCHEMA, Damaged, read_units, write_unit
 
 FOOTER = {"settings": "abc", "weights": "{}", "versions": "{}"}
 
@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     script = f"""
 import resource, signal
 from pathlib import Path
-from noise_search.store import write_unit
+from noise_search.storage.units import write_unit
 from tests.test_store import FOOTER, rows
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = Path({str(tmp_path)!r})

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from noise_search.models.autoencoder import ConvAutoencoder
-from noise_search.training import Average, learning_rate, train
-from noise_search.weights import load_weights, save_weights
+from noise_search.networks.autoencoder import ConvAutoencoder
+from noise_search.storage.weights import load_weights, save_weights
+from noise_search.training.loop import Average, learning_rate, train
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:

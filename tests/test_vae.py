@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from noise_search.models.vae import WEIGHTS, load_vae
+from noise_search.networks.vae import WEIGHTS, load_vae
 from scripts.make_fake_weights import write_vae
 from tests.conftest import Evil
 

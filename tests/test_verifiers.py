@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from noise_search.core.images import images_to_tensor, tensor_to_images
+from noise_search.core.verifier import Candidates
 from noise_search.datasets.cifar10 import shipped_images
-from noise_search.metrics.judges import images_to_tensor, lite2, tensor_to_images
-from noise_search.metrics.scores import kernel_distance
-from noise_search.models.efficientnet import EfficientNetLite
-from noise_search.models.toy import coloured_waves
-from noise_search.verifiers.base import Candidates
+from noise_search.measures.scores import kernel_distance
+from noise_search.metrics.lite2 import lite2
+from noise_search.networks.efficientnet import EfficientNetLite
+from noise_search.networks.mixture import coloured_waves
 from noise_search.verifiers.classifier import Classifier
 from noise_search.verifiers.likelihood import Likelihood
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from noise_search.datasets.base import Dataset
+from noise_search.core.dataset import Dataset
+from noise_search.core.images import images_to_tensor
+from noise_search.core.verifier import Candidates
 from noise_search.datasets.cifar10 import cifar10, shipped_images
 from noise_search.metrics.inception import Inception
-from noise_search.metrics.judges import images_to_tensor
-from noise_search.models.vision import Clip, DinoV2
-from noise_search.verifiers.base import Candidates
+from noise_search.networks.vision import Clip, DinoV2
 from noise_search.verifiers.clip import ClipZeroShot, clip_ssl
 from noise_search.verifiers.dino import Dino, dino_ssl
 from scripts.make_fake_weights import BACKBONE, write_clip, write_dino, write_dino_head
@@ -175,7 +175,7 @@ def test_heads_of_other_shapes_are_refused_by_what_they_hold(tmp_path: Path, din
 def test_files_that_fetch_weights_left_are_found(
     tmp_path: Path, dino_file: Path, clip_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In weights/, under the names of noise_search/fetch.py, without a file in the settings."""
+    """In weights/, under the names of noise_search/cli/fetch.py, without a file in the settings."""
     head = write_dino_head(tmp_path, 1)
     wanted = Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(head), resolution=28).weights
     kept = Clip("ViT-B-32-quickgelu", str(clip_file), "float32").net.state_dict()

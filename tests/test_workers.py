@@ -16,18 +16,18 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from noise_search.assemble import assemble, refuse_misfits
-from noise_search.denoiser import Batches
-from noise_search.experiment import make, opened, run_one
-from noise_search.export import export_npz
-from noise_search.folder import finished_ids
-from noise_search.parts import Parts, begin
-from noise_search.planning import plan_of
-from noise_search.problem import Problem
-from noise_search.runner import clocks, compute, run, walk
-from noise_search.settings import GROUPS, read_settings
-from noise_search.store import read_units, write_unit
-from noise_search.workers import Worker, this_worker
+from noise_search.core.denoiser import Batches
+from noise_search.core.problem import Problem
+from noise_search.run.assemble import assemble, refuse_misfits
+from noise_search.run.execute import make, opened, run_one
+from noise_search.run.parts import Parts, begin
+from noise_search.run.plan import plan_of
+from noise_search.run.search_units import clocks, compute, run, walk
+from noise_search.run.settings import GROUPS, read_settings
+from noise_search.run.workers import Worker, this_worker
+from noise_search.storage.export import export_npz
+from noise_search.storage.run_folder import finished_ids
+from noise_search.storage.units import read_units, write_unit
 from scripts import chaos
 from tests.test_configs import CONFIGS
 from tests.test_run import ROOT, TOY, call, command, curve
@@ -213,7 +213,7 @@ def test_the_one_who_finishes_says_how_many_images_there_are(tmp_path: Path, mon
         (folder / "config.yaml").write_text("images: 640\n")  # by a worker that was asked for more
         return make(parts, folder)
 
-    monkeypatch.setattr("noise_search.experiment.make", interrupted)
+    monkeypatch.setattr("noise_search.run.execute.make", interrupted)
     run_one(cfg, tmp_path, choices)
     assert opened(tmp_path)[1].images == 64
 
@@ -222,7 +222,7 @@ def test_an_incomplete_run_names_what_is_missing_and_fails(tmp_path: Path) -> No
     script = f"""
 import runpy, sys
 sys.argv = ["run.py", *sys.argv[1:]]
-import noise_search.runner as runner
+import noise_search.run.search_units as runner
 whole = runner.compute
 def compute(*arguments, **named):
     problem = arguments[1]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.algorithms.base import Cost, Result, require_point, unsearched
-from noise_search.grid import Grid
+from noise_search.core.algorithm import Cost, Result, require_point, unsearched
+from noise_search.core.grid import Grid
 
 if TYPE_CHECKING:
-    from noise_search.problem import Problem
+    from noise_search.core.problem import Problem
 
 
 class NoState(NamedTuple):

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.algorithms.base import Cost, Result, require, require_point, unsearched
-from noise_search.grid import Grid, uniform_grid
-from noise_search.select import take, top
+from noise_search.core.algorithm import Cost, Result, require, require_point, unsearched
+from noise_search.core.gather import take, top
+from noise_search.core.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noise_search.problem import Problem
+    from noise_search.core.problem import Problem
 
 
 class PathsState(NamedTuple):

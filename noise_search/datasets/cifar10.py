@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from noise_search.assets import asset
-from noise_search.datasets.base import Dataset
+from noise_search.core.dataset import Dataset
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PATH = Path("data/cifar10.npz")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import overload
 
-from noise_search.datasets.base import Dataset
+from noise_search.core.dataset import Dataset
 
 
 class ClassNames(Sequence[str]):

@@ -1,6 +1,6 @@
 """Conditions of the exact Gaussian mixture."""
 
-from noise_search.datasets.base import Dataset
+from noise_search.core.dataset import Dataset
 
 
 def mixture(classes: list[int] | None = None) -> Dataset:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noise_search.cache import state_digest
-from noise_search.files import sha256
-from noise_search.metrics.frechet import Gaussian
-from noise_search.metrics.judges import Judge, Space, images_to_tensor
-from noise_search.metrics.reference import Reference, read_reference
-from noise_search.models.vision import DinoV2, fetched, loaded, local
-from noise_search.settings import whole
+from noise_search.core.checks import whole
+from noise_search.core.images import images_to_tensor
+from noise_search.measures.frechet import Gaussian
+from noise_search.measures.judge import Judge, Space
+from noise_search.measures.reference import Reference, read_reference
+from noise_search.networks.vision import DinoV2, fetched, loaded, local
+from noise_search.storage.atomic import sha256
+from noise_search.storage.cache import state_digest
 
 NETWORK = "Inception, torch-fidelity"
 OUTPUTS = 1008  # of the network, for 1,000 classes

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from noise_search.assets import asset
-from noise_search.files import sha256
-from noise_search.models.autoencoder import ConvAutoencoder
-from noise_search.models.base import Model
-from noise_search.models.sit import SiTNetwork
-from noise_search.models.transformer import DiffusionTransformer
-from noise_search.path import LinearPath
-from noise_search.weights import dtype_of, load_weights
+from noise_search.core.interpolant import LinearInterpolant
+from noise_search.core.model import Model
+from noise_search.networks.autoencoder import ConvAutoencoder
+from noise_search.networks.sit import SiTNetwork
+from noise_search.networks.transformer import DiffusionTransformer
+from noise_search.storage.atomic import sha256
+from noise_search.storage.weights import dtype_of, load_weights
 
 ROWS = {"cpu": 256, "cuda": 4096}  # where the denoiser's rate stops growing
 
@@ -70,7 +70,7 @@ def embedded_sit(
     return Model(
         name=name,
         network=network,
-        path=LinearPath(),
+        interpolant=LinearInterpolant(),
         shape=sit.shape,
         classes=sit.classes,
         decoder=decode,

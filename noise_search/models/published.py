@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-from noise_search.files import sha256
-from noise_search.models.base import Model
-from noise_search.models.checkpoints import load_transformer, locate
-from noise_search.models.dit import DiTNetwork
-from noise_search.models.sit import SiTNetwork
-from noise_search.models.vae import load_vae
-from noise_search.path import DDPMPath, LinearPath
-from noise_search.path import Path as NoisePath
-from noise_search.settings import whole
-from noise_search.weights import dtype_of
+from noise_search.core.checks import whole
+from noise_search.core.interpolant import DDPMInterpolant, Interpolant, LinearInterpolant
+from noise_search.core.model import Model
+from noise_search.networks.checkpoints import load_transformer, locate
+from noise_search.networks.dit import DiTNetwork
+from noise_search.networks.sit import SiTNetwork
+from noise_search.networks.vae import load_vae
+from noise_search.storage.atomic import sha256
+from noise_search.storage.weights import dtype_of
 
 
 def published(
@@ -40,7 +39,7 @@ def published(
         raise ValueError(f"model.build.rows={rows}: whole numbers, at least 1")
     transformer, dtype = load_transformer(Path(weights), kind, net).to(device), dtype_of(precision)
     decode, reconstruct, vae_digest = load_vae(vae, transformer.channels, vae_precision, decode_rows, device)
-    path: NoisePath = LinearPath() if kind == "sit" else DDPMPath()
+    interpolant: Interpolant = LinearInterpolant() if kind == "sit" else DDPMInterpolant()
     network = SiTNetwork(transformer, dtype) if kind == "sit" else DiTNetwork(transformer, precision=dtype)
     if compile:
         network.compile()
@@ -48,7 +47,7 @@ def published(
     return Model(
         name=name,
         network=network,
-        path=path,
+        interpolant=interpolant,
         shape=transformer.shape,
         classes=transformer.classes,
         decoder=decode,

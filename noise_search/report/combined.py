@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 from omegaconf import OmegaConf
 
-from noise_search.evaluate import COLUMNS, write_csv
 from noise_search.report.figures import TITLES, axes_of, kind, save
-from noise_search.settings import flatten, result_settings
-from noise_search.sweeps import noted
+from noise_search.run.evaluate import COLUMNS, write_csv
+from noise_search.run.multirun import noted
+from noise_search.run.settings import flatten, result_settings
 
 Rows = list[dict[str, Any]]
 

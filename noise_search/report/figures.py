@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from noise_search.files import replacing
+from noise_search.storage.atomic import replacing
 
 TITLES = {
     "score": "verifier score of the search pass",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from noise_search.files import write_text
+from noise_search.storage.atomic import write_text
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1180px; margin: 2em auto; padding: 0 1.5em }

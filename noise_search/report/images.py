@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from noise_search.budget import Purchase
-from noise_search.evaluate import chosen_images
-from noise_search.files import replacing
+from noise_search.core.budget import Purchase
+from noise_search.run.evaluate import chosen_images
+from noise_search.storage.atomic import replacing
 
 
 def sheet(images: np.ndarray, columns: int = 10) -> Image.Image:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from matplotlib import pyplot as plt
 
-from noise_search.files import write_text
 from noise_search.report.figures import save
+from noise_search.storage.atomic import write_text
 
 
 def banks(table: pa.Table, columns: int) -> np.ndarray:

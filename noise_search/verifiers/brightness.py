@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.core.verifier import Candidates, Verifier
 
 
 class Brightness(Verifier):

@@ -5,10 +5,10 @@ from pathlib import Path
 from torch import Tensor
 
 from noise_search.assets import asset
-from noise_search.files import sha256
-from noise_search.models.efficientnet import EfficientNetLite, weights_path
-from noise_search.verifiers.base import Candidates, Verifier
-from noise_search.weights import load_weights
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.networks.efficientnet import EfficientNetLite, weights_path
+from noise_search.storage.atomic import sha256
+from noise_search.storage.weights import load_weights
 
 OUTPUTS = ("logit", "probability")
 

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from noise_search.cache import state_digest
-from noise_search.datasets.base import Dataset
-from noise_search.models.vision import Clip
-from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.core.dataset import Dataset
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.networks.vision import Clip
+from noise_search.storage.cache import state_digest
 from noise_search.verifiers.classifier import class_scores, require_output
 from noise_search.verifiers.self_supervised import SelfSupervised
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from noise_search.cache import cached, digest, state_digest
-from noise_search.datasets.base import Dataset
-from noise_search.metrics.judges import images_to_tensor
-from noise_search.models.vision import DinoV2, fetched, loaded, local
-from noise_search.probe import fit
-from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.core.dataset import Dataset
+from noise_search.core.images import images_to_tensor
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.networks.linear_probe import fit
+from noise_search.networks.vision import DinoV2, fetched, loaded, local
+from noise_search.storage.cache import cached, digest, state_digest
 from noise_search.verifiers.classifier import class_scores, require_output
 from noise_search.verifiers.self_supervised import SelfSupervised
 

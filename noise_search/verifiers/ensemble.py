@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from noise_search.select import ranks
-from noise_search.verifiers.base import Candidates, Verifier, each
+from noise_search.core.gather import ranks
+from noise_search.core.verifier import Candidates, Verifier, each
 
 
 class Ensemble(Verifier):

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from noise_search.models.toy import Mixture, coloured_waves
-from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.networks.mixture import Mixture, coloured_waves
 
 
 class Likelihood(Verifier):

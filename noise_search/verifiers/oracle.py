@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from noise_search.metrics.judges import Judge, tensor_to_images
-from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.core.images import tensor_to_images
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.measures.judge import Judge
 
 
 class OracleIS(Verifier):

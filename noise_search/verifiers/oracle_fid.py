@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noise_search.metrics.frechet import Gaussian
-from noise_search.metrics.judges import Judge, tensor_to_images
-from noise_search.metrics.statistics import Statistics
-from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.core.images import tensor_to_images
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.measures.frechet import Gaussian
+from noise_search.measures.judge import Judge
+from noise_search.measures.statistics import Statistics
 
 STEP = 0.5  # of the integral's logarithmic grid: its error falls as exp(-pi^2 / STEP)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
-from noise_search.files import sha256
-from noise_search.models.efficientnet import EfficientNetLite, weights_path
-from noise_search.verifiers.base import Candidates, Verifier
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.networks.efficientnet import EfficientNetLite, weights_path
+from noise_search.storage.atomic import sha256
 
 
 class SelfSupervised(Verifier):

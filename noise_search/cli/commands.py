@@ -1,0 +1,216 @@
+"""What is done beside making a run: look at it, check it, show it again; and see to what a machine has."""
+
+import csv
+import io
+import platform
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from noise_search import assets
+from noise_search.report.combined import combine_runs
+from noise_search.report.loggers import NoLogger, Record, WandbLogger
+from noise_search.run.assemble import assemble, versions
+from noise_search.run.execute import complete, opened, refuse_other_settings, start_log
+from noise_search.run.finish import Run
+from noise_search.run.plan import notes_of, plan_of, with_observers
+from noise_search.run.settings import GROUPS, Settings, read_settings, settings_digest
+from noise_search.storage import cache
+from noise_search.storage.atomic import sha256
+from noise_search.storage.export import export_npz, export_png
+from noise_search.storage.run_folder import finished_ids, finished_images, missing_ids, runs, span, unit_paths, words
+from noise_search.storage.units import Damaged, read_file, read_units
+
+FORMS = {"npz": export_npz, "png": export_png}
+ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made again in another batch
+
+
+def status(run: Path) -> int:
+    """Print how far a run is; 1 if images are missing."""
+    _, settings, _ = opened(run)
+    missing = missing_ids(run, settings.images)
+    files = sorted(unit_paths(run), key=lambda path: path.stat().st_mtime)
+    print(f"{run}: {settings.images - len(missing):,} of {settings.images:,} images in {len(files)} units")
+    if len(files) > 1:
+        seconds = files[-1].stat().st_mtime - files[0].stat().st_mtime
+        rate = sum(len(span(path)) for path in files[1:]) / max(seconds, 1e-3)
+        left = f", {len(missing) / rate / 60:.1f} minutes left at this rate" if missing else ""
+        print(f"{rate:.2f} images/s from the first unit to the last{left}")
+    if aside := sorted(path.name for path in (run / "units").glob("*.damaged")):
+        print(f"damaged and set aside: {', '.join(aside)}")
+    if missing:
+        print(f"missing: image ids {words(runs(missing))}; the same command goes on")
+    else:
+        print("complete" if finished_images(run) else "all images are there; the same command makes the report")
+    return int(bool(missing))
+
+
+def verify(run: Path, images: int = 8) -> int:
+    """Check every file of a run, make some of its images again and compare them; 1 if anything is wrong."""
+    cfg, settings, choices = opened(run)
+    plan, problems = plan_of(cfg, settings, choices), list[str]()
+    for path in unit_paths(run):
+        try:
+            table = pq.read_table(pa.BufferReader(read_file(path)), page_checksum_verification=True)
+        except (Damaged, OSError) as error:  # in a folder that cannot be written, nothing can be set aside
+            problems.append(str(error))
+            continue
+        if table.schema.metadata[b"settings"].decode() != settings_digest(cfg):
+            problems.append(f"{path}: made with other settings")
+        expected = [(i, p.point) for i in span(path) for p in plan.purchases]
+        found = sorted(zip(table["image_id"].to_pylist(), table["point"].to_pylist(), strict=True))
+        if found != expected:
+            problems.append(f"{path}: {len(found)} rows, not one for each of its images and budgets")
+    done = sorted(finished_ids(run))
+    if missing := missing_ids(run, settings.images):
+        problems.append(f"missing: image ids {words(runs(missing))}")
+    print(f"{run}: {len(done):,} images checked", flush=True)
+    if done and images and not problems:
+        problems += replay(run, cfg, settings, choices, random.sample(done, min(images, len(done))))
+    for problem in problems:
+        print(f"problem: {problem}")
+    print(f"{len(problems)} problems" if problems else "nothing is wrong")
+    return int(bool(problems))
+
+
+def replay(run: Path, cfg: DictConfig, settings: Settings, choices: dict[str, str], ids: list[int]) -> list[str]:
+    """Search for images again; what differs from the files by more than a batch's rounding."""
+    from noise_search.run.parts import begin
+    from noise_search.run.search_units import clocks, compute
+    from noise_search.verifiers.oracle_fid import OracleFID
+
+    parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
+    refuse_other_settings(run, {"weights": parts.weights})
+    if isinstance(parts.verifier, OracleFID):
+        print("no image is made again: with verifier=oracle_fid a choice depends on all the images before")
+        return []
+    seconds, progress = clocks(parts, len(ids))
+    again = {(row["image_id"], row["point"]): row for row in compute(parts, begin(parts, ids), progress, seconds)}
+    progress.close()
+    stored = read_units(run, ["image_id", "point", "candidate", "digest", "png"])
+    rows = [row for row in stored.to_pylist() if row["image_id"] in ids]
+    same = sum(row["digest"] == again[row["image_id"], row["point"]]["digest"] for row in rows)
+    print(
+        f"images {words(runs(ids))} made again at {len(rows) // len(ids)} budgets: {same} of {len(rows)} are the same"
+    )
+    problems = []
+    for row in rows:
+        new, where = again[row["image_id"], row["point"]], f"image {row['image_id']}, point {row['point']}"
+        if row["candidate"] != new["candidate"]:
+            problems.append(f"{where}: candidate {new['candidate']} is chosen now, not {row['candidate']}")
+        elif row["digest"] != new["digest"] and row["png"] is None:
+            problems.append(f"{where}: other pixels, by how much cannot be told (keep_images=false)")
+        elif row["digest"] != new["digest"] and (away := pixels_away(row["png"], new["png"])) > ROUNDING:
+            problems.append(f"{where}: pixels differ by up to {away} of 255")
+    return problems
+
+
+def pixels_away(one: bytes, other: bytes) -> int:
+    """The largest difference of two PNG images, in levels."""
+    a, b = (np.asarray(Image.open(io.BytesIO(png)), dtype=np.int64) for png in (one, other))
+    return int(np.abs(a - b).max())
+
+
+def report(folders: list[Path], into: Path | None) -> int:
+    """Make the curve, figures and report of a run again from its units; of several, their combined curve in `into`."""
+    if len(folders) > 1:
+        if into is None:
+            raise ValueError("report of several runs: into=FOLDER, where the combined curve goes")
+        combine_runs(folders, into)
+        print(into)
+        return 0
+    (run,) = folders
+    cfg, settings, choices = opened(run)
+    if missing := missing_ids(run, settings.images):
+        raise ValueError(f"{run} is incomplete: image ids {words(runs(missing))} are missing")
+    plan = plan_of(cfg, settings, choices)
+    parts = assemble(cfg, settings, plan)
+    refuse_other_settings(run, {"weights": parts.weights})
+    text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
+    start_log(run, "the report is made again")
+    (run / "run.json").unlink(missing_ok=True)
+    complete(Run(run, cfg, choices, parts, text), NoLogger())
+    return 0
+
+
+def export(run: Path, form: str) -> int:
+    """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0) or png (a folder)."""
+    if form not in FORMS:
+        raise ValueError(f"as={form}: one of {', '.join(FORMS)}")
+    cfg, settings, choices = opened(run)
+    for p in plan_of(cfg, settings, choices).purchases:
+        path = run / f"samples/nfe{p.nfe:06d}{'.npz' * (form == 'npz')}"
+        FORMS[form](run, p.point, settings.images, path)
+        print(path)
+    return 0
+
+
+def log_run(run: Path, **options: str) -> int:
+    """Send a finished run to wandb from what is on the disk. options: of the logger (project, group)."""
+    cfg, settings, _ = opened(run)
+    if not finished_images(run):
+        raise ValueError(f"{run}: not a finished run")
+    with (run / "curve.csv").open() as file:
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    for row in rows:
+        row |= {"value": float(row["value"]) if row["value"] else None, "point": int(row["point"])}
+        row |= {name: int(row[name]) for name in ("nfe", "nfe_paper")}
+    nfe = {row["point"]: row["nfe"] for row in rows}
+    grids = {point: np.asarray(Image.open(run / f"images/nfe{value:06d}.png")) for point, value in nfe.items()}
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    sent = WandbLogger(**options).log(Record(run, config, rows, settings.axis, grids))
+    return int(not sent)
+
+
+def prefetch(overrides: list[str]) -> int:
+    """Fetch all files that `run.py` with these overrides needs, then load everything once, as a run would."""
+    from noise_search.cli.fetch import SOURCES, fetch_named
+
+    cfg = compose("config", overrides, return_hydra_config=True)
+    choices = {name: cfg.hydra.runtime.choices[name] for name in GROUPS}
+    names = [choices["model"]] * (choices["model"] in SOURCES)
+    if choices["metrics"] == "inception":
+        names.append("references_512" if choices["dataset"].endswith("512") else "references")
+    if names:
+        fetch_named(names, Path("weights"))
+    settings = read_settings(cfg)
+    cfg = with_observers(cfg, choices["verifier"])
+    parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
+    for name, digest in parts.weights.items():
+        print(f"{name}  {digest}")
+    return 0
+
+
+def doctor() -> int:
+    """Print which libraries, weights, references and data are here; 1 if a file of the package is missing."""
+    print(f"{platform.platform()}, {platform.python_implementation()}")
+    for name, version in versions().items():
+        print(f"  {name:<24} {version}")
+    import torch
+
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    print(f"  {'devices':<24} {', '.join(devices) or 'CPU only'}, {torch.get_num_threads()} threads")
+    folders = {"package": assets.FOLDER, "weights": Path("weights"), "data": Path("data"), "cache": cache.folder()}
+    for name, folder in folders.items():
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc"))
+        print(f"{name}: {folder.resolve()}" + ("" if files else " (nothing)"))
+        for path in files:
+            size = path.stat().st_size / 1e6
+            print(f"  {path.relative_to(folder)!s:<48} {size:10.2f} MB  {sha256(path)}")
+    missing = [name for name in SHIPPED if not (assets.FOLDER / name).is_file()]
+    for name in missing:
+        print(f"missing: {assets.FOLDER / name}; install the package again")
+    return int(bool(missing))
+
+
+SHIPPED = (
+    *("sit_cifar10.safetensors", "autoencoder.safetensors", "judge_lite2.safetensors"),
+    *("classifier_lite0.safetensors", "classifier_lite1.safetensors", "cifar10_heads.webp", "cifar10_reference.webp"),
+)

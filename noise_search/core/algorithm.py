@@ -1,0 +1,87 @@
+"""The algorithm protocol. Nothing here imports torch, so that a plan can be made before anything heavy starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from noise_search.core.grid import Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noise_search.core.problem import Problem
+
+
+class Cost(NamedTuple):
+    """NFE an image of one point run alone: metered search and final parts, and the published x-axis.
+
+    backward: evaluations of the search that are also differentiated; one counts three forward passes in FLOPs.
+    """
+
+    search: int
+    final: int
+    paper: int
+    backward: int = 0
+
+
+class Result(NamedTuple):
+    """What a search found: a point on a trajectory, that the driver's caller finishes.
+
+    x: [B, ...] at time t: a noise (t = 1) that the final flow has still to render, or a finished sample (t = 0).
+    score: float32 [B, V], of the search pass, one column a member of the verifier; NaN where none was made.
+    candidate: int64 [B], the address of x within its search: equal addresses are equal x.
+    views: [B, L, ...], clean predictions of a finished sample at the verifier's needs; L = 0 beside a noise.
+    """
+
+    x: Tensor
+    t: float
+    score: Tensor
+    candidate: Tensor
+    views: Tensor
+
+
+class State(Protocol):
+    """A NamedTuple of tensors and numbers: everything needed to go on, so any round can be saved and restored."""
+
+    @property
+    def round(self) -> int: ...
+
+
+class Algorithm(Protocol):
+    """A frozen dataclass of hyper-parameters. `points`: its own axis of cost (N, K or M in the paper); 0: no search."""
+
+    name: str
+    anytime: bool  # one run at the largest point passes through the result of every smaller one
+
+    def cost(self, point: int, c: int, final: int) -> Cost:
+        """Closed form, at c NFE a search iteration and `final` NFE a final generation; ValueError for a bad point."""
+
+    def grids(self, c: int, solver: str) -> list[Grid]:
+        """Every grid whose end is scored: on its knots lie the views of self-supervised verifiers."""
+
+    def rounds(self, point: int) -> int:
+        """After how many rounds the state holds the result of `point`."""
+
+    def init(self, problem: Problem, point: int) -> Any:
+        """The state before the first round of a search for `point`; no evaluation."""
+
+    def step(self, problem: Problem, state: Any) -> Any: ...
+    def result(self, problem: Problem, state: Any) -> Result: ...
+
+
+def require(name: str, value: Any, good: bool, allowed: str) -> None:
+    """Refuse a hyper-parameter by its key."""
+    if not good:
+        raise ValueError(f"algorithm.{name}={value}: {allowed}")
+
+
+def require_point(name: str, point: int) -> None:
+    if point < 0:
+        raise ValueError(f"{name}: point {point}; at least 0 (no search)")
+
+
+def unsearched(problem: Problem) -> Result:
+    """The first noise of every image, unscored: what a budget without a search renders."""
+    x = problem.noise(0)
+    score = x.new_full((len(x), len(problem.verifier.members)), float("nan"))
+    return Result(x, 1.0, score, problem.labels.new_zeros(len(x)), x[:, None][:, :0])

@@ -1,0 +1,176 @@
+"""Budgets in NFE, and the plan: what each one buys, in closed form, before anything runs (paper, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from noise_search.core.checks import whole
+from noise_search.storage.atomic import write_text
+
+if TYPE_CHECKING:
+    from noise_search.core.algorithm import Algorithm, Cost
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """One point of a curve. All NFE and rows are per image: search + final = nfe, for this budget run alone.
+
+    nfe_backward: evaluations that are also differentiated; in gflops each row of those counts three times more.
+    """
+
+    point: int
+    nfe: int
+    nfe_paper: int
+    nfe_search: int
+    nfe_final: int
+    nfe_backward: int
+    network_rows: int
+    gflops: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """search_nfe: c, NFE of one search iteration; final_nfe: NFE of the final generation; both >= 1.
+
+    Totals per image in nfe (the algorithm buys the most it can at or under each), or points of the algorithm's own
+    axis (N, K or M), not both. Where neither is given: default_nfe, less those totals that buy nothing more.
+    """
+
+    search_nfe: int
+    final_nfe: int
+    nfe: tuple[int, ...] | None = None
+    points: tuple[int, ...] | None = None
+    default_nfe: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("search_nfe", "final_nfe"):
+            if not whole(getattr(self, name)) or getattr(self, name) < 1:
+                raise ValueError(f"budget.{name}={getattr(self, name)}: a whole number, at least 1")
+        if self.nfe is not None and self.points is not None:
+            raise ValueError(f"budget.nfe={self.nfe} budget.points={self.points}: give one of them")
+        for name in ("nfe", "points", "default_nfe"):
+            values = getattr(self, name)
+            if values is None or (name == "default_nfe" and not values):
+                continue
+            values = list(values) if isinstance(values, list | tuple) else [values]
+            if not values or not all(map(whole, values)) or values != sorted(set(values)):
+                raise ValueError(f"budget.{name}={values}: growing whole numbers, at least one")
+            object.__setattr__(self, name, tuple(values))
+
+    def cost(self, algorithm: Algorithm, point: int) -> Cost:
+        return algorithm.cost(point, self.search_nfe, self.final_nfe)
+
+    def total(self, algorithm: Algorithm, point: int) -> int:
+        cost = self.cost(algorithm, point)
+        return cost.search + cost.final
+
+    def most(self, algorithm: Algorithm, nfe: int) -> int:
+        """The largest point whose total is at or under `nfe`."""
+        if nfe < self.final_nfe:
+            raise ValueError(f"budget.nfe={nfe}: below the final generation, budget.final_nfe={self.final_nfe}")
+        low, high = 0, 1
+        while self.total(algorithm, high) <= nfe:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.total(algorithm, middle) <= nfe else (low, middle)
+        return low
+
+    def bought(self, algorithm: Algorithm) -> list[int]:
+        """The points of the curve. A total that the user gave and that buys nothing more is refused."""
+        if self.points is not None:
+            totals = [self.total(algorithm, point) for point in self.points]
+            for i, total in enumerate(totals[1:]):
+                if total == totals[i]:
+                    both = " and ".join(map(str, self.points[i : i + 2]))
+                    raise ValueError(f"budget.points={list(self.points)}: {both} cost the same {total} NFE")
+            return list(self.points)
+        points: list[int] = []
+        for nfe in self.nfe or self.default_nfe:
+            point = self.most(algorithm, nfe)
+            if points and point == points[-1]:
+                if self.nfe is None:
+                    continue
+                least = self.total(algorithm, point + 1)
+                raise ValueError(
+                    f"budget.nfe={nfe}: buys nothing more than a smaller one does"
+                    f" ({algorithm.name} with {point}); the next point costs {least}"
+                )
+            points.append(point)
+        if not points:
+            raise ValueError("budget: give budget.nfe=[...] or budget.points=[...]")
+        return points
+
+    def purchases(self, algorithm: Algorithm, each: int, multiply_adds: int) -> list[Purchase]:
+        """What each budget buys, in growing order. each: network rows of one evaluation."""
+        out = []
+        for point in self.bought(algorithm):
+            cost = self.cost(algorithm, point)
+            rows = each * (cost.search + cost.final)
+            gflops = (rows + 3 * each * cost.backward) * 2 * multiply_adds / 1e9
+            nfe = cost.search + cost.final
+            out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, cost.backward, rows, gflops))
+        return out
+
+
+@dataclass(frozen=True)
+class Plan:
+    """purchases, and the bill of the whole sweep in NFE an image: the search exactly, the final part between bounds."""
+
+    series: str
+    purchases: list[Purchase]
+    sweep_search: int
+    sweep_backward: int
+    sweep_final: tuple[int, int]
+    each: int  # network rows of one evaluation
+
+    def rows(self, images: int) -> tuple[int, int]:
+        """Network rows of the sweep over `images` images: least and most."""
+        each = images * self.each
+        return each * (self.sweep_search + self.sweep_final[0]), each * (self.sweep_search + self.sweep_final[1])
+
+    def text(self, images: int, rows_per_second: float, notes: Sequence[str] = ()) -> str:
+        """For a person: one line a budget, then the bill and the expected time of the network alone."""
+        lines = [f"plan: {self.series}, {images} images", "  point      nfe  (search + final)  nfe_paper  network_rows"]
+        for p in self.purchases:
+            parts = f"({p.nfe_search} + {p.nfe_final})"
+            lines.append(f"  {p.point:>5} {p.nfe:>8}  {parts:<16}  {p.nfe_paper:>9}  {p.network_rows:>12}")
+        low, high = self.rows(images)
+        lines.append(
+            f"  whole sweep: {self.sweep_search} NFE an image to search, {self.sweep_final[0]} to {self.sweep_final[1]}"
+            f" to render its winners; {low:,} to {high:,} network rows in all"
+        )
+        backward = 3 * images * self.each * self.sweep_backward
+        if backward:
+            lines.append(f"  and {self.sweep_backward} of them an image differentiated, at three times their price")
+        unit, name = (60, "minutes") if high + backward < 7200 * rows_per_second else (3600, "hours")
+        time = " to ".join(f"{(rows + backward) / rows_per_second / unit:,.1f}" for rows in (low, high))
+        rate = f"at {rows_per_second:.0f} rows/s (model.rows_per_second)"
+        lines.append(f"  expected: {time} {name} of network time {rate}")
+        return "\n".join([*lines, *(f"  {note}" for note in notes)])
+
+    def write_csv(self, path: Path) -> None:
+        names = ("point", "nfe", "nfe_paper", "network_rows")
+        rows = [(self.series, *(getattr(p, name) for name in names)) for p in self.purchases]
+        write_text(path, "".join(",".join(map(str, row)) + "\n" for row in [("series", *names), *rows]))
+
+
+def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, multiply_adds: int) -> Plan:
+    """The closed-form cost of one curve. An anytime algorithm pays for its largest search only.
+
+    each: network rows of one evaluation.
+    """
+    purchases = budget.purchases(algorithm, each, multiply_adds)
+    together = max if algorithm.anytime else sum
+    finals = [p.nfe_final for p in purchases]
+    return Plan(
+        series,
+        purchases,
+        together(p.nfe_search for p in purchases),
+        together(p.nfe_backward for p in purchases),
+        (together(finals), sum(finals)),
+        each,
+    )

@@ -1,0 +1,122 @@
+"""The model boundary, guidance, and the two meters that make the cost ledger.
+
+A network is wrapped once, in `models/`, and returns (x0, eps). Between it and the flow stand, from the inside out:
+micro-batches, the meter of network rows, guidance, the meter of evaluations. One NFE is one guided evaluation.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from noise_search.core.guidance import Guidance
+from noise_search.core.interpolant import expand
+
+log = logging.getLogger("noise_search")
+
+
+class Prediction(NamedTuple):
+    """x0, eps: [N, ...], the clean image and the noise that x_t = a x0 + s eps is made of."""
+
+    x0: Tensor
+    eps: Tensor
+
+
+Network = Callable[[Tensor, Tensor, Tensor], Prediction]  # (x [N, ...], t [N], label [N])
+Denoiser = Callable[[Tensor, Tensor, Tensor], Prediction]  # (x [N, ...], t [N], who [N]: the image a row works for)
+
+
+class Meter:
+    """Counts per image: `count` int64 [B] on the CPU."""
+
+    def __init__(self, images: int) -> None:
+        self.count = torch.zeros(images, dtype=torch.int64)
+
+    def add(self, who: Tensor) -> None:
+        self.count += torch.bincount(who.cpu(), minlength=len(self.count))
+
+
+class Batches:
+    """Calls a function on at most `size` rows at a time; where the device has no memory for so many, on half as many
+    from there on. Results do not depend on it."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, call: Callable[..., Any], *columns: Tensor) -> list[Any]:
+        """columns: [N, ...] each -> what `call` returns for each batch of their rows, in order."""
+        out, at = [], 0
+        while at < len(columns[0]):
+            size = self.size
+            try:
+                out.append(call(*(column[at : at + size] for column in columns)))
+                at += size
+                continue
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+            self.size = size // 2  # here, where the error no longer holds on to what was computed
+            log.warning("out of memory with %d rows at a time: going on with %d", size, self.size)
+            torch.cuda.empty_cache()
+        return out
+
+
+class MeteredNetwork:
+    """A network that bills every row to the image it works for, and is called in batches.
+
+    Rows that will be differentiated are checkpointed: nothing inside the network is kept for the backward pass, which
+    runs it once more; `backward` bills them, in addition to `rows`.
+    """
+
+    def __init__(self, network: Network, images: int, batches: Batches | int) -> None:
+        self.network = network
+        self.batches = Batches(batches) if isinstance(batches, int) else batches
+        self.rows, self.backward = Meter(images), Meter(images)
+
+    def __call__(self, x: Tensor, t: Tensor, label: Tensor, who: Tensor) -> Prediction:
+        self.rows.add(who)
+        call = self.network
+        if differentiated(x):
+            self.backward.add(who)
+            call = partial(checkpoint, self.network, use_reentrant=False)
+        parts = self.batches(call, x, t, label)
+        return Prediction(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]))
+
+
+def differentiated(x: Tensor) -> bool:
+    """Will what is computed from x be differentiated?"""
+    return torch.is_grad_enabled() and x.requires_grad
+
+
+class Guided:
+    """The network under classifier-free guidance. Cost: 1 evaluation, guidance.rows network rows a row.
+
+    labels: int64 [B], the class of each image. null: the label that stands for "no class".
+    """
+
+    def __init__(self, network: MeteredNetwork, labels: Tensor, null: int, guidance: Guidance) -> None:
+        self.network, self.labels, self.null, self.guidance = network, labels, null, guidance
+        self.evaluations, self.backward = Meter(len(labels)), Meter(len(labels))
+
+    def __call__(self, x: Tensor, t: Tensor, who: Tensor) -> Prediction:
+        self.evaluations.add(who)
+        if differentiated(x):
+            self.backward.add(who)
+        label = self.labels[who]
+        if self.guidance.rows == 1:
+            return self.network(x, t, label, who)
+        both = torch.cat([label, torch.full_like(label, self.null)])
+        out = self.network(torch.cat([x, x]), torch.cat([t, t]), both, torch.cat([who, who]))
+        (x0, x0_null), (eps, eps_null) = out.x0.chunk(2), out.eps.chunk(2)
+        return Prediction(self.mix(x0, x0_null, t), self.mix(eps, eps_null, t))
+
+    def mix(self, own: Tensor, null: Tensor, t: Tensor) -> Tensor:
+        """own, null [N, C, ...] at t [N] -> [N, C, ...], guided where guidance acts."""
+        scale, channels, (low, high) = self.guidance.scale, self.guidance.channels, self.guidance.interval
+        weight = torch.where((low <= t) & (t <= high), scale, 1.0).to(own.dtype)
+        guided = null + expand(weight, own) * (own - null)
+        return guided if channels is None else torch.cat([guided[:, :channels], own[:, channels:]], 1)

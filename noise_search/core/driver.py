@@ -1,0 +1,69 @@
+"""The driver: a generator of states, and the readout of a whole NFE curve from one search (paper, section 3)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from noise_search.core.algorithm import Algorithm, Result
+from noise_search.core.denoiser import Guided
+from noise_search.core.problem import Problem
+
+
+class Spent(NamedTuple):
+    """int64 [B] each: evaluations, those of them that were differentiated, network rows."""
+
+    evaluations: Tensor
+    backward: Tensor
+    rows: Tensor
+
+    @classmethod
+    def of(cls, meters: Guided) -> "Spent":
+        return cls(meters.evaluations.count.clone(), meters.backward.count.clone(), meters.network.rows.count.clone())
+
+    def since(self, before: "Spent") -> "Spent":
+        return Spent(*(now - then for now, then in zip(self, before, strict=True)))
+
+
+class Readout(NamedTuple):
+    """The result of `point` and what its search has spent; series: number of the search it was read from."""
+
+    point: int
+    series: int
+    result: Result
+    spent: Spent
+
+
+def search(problem: Problem, algorithm: Algorithm, point: int, start: Any = None) -> Iterator[Any]:
+    """The state before the first round (`start`, if one was saved) and after each round that `point` needs."""
+    state = algorithm.init(problem, point) if start is None else start
+    yield state
+    while state.round < algorithm.rounds(point):
+        state = algorithm.step(problem, state)
+        yield state
+
+
+def sweep(
+    problem: Problem,
+    algorithm: Algorithm,
+    points: Sequence[int],
+    meters: Guided,
+    start: Any = None,
+    paid: Spent | None = None,
+) -> Iterator[Any]:
+    """Every state on the way and, as soon as it is reached, the `Readout` of every point.
+
+    An anytime algorithm searches once, up to the largest point; another one searches for each point. Where no point
+    needs a search, none is made. start: a state to begin an anytime search from; paid: what making it has cost.
+    """
+    for number, series in enumerate([list(points)] if algorithm.anytime else [[p] for p in points]):
+        before = Spent.of(meters) if paid is None else Spent.of(meters).since(paid)
+        free = {p: not algorithm.cost(p, problem.search_nfe, problem.final_nfe).search for p in series}
+        due = {p: 0 if all(free.values()) else algorithm.rounds(p) for p in series}
+        for state in search(problem, algorithm, series[-1] if any(due.values()) else 0, start):
+            yield state
+            for point in (p for p in series if due[p] == state.round):
+                spent = Spent.of(meters).since(before)
+                if free[point]:
+                    spent = spent.since(spent)  # its own run would not have searched
+                yield Readout(point, number, algorithm.result(problem, state), spent)

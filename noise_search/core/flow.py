@@ -1,0 +1,77 @@
+"""The probability-flow ODE on a fixed grid: dx = x0 da + eps ds, integrated by Euler and Heun steps.
+
+Steps are taken in the interpolant's own a and s, not in t: on a variance-preserving one an Euler step is then a DDIM
+step, and no derivative of it is needed (the DDPM table's is infinite at the clean end). On the linear one both agree.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from noise_search.core.denoiser import Denoiser, Prediction
+from noise_search.core.grid import Grid
+from noise_search.core.interpolant import Interpolant
+
+
+class Solution(NamedTuple):
+    """x: [N, ...], at the end of the grid; views: [N, L, ...], clean predictions made on the way, one a level."""
+
+    x: Tensor
+    views: Tensor
+
+
+@dataclass(frozen=True)
+class Flow:
+    """denoiser: the metered model; interpolant: what times mean; decoder: latents [N, ...] -> images [N, 3, H, W]."""
+
+    denoiser: Denoiser
+    interpolant: Interpolant
+    decoder: Callable[[Tensor], Tensor]
+
+    def predict(self, x: Tensor, t: float, who: Tensor) -> Prediction:
+        """One evaluation a row at one common time t."""
+        return self.denoiser(x, x.new_full((len(x),), t), who)
+
+    def coefficients(self, times: Sequence[float]) -> tuple[list[float], list[float]]:
+        """a and s at each of `times`."""
+        t = torch.tensor(times, dtype=torch.float64)
+        return self.interpolant.signal(t).tolist(), self.interpolant.noise(t).tolist()
+
+    def solve(self, x: Tensor, grid: Grid, who: Tensor, levels: Sequence[float] = ()) -> Solution:
+        """x [N, ...] at grid.times[0] -> its end at grid.times[-1]; exactly grid.nfe evaluations a row.
+
+        levels: times whose clean predictions are wanted too, each from the evaluation at its nearest knot; no cost.
+        """
+        knots = [grid.nearest(level) for level in levels]
+        seen: dict[int, Tensor] = {}
+        a, s = self.coefficients(grid.times)
+        for i, stages in enumerate(grid.stages):
+            da, ds = a[i + 1] - a[i], s[i + 1] - s[i]
+            x0, eps = self.predict(x, grid.times[i], who)
+            if i in knots:
+                seen[i] = x0
+            step = da * x0 + ds * eps
+            if stages == 2:
+                x0, eps = self.predict(x + step, grid.times[i + 1], who)
+                step = (step + da * x0 + ds * eps) / 2
+            x = x + step
+        views = torch.stack([seen[k] for k in knots], 1) if knots else x.new_empty(len(x), 0, *x.shape[1:])
+        return Solution(x, views)
+
+    def renoise(self, x: Tensor, t: float, s: float, eps: Tensor) -> Tensor:
+        """x [N, ...] at t -> a sample of the forward process at s > t; keeps the marginals exact (paper, section 3.2).
+
+        x_s = (a_s / a_t) x_t + sqrt(s_s^2 - (a_s / a_t)^2 s_t^2) eps, with eps [N, ...] standard normal; no evaluation.
+        """
+        if not t < s:
+            raise ValueError(f"renoise from t={t} to s={s}: s must be above t")
+        (a_t, a_s), (s_t, s_s) = self.coefficients((t, s))
+        ratio = a_s / a_t
+        return ratio * x + (s_s**2 - (ratio * s_t) ** 2) ** 0.5 * eps
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Finished latents [N, ...] -> images [N, 3, H, W] in [-1, 1]."""
+        return self.decoder(x).clamp(-1, 1)

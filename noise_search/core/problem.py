@@ -1,0 +1,152 @@
+"""What a search is allowed to touch: the flow, the verifier, the noise, and which images it works for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from noise_search.core.denoiser import Batches, Guided, Meter, MeteredNetwork, differentiated
+from noise_search.core.flow import Flow
+from noise_search.core.grid import Grid, uniform_grid
+from noise_search.core.guidance import NO_GUIDANCE, Guidance
+from noise_search.core.model import Model
+from noise_search.core.noise import normal
+from noise_search.core.verifier import Candidates, Verifier
+
+
+@dataclass(frozen=True)
+class Problem:
+    """ids: the B image ids; labels: int64 [B]; shape: the latent shape; search_nfe: c, of one search iteration."""
+
+    flow: Flow
+    verifier: Verifier
+    ids: Sequence[int]
+    labels: Tensor
+    shape: tuple[int, ...]
+    search_nfe: int
+    final_nfe: int
+    solver: str
+    seed: int
+
+    @property
+    def meters(self) -> Guided:
+        """What every image has cost so far."""
+        assert isinstance(self.flow.denoiser, Guided)
+        return self.flow.denoiser
+
+    @cached_property
+    def scored(self) -> Meter:
+        """How often the verifier was shown a candidate of each image."""
+        return Meter(len(self.ids))
+
+    @cached_property
+    def decoded(self) -> Meter:
+        """How many latents were decoded for each image."""
+        return Meter(len(self.ids))
+
+    @cached_property
+    def broken(self) -> Tensor:
+        """bool [B]: a score or the finished image of this image was not finite, so that its choices mean nothing."""
+        return torch.zeros(len(self.ids), dtype=torch.bool, device=self.labels.device)
+
+    @property
+    def broken_ids(self) -> list[int]:
+        return [i for i, broken in zip(self.ids, self.broken.tolist(), strict=True) if broken]
+
+    def noise(self, candidate: int | Tensor, round: int = 0, tag: str = "noise") -> Tensor:
+        """[B, ...] standard normal: draw number `candidate` (one, or int64 [B], each image's own). Free of cost."""
+        numbers = candidate.tolist() if isinstance(candidate, Tensor) else [candidate] * len(self.ids)
+        return normal(self.seed, self.ids, numbers, self.shape, round, tag).to(self.labels.device)
+
+    def noises(self, count: int, round: int = 0, tag: str = "noise") -> Tensor:
+        """[B, count, ...]: draws 0 to count - 1."""
+        return torch.stack([self.noise(k, round, tag) for k in range(count)], 1)
+
+    def grid(self, nfe: int, start: float = 1.0, end: float = 0.0) -> Grid:
+        return uniform_grid(nfe, self.solver, start, end)
+
+    def who(self, k: int) -> Tensor:
+        """int64 [B * k]: the image that each row of [B, k, ...] works for."""
+        return torch.arange(len(self.ids), device=self.labels.device).repeat_interleave(k)
+
+    def solve(self, x: Tensor, grid: Grid, levels: Sequence[float] = ()) -> tuple[Tensor, Tensor]:
+        """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations."""
+        b, k = x.shape[:2]
+        solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k), levels)
+        return solution.x.unflatten(0, (b, k)), solution.views.unflatten(0, (b, k))
+
+    def score(self, x: Tensor, views: Tensor) -> Tensor:
+        """Scores [B, K, V] of clean latents x [B, K, ...] with their views [B, K, L, ...]; no evaluation.
+
+        Decoded and scored in batches of the network's size, so that memory does not grow with K; checkpointed where
+        a gradient is wanted.
+        """
+        b, k = x.shape[:2]
+        self.bill(self.who(k), views.shape[2])
+        rows = x.flatten(0, 1), views.flatten(0, 1), self.who(k)
+        call = partial(checkpoint, self.score_rows, use_reentrant=False) if differentiated(x) else self.score_rows
+        scores = torch.cat(self.meters.network.batches(call, *rows)).unflatten(0, (b, k))
+        assert scores.shape == (b, k, self.verifier.columns), scores.shape
+        self.broken.logical_or_(~scores.detach().isfinite().flatten(1).all(1))
+        return scores
+
+    def bill(self, who: Tensor, views: int) -> None:
+        """Rows of images `who` [N] are decoded, each with so many views, and shown to the verifier."""
+        self.scored.add(who)
+        self.decoded.add(who.repeat(1 + views))
+
+    def score_rows(self, x: Tensor, views: Tensor, who: Tensor) -> Tensor:
+        """x [N, ...], views [N, L, ...] of images who [N] -> scores [N, V]."""
+        images = self.flow.decode(x)[:, None]
+        return self.verifier.scores(Candidates(images, self.labels[who], self.decode_views(views[:, None])))[:, 0]
+
+    def decode_views(self, views: Tensor) -> Tensor:
+        """views [B, K, L, ...] -> images [B, K, L, 3, H, W]; with L = 0 nothing is decoded."""
+        if not views.numel():
+            return views
+        return self.flow.decode(views.flatten(0, 2)).unflatten(0, views.shape[:3])
+
+    def evaluate(self, noise: Tensor) -> Tensor:
+        """Scores [B, K, V] of candidates noise [B, K, ...] at t = 1; search_nfe evaluations a candidate."""
+        return self.score(*self.solve(noise, self.grid(self.search_nfe), self.verifier.needs))
+
+    def combine(self, scores: Tensor, point: int = 0) -> Tensor:
+        """[B, K, V] of candidates that are compared -> [B, K], the order in which the verifier prefers them."""
+        return self.verifier.combine(scores, point)
+
+    def render(self, x: Tensor, t: float) -> Tensor:
+        """Images [B, 3, H, W] of a result x [B, ...] at t: final_nfe evaluations from a noise, none at t = 0."""
+        if t:
+            x = self.flow.solve(x, self.grid(self.final_nfe), self.who(1)).x
+        return self.flow.decode(x)
+
+    def prefers(self, new: Tensor, old: Tensor) -> Tensor:
+        """bool [B]: is the candidate with scores new [B, V] better than the one with old [B, V] (NaN: unscored)?"""
+        pair = self.combine(torch.stack([old, new], 1))
+        return ~(pair[:, 1] <= pair[:, 0])
+
+
+def open_problem(
+    model: Model,
+    verifier: Verifier,
+    labels: Tensor,
+    ids: Sequence[int] | None = None,
+    search_nfe: int = 10,
+    final_nfe: int = 20,
+    guidance: Guidance = NO_GUIDANCE,
+    solver: str = "heun",
+    seed: int = 0,
+    batch_size: Batches | int | None = None,
+) -> Problem:
+    """The problem of searching for images of `labels` int64 [B] with a model; `problem.meters` count what it costs.
+
+    ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
+    """
+    network = MeteredNetwork(model.network, len(labels), batch_size or model.batch_size)
+    guided = Guided(network, labels, model.classes, guidance)
+    flow = Flow(guided, model.interpolant, model.decoder)
+    ids = range(len(labels)) if ids is None else ids
+    return Problem(flow, verifier, ids, labels, model.shape, search_nfe, final_nfe, solver, seed)

@@ -1,0 +1,47 @@
+"""The embedded judge: EfficientNet-Lite2 on CIFAR-10; Lite0 and Lite1 belong to the verifiers."""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from noise_search.assets import asset
+from noise_search.datasets.cifar10 import heldout_images, shipped_images
+from noise_search.measures.frechet import Gaussian
+from noise_search.measures.judge import Judge, one_space
+from noise_search.networks.efficientnet import FEATURES, EfficientNetLite, lite_features, weights_path
+from noise_search.storage.atomic import sha256
+from noise_search.storage.weights import load_weights
+
+
+def lite2(device: str = "cpu") -> Judge:
+    """EfficientNet-Lite2 on CIFAR-10, its linear probe and its statistics of the 50,000 training images."""
+    path = asset("judge_lite2.safetensors")
+    state, card = load_weights(path, "covariance")
+    net = EfficientNetLite(2, card["config"]["resolution"]).to(device)
+    weight, bias = state["weight"].numpy(), state["bias"].numpy()
+    covariance = np.zeros((FEATURES, FEATURES))
+    covariance[np.triu_indices(FEATURES)] = state["covariance"].numpy()
+    covariance += np.triu(covariance, 1).T
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return lite_features(net, images, device)
+
+    def probabilities(values: np.ndarray) -> np.ndarray:
+        return torch.from_numpy(values @ weight.T + bias).softmax(1).numpy()
+
+    return Judge(
+        network="Lite2",
+        probe="Lite2 probe",
+        features=features,
+        probabilities=probabilities,
+        frechet=one_space(
+            Gaussian(state["mean"].double().numpy(), covariance), "CIFAR-10 train (50000 images)", "Lite2"
+        ),
+        reference=cache(lambda: features(shipped_images("reference")[0])),
+        reference_name="CIFAR-10 test (1000 images)",
+        heldout=heldout_images,
+        heldout_name="CIFAR-10 test (other images)",
+        columns_of=np.arange(10),
+        weights={file.name: sha256(file) for file in (path, weights_path(2))},
+    )

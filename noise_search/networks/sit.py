@@ -1,0 +1,25 @@
+"""SiT (Ma et al., arXiv 2401.08740) in the project's frame.
+
+Its own convention stays inside this file: its time 1 - t rises from noise to data, and its transformer returns the
+velocity in that time, x0 - eps.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from noise_search.core.denoiser import Prediction
+from noise_search.networks.transformer import DiffusionTransformer
+
+
+class SiTNetwork(nn.Module):
+    """(x [N, ...], t [N] from 1 to 0, label [N]) -> Prediction. One row of cost a row."""
+
+    def __init__(self, net: DiffusionTransformer, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.net, self.precision = net, precision
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Prediction:
+        with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
+            velocity = self.net(x, 1 - t, label)[:, : self.net.channels].float()
+        t = t.view(-1, *[1] * (x.ndim - 1))
+        return Prediction(x0=x + t * velocity, eps=x - (1 - t) * velocity)

@@ -1,0 +1,184 @@
+"""Published vision networks for verifiers: DINOv2 through timm, CLIP through open_clip; from a file or the hub."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from noise_search.networks.efficientnet import create, known_to_timm
+from noise_search.storage.cache import cached, digest, state_digest
+from noise_search.storage.weights import dtype_of, told
+
+
+def loaded(load: Callable[[], Any], path: str, key: str, what: str) -> Any:
+    """load(), which reads `path`; what is wrong with the file is told by its key."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{key}={path}: there is no such file ({what})")
+    try:
+        return load()
+    except Exception as error:  # damaged, of another network, or not weights at all: libraries say it in many ways
+        raise ValueError(f"{key}={path}: not {what} ({told(error)})") from error
+
+
+def local(name: str) -> str | None:
+    """A file that scripts/fetch_weights.py has put into weights/, if it is there."""
+    path = Path("weights") / name
+    return str(path) if path.is_file() else None
+
+
+def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
+    """load(), which may want the network; where there is none, one line says what is missing and how to get it."""
+    from huggingface_hub.constants import HF_HOME
+
+    hint = "; without a network that takes a minute, HF_HUB_OFFLINE=1 skips it"
+    print(f"{what}: looked for in {HF_HOME} and on the hub{hint}", file=sys.stderr, flush=True)
+    logging.disable(logging.ERROR)  # of the hubs' many retries; what they end with is told below
+    try:
+        return load()
+    except Exception as error:  # hubs raise errors of many kinds
+        raise FileNotFoundError(
+            f"{what}: not in weights/, {HF_HOME} or {torch.hub.get_dir()}, and not to be had from the network"
+            f" ({type(error).__name__}). Where there is internet: `{command}`; then give the file as {key}=..."
+        ) from error
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+class Preprocess(nn.Module):
+    """images [N, 3, H, W] in [-1, 1] -> [N, 3, resolution, resolution], normalised as the network was trained."""
+
+    def __init__(self, resolution: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.resolution = resolution
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = (self.resolution, self.resolution)
+        if images.shape[2:] != size:
+            images = F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True)
+        return ((images.clamp(-1, 1) + 1) / 2 - self.mean) / self.std
+
+
+class DinoV2(nn.Module):
+    """images [N, 3, H, W] in [-1, 1] -> features [N, (1 + layers) * width], as the published linear heads read them:
+    the class tokens of the last `layers` blocks and the mean of the last patch tokens, all after the final norm.
+
+    backbone: a timm name. file: its weights, timm's or the original ones; None: in weights/, else timm's hub.
+    resolution: pixels, a multiple of 14. precision: "float32" or "bfloat16" (autocast). key: the setting that names
+    the backbone, for messages; `<key>_file` names the file.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        file: str | None,
+        resolution: int,
+        layers: int,
+        precision: str,
+        key: str = "verifier.backbone",
+    ) -> None:
+        super().__init__()
+        if not isinstance(resolution, int) or resolution % 14 or resolution < 14:
+            raise ValueError(f"verifier.resolution={resolution}: a multiple of 14 (the patch size)")
+        if not isinstance(backbone, str) or not known_to_timm(backbone):
+            raise ValueError(f"{key}={backbone!r}: not a network that timm knows")
+        file, what, key = file or local(f"{backbone}/model.safetensors"), f"weights of {backbone}", f"{key}_file"
+        overlay = {"file": file} if file else None
+
+        def load() -> Any:
+            return create(backbone, pretrained=True, pretrained_cfg_overlay=overlay, img_size=resolution)
+
+        command = f"hf download timm/{backbone} model.safetensors --local-dir weights/{backbone}"
+        self.net: Any = loaded(load, file, key, what) if file else fetched(load, key, what, command)
+        self.preprocess = Preprocess(resolution, self.net.default_cfg["mean"], self.net.default_cfg["std"])
+        self.layers, self.dtype = layers, dtype_of(precision)
+        self.eval().requires_grad_(False)
+
+    @property
+    def width(self) -> int:
+        return int(self.net.num_features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            blocks = self.net.forward_intermediates(
+                self.preprocess(images),
+                indices=self.layers,
+                return_prefix_tokens=True,
+                norm=True,
+                output_fmt="NLC",
+                intermediates_only=True,
+            )
+        tokens = [prefix[:, 0] for _, prefix in blocks] + [blocks[-1][0].mean(1)]
+        return torch.cat(tokens, 1).float()
+
+
+class Clip(nn.Module):
+    """images [N, 3, H, W] in [-1, 1] -> unit features [N, D]; and text features of class names.
+
+    name: an open_clip architecture. pretrained: a file of its weights, or a tag that open_clip fetches.
+    """
+
+    def __init__(self, name: str, pretrained: str, precision: str) -> None:
+        super().__init__()
+        try:
+            import open_clip
+        except ImportError as error:
+            raise ValueError("verifier=clip: open_clip is not installed; `pip install open_clip_torch`") from error
+        self.open_clip, self.name, self.dtype = open_clip, name, dtype_of(precision)
+        if name not in open_clip.list_models():
+            raise ValueError(f"verifier.backbone={name!r}: not an architecture of open_clip (open_clip.list_models())")
+        pretrained = local(f"{name}-{pretrained}/open_clip_model.safetensors") or pretrained
+        given = "/" in pretrained or Path(pretrained).suffix != ""
+        tags = open_clip.list_pretrained_tags_by_model(name)
+        if not given and pretrained not in tags:
+            raise ValueError(f"verifier.pretrained={pretrained!r}: a file, or one of {', '.join(tags)}")
+
+        def load() -> Any:
+            return open_clip.create_model(name, pretrained=pretrained, require_pretrained=True)
+
+        self.net: Any
+        if given:
+            self.net = loaded(load, pretrained, "verifier.pretrained", f"weights of {name}")
+        else:
+            hub = str(open_clip.get_pretrained_cfg(name, pretrained).get("hf_hub", "")).strip("/")
+            command = f"hf download {hub} --local-dir weights/{name}-{pretrained}"
+            self.net = fetched(load, "verifier.pretrained", f"weights of {name} ({pretrained})", command)
+        config = self.net.visual.preprocess_cfg
+        size = config["size"] if isinstance(config["size"], int) else config["size"][0]
+        self.preprocess = Preprocess(size, config["mean"], config["std"])
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            features = self.net.encode_image(self.preprocess(images))
+        return F.normalize(features.float(), dim=1)
+
+    @property
+    def scale(self) -> float:
+        """The learned factor of its logits: scale * cosine."""
+        return float(self.net.logit_scale.exp())
+
+    def text_features(self, names: Sequence[str]) -> Tensor:
+        """[classes, D], unit length: the mean over the 80 ImageNet templates; kept on disk by content."""
+        templates = self.open_clip.OPENAI_IMAGENET_TEMPLATES
+        words = [template(name) for name in names for template in templates]
+
+        def make() -> Tensor:
+            tokenizer = self.open_clip.get_tokenizer(self.name)
+            device = next(self.net.parameters()).device
+            with torch.no_grad():
+                parts = [
+                    self.net.encode_text(tokenizer(words[i : i + 400]).to(device)) for i in range(0, len(words), 400)
+                ]
+            unit = F.normalize(torch.cat(parts).float(), dim=1).view(len(names), len(templates), -1)
+            return F.normalize(unit.mean(1), dim=1).cpu()
+
+        return cached("text", digest(state_digest(self.net), *words), make)

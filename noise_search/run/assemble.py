@@ -1,0 +1,105 @@
+"""From a configuration to the parts of a run: every network loaded, and all behind the model tried on a blank image."""
+
+import json
+import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+from omegaconf import DictConfig
+
+from noise_search.algorithms.random import Random
+from noise_search.core.budget import Plan
+from noise_search.core.denoiser import Batches
+from noise_search.core.images import tensor_to_images
+from noise_search.core.observed import Observed
+from noise_search.run.instantiate import build
+from noise_search.run.parts import Parts, begin
+from noise_search.run.settings import Settings, settings_digest
+from noise_search.run.workers import this_worker
+from noise_search.verifiers.oracle_fid import OracleFID
+
+LIBRARIES = (
+    *("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow"),
+    *("diffusers", "open_clip_torch", "torch-fidelity"),
+)
+
+
+def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
+    """Load every network onto the device."""
+    device, worker = settings.device, this_worker(settings.rank, settings.world)
+    if device == "auto":
+        device = f"cuda:{worker.local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+    dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
+    context = {"device": device, "judge": judge, "dataset": dataset}
+    verifier = build(cfg.verifier, **context)
+    if cfg.observers and isinstance(verifier, OracleFID):
+        raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
+    if cfg.observers:
+        verifier = Observed(verifier, {name: build(node, **context) for name, node in cfg.observers.items()})
+    model = build(cfg.model.build, device=device)
+    parts = Parts(
+        verifier=verifier,
+        model=model,
+        dataset=dataset,
+        algorithm=build(cfg.algorithm),
+        budget=build(cfg.budget),
+        judge=judge,
+        plan=plan,
+        settings=settings,
+        solver=cfg.model.solver,
+        device=device,
+        batches=Batches(model.batch_size if settings.batch_size == "auto" else int(settings.batch_size)),
+        made_with={"settings": settings_digest(cfg), "versions": json.dumps(versions())},
+        worker=worker,
+    )
+    refuse_misfits(parts)
+    return parts
+
+
+def refuse_misfits(parts: Parts) -> None:
+    """One blank image goes through verifier and judge, so that groups that do not fit are told before the search."""
+    model, dataset = parts.model, parts.dataset
+    if len(dataset.names) != model.classes:
+        raise ValueError(f"dataset {dataset.name} has {len(dataset.names)} classes, model {model.name} {model.classes}")
+    if (parts.settings.guidance.channels or 0) > model.shape[0]:
+        raise ValueError(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
+    if isinstance(parts.verifier, OracleFID):
+        if not isinstance(parts.algorithm, Random):
+            raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {parts.algorithm.name}")
+        if parts.worker.world > 1:
+            raise ValueError(
+                f"verifier=oracle_fid: one worker only, not world={parts.worker.world}: groups follow one another"
+            )
+        if parts.plan.purchases[0].point < 1 or not parts.plan.sweep_search:
+            raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
+    if parts.judge.export_npz and not parts.settings.keep_images:
+        raise ValueError("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
+    problem = begin(parts, [0])
+    parts.algorithm.init(problem, parts.plan.purchases[-1].point)
+    with torch.no_grad():
+        blank = torch.zeros(1, *model.shape, device=parts.device)
+        image = problem.flow.decode(blank)
+        size = "x".join(map(str, image.shape[1:]))
+        try:
+            scores = problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
+        except RuntimeError as error:
+            raise ValueError(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
+        seen = parts.judge.features(tensor_to_images(image))[:, parts.judge.main.columns]
+        if seen.shape[1] != len(parts.judge.main.gaussian.mean):
+            raise ValueError(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
+    tried = {f"the decoder of {model.name}": image, f"verifier {parts.verifier.name}": scores}
+    for what, values in (tried | {f"metrics on {parts.judge.network}": torch.from_numpy(seen)}).items():
+        if not values.isfinite().all():
+            raise ValueError(f"{what}: what it makes of a blank image is not finite; are its weights damaged?")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries whose version can matter."""
+    out = {"Python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # some are needed by some groups only
+            out[name] = version(name)
+    return out

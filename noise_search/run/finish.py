@@ -1,0 +1,138 @@
+"""From a folder of finished units to what a person reads: the curve, the figures, the report, the bill."""
+
+import json
+import logging
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from noise_search.algorithms.random import Random
+from noise_search.report.figures import figures
+from noise_search.report.html import GRID_COLUMNS, write_report
+from noise_search.report.images import write_grids
+from noise_search.report.loggers import Logger, Record
+from noise_search.report.matrix import banks, write_correlation, write_matrix
+from noise_search.run.assemble import versions
+from noise_search.run.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, write_csv
+from noise_search.run.parts import Parts
+from noise_search.run.plan import columns_of
+from noise_search.run.settings import SHOWN
+from noise_search.storage.atomic import write_text
+from noise_search.storage.export import export_npz
+from noise_search.storage.units import read_units
+
+log = logging.getLogger("noise_search")
+BILLED = ("image_id", "point", "candidate", "nfe_final", *("spent_nfe", "spent_rows", "spent_scored", "spent_decoded"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and all that it is made from. plan: as printed; choices: the names of its groups."""
+
+    folder: Path
+    cfg: DictConfig
+    choices: dict[str, str]
+    parts: Parts
+    plan: str
+
+
+def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
+    """From finished units to the curve, its figures, the report and the logger's mirror; run.json comes last."""
+    folder, cfg, choices, parts = run.folder, run.cfg, run.choices, run.parts
+    log.info("searched and rendered %d images in %.0f s", seconds["images"], seconds["search"] + seconds["render"])
+    started = time.monotonic()
+    names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
+    names |= {"cfg_scale": parts.settings.cfg_scale, "seed": parts.settings.seed}
+    names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.weights.items())
+    rows = curve(parts, folder, names)
+    write_csv(folder / "curve.csv", rows, COLUMNS)
+    if lacking := {r["metric"] for r in rows if r["value"] is None and not r["metric"].startswith("score")}:
+        log.info("no %s: %d images are too few", ", ".join(sorted(lacking)), parts.settings.images)
+    floor_rows = floors(parts, parts.settings.images)
+    write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
+    if not floor_rows:
+        why = "(scripts/fetch_cifar10.py)" if parts.judge.heldout_name else f"({parts.judge.network} keeps none)"
+        log.info("no floors: not %d held-out images at hand %s", parts.settings.images, why)
+    seconds["evaluate"] = time.monotonic() - started
+    pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
+    columns = list(columns_of(cfg, choices["verifier"])) if keeps_bank(parts) else []
+    if len(columns) > 1:
+        bank, more = banks(read_units(folder, ("image_id", "bank"), parts.settings.images), len(columns)), {}
+        if len(parts.verifier.members) - len(cfg.observers) > 1:  # an ensemble chose: it has no column of its own
+            more[choices["verifier"]] = parts.verifier.combine(torch.from_numpy(bank), bank.shape[1]).argmax(1).numpy()
+        pictures.append(write_matrix(folder / "figures", bank, columns, more))
+        if len(bank) > 2:
+            pictures.append(write_correlation(folder / "figures", bank, columns))
+    shown = read_units(folder, GRID_COLUMNS, min(parts.settings.images, SHOWN))
+    grids = write_grids(folder / "images", shown, parts.plan.purchases)
+
+    if parts.judge.export_npz:
+        for p in parts.plan.purchases:
+            export_npz(folder, p.point, parts.settings.images, folder / f"samples/nfe{p.nfe:06d}.npz")
+    spent = bill(parts, read_units(folder, BILLED, parts.settings.images))
+    facts = facts_of(parts, spent, seconds)
+    title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"
+    yaml = OmegaConf.to_yaml(cfg, resolve=True)
+    write_report(
+        folder / "report.html", title, run.plan, rows, floor_rows, pictures, shown, parts.dataset.names, yaml, facts
+    )
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
+    logger.log(Record(folder, config, rows, parts.settings.axis, pictures_of))
+    write_text(folder / "config.yaml", yaml)  # of a worker with other `images`, if one began the run
+    record = {"images": parts.settings.images, "axis": parts.settings.axis, "choices": choices, "columns": columns}
+    record |= {"spent": spent, "seconds": seconds, "facts": facts}
+    write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
+    log.info("report: %s", folder / "report.html")
+
+
+def keeps_bank(parts: Parts) -> bool:
+    """Does the run keep the scores of all candidates?"""
+    plain = parts.verifier.columns == len(parts.verifier.members)
+    return isinstance(parts.algorithm, Random) and plain and parts.plan.sweep_search > 0
+
+
+def facts_of(parts: Parts, spent: dict[str, int], seconds: dict[str, float]) -> dict[str, Any]:
+    """What the report says of cost, machine, weights and versions."""
+    facts: dict[str, Any] = dict(spent)
+    if parts.source is not None:
+        facts["candidates read again from"] = parts.source
+    facts |= {f"seconds to {stage}": round(value, 1) for stage, value in seconds.items() if stage != "images"}
+    facts["images made this time"] = int(seconds["images"])
+    facts["device"] = f"{parts.device}, {os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}"
+    facts |= {f"weights: {name}": digest for name, digest in parts.weights.items()}
+    return facts | versions()
+
+
+def bill(parts: Parts, table: pa.Table) -> dict[str, int]:
+    """What the whole sweep cost, in NFE and network rows over all images, as metered; it must equal the plan."""
+    once = table.filter(pc.equal(table["point"], parts.plan.purchases[0].point))
+    address = ["image_id", "candidate", *([] if parts.algorithm.anytime else ["point"])]
+    winners = table.group_by(address).aggregate([("nfe_final", "max")])
+    spent = {
+        "images": once.num_rows,
+        "nfe": pc.sum(once["spent_nfe"]).as_py(),
+        "nfe_search": parts.plan.sweep_search * once.num_rows,
+        "nfe_final": pc.sum(winners["nfe_final_max"]).as_py(),
+        "nfe_backward": parts.plan.sweep_backward * once.num_rows,
+        "network_rows": pc.sum(once["spent_rows"]).as_py(),
+        "images_scored": pc.sum(once["spent_scored"]).as_py(),
+        "latents_decoded": pc.sum(once["spent_decoded"]).as_py(),
+        "distinct_winners": winners.num_rows,
+    }
+    if parts.source is not None:  # nothing was searched, and some winners had been rendered there
+        if spent["nfe"] > spent["nfe_final"]:
+            raise RuntimeError(f"reading {parts.source} again cost more than rendering every winner: {spent}")
+        spent |= {"nfe_search": 0, "nfe_final": spent["nfe"]}
+    if spent["nfe"] != spent["nfe_search"] + spent["nfe_final"]:
+        raise RuntimeError(f"the sweep's bill is not what was planned: {spent}")
+    return spent

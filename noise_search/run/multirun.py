@@ -1,0 +1,42 @@
+"""The jobs of a multirun: which there are, which of them are not complete."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from noise_search.run.settings import sweep_name
+from noise_search.storage.atomic import write_text
+from noise_search.storage.run_folder import finished_images
+
+
+def note(folder: Path, images: int, sweep: Path) -> None:
+    """Say in sweep/jobs that the run in `folder`, of so many images, belongs to this sweep."""
+    write_text(sweep / "jobs" / folder.name, f"{folder.resolve()}\n{images}\n")
+
+
+def noted(sweep: Path) -> dict[Path, str]:
+    """The folders of the runs that belong to a sweep -> how many images each is to have."""
+    jobs = [path.read_text().splitlines() for path in sorted((sweep / "jobs").glob("*")) if path.suffix != ".partial"]
+    return {Path(folder): images for folder, images in jobs}
+
+
+class Sweep(Callback):
+    """Looks at the disk when a multirun has ended. A launcher's word is not enough: submitit and SLURM call a job a
+    success when one of its workers is, and know nothing of what was written."""
+
+    incomplete: ClassVar[list[Path]] = []
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        jobs = noted(Path(config.hydra.sweep.dir) / sweep_name())
+        for run, images in jobs.items():
+            done = finished_images(run)
+            if done is None or str(done[0]) != images:
+                self.incomplete.append(run)
+
+    @classmethod
+    def refuse_incomplete(cls) -> None:
+        if cls.incomplete:
+            names = ", ".join(map(str, cls.incomplete))
+            raise RuntimeError(f"{len(cls.incomplete)} jobs are not complete: {names}; the same command goes on")

@@ -1,0 +1,70 @@
+"""What a configuration asks for, told before anything heavy is imported: its plan, its verifiers, their views."""
+
+from typing import Any
+
+from hydra import compose
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig, OmegaConf
+
+from noise_search.cli.errors import explain
+from noise_search.core.budget import Plan, make_plan
+from noise_search.core.grid import SOLVERS, uniform_grid
+from noise_search.run.instantiate import build
+from noise_search.run.settings import Settings
+
+
+def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Plan:
+    """The plan, from the configuration alone: nothing heavy is imported."""
+    series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}"
+    if cfg.model.solver not in SOLVERS:
+        raise ValueError(f"model.solver={cfg.model.solver}: {' or '.join(SOLVERS)}")
+    rate = cfg.model.rows_per_second
+    if not isinstance(rate, int | float) or not rate > 0:
+        raise ValueError(f"model.rows_per_second={rate}: a number above 0")
+    build(cfg.dataset)  # refuses a class id that is out of range
+    return make_plan(series, build(cfg.algorithm), build(cfg.budget), settings.guidance.rows, cfg.model.multiply_adds)
+
+
+def with_observers(cfg: DictConfig, choice: str) -> DictConfig:
+    """cfg with the names in `observers` replaced by their configurations; choice: the name of cfg.verifier."""
+    names = list(cfg.observers) if OmegaConf.is_list(cfg.observers) else None
+    if names is None or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"observers={cfg.observers}: a list of verifiers, each once")
+    if again := set(names) & set(columns_of(cfg, choice)):
+        raise ValueError(f"observers={names}: {', '.join(again)} scores every candidate already")
+    try:
+        nodes = {name: compose("config", [f"verifier={name}"]).verifier for name in names}
+    except ConfigCompositionException as error:
+        raise ValueError(f"observers={names}: {explain(error)}") from error
+    out = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(out, DictConfig)
+    out.observers = {name: OmegaConf.to_container(node, resolve=True) for name, node in nodes.items()}
+    return out
+
+
+def columns_of(cfg: DictConfig, choice: str) -> dict[str, Any]:
+    """The configuration of every verifier that scores a candidate, the chooser's (or its members') first, by name."""
+    nodes = dict(cfg.verifier.members) if "members" in cfg.verifier else {choice: cfg.verifier}
+    return nodes | (dict(cfg.observers) if OmegaConf.is_dict(cfg.observers) else {})
+
+
+def views_of(node: Any) -> list[float]:
+    """The noise levels whose clean predictions the verifiers inside a configuration compare with."""
+    if not OmegaConf.is_dict(node):
+        return []
+    own = [float(node.view)] if "view" in node else []
+    return own + [level for part in node.values() for level in views_of(part)]
+
+
+def notes_of(cfg: DictConfig) -> list[str]:
+    """The knots that self-supervised verifiers are shown, for the plan; an end of a grid is refused."""
+    algorithm, budget, out = build(cfg.algorithm), build(cfg.budget), []
+    finals = {
+        cost.final for cost in (budget.cost(algorithm, point) for point in budget.bought(algorithm)) if cost.final
+    }
+    for level in sorted({v for node in (cfg.verifier, cfg.observers) for v in views_of(node)}):
+        grids = algorithm.grids(budget.search_nfe, cfg.model.solver)
+        grids += [uniform_grid(nfe, cfg.model.solver) for nfe in sorted(finals)]
+        knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in grids))
+        out.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
+    return out

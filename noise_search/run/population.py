@@ -1,0 +1,85 @@
+"""The run of a verifier that looks at the whole set: in fixed groups of image ids, each against the ones before."""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from noise_search.algorithms.random import RandomState
+from noise_search.core.driver import Spent
+from noise_search.run.parts import Parts, begin
+from noise_search.run.progress import Progress
+from noise_search.run.search_units import clocks, compute, refuse_broken
+from noise_search.storage.atomic import replacing
+from noise_search.storage.run_folder import finished_ids
+from noise_search.storage.units import read_units, set_aside, write_unit
+from noise_search.verifiers.oracle_fid import OracleFID
+
+
+def run_population(parts: Parts, verifier: OracleFID, folder: Path) -> dict[str, float]:
+    """Make every group that `folder` lacks, in order. The verifier's memory is rebuilt from what is there."""
+    images, points = parts.settings.images, [p.point for p in parts.plan.purchases]
+    seconds, progress = clocks(parts, images - len(finished_ids(folder)))
+    first = first_features(parts, verifier, folder, progress)
+    memory = verifier.begin(first, points)
+    known = read_units(folder, ["image_id", "point", "features_search"])
+    for start in range(0, images, verifier.group):
+        ids = list(range(start, min(images, start + verifier.group)))
+        rows = known.filter(pa.array(np.isin(known["image_id"].to_numpy(), ids))).to_pylist()
+        if len(rows) < len(ids) * len(points):
+            rows = group(parts, verifier.against(memory), first[ids], ids, progress, seconds)
+            write_unit(folder, rows, parts.footer)
+        rows = sorted(rows, key=lambda row: row["image_id"])
+        chosen = {
+            p: [np.frombuffer(row["features_search"], np.float32) for row in rows if row["point"] == p] for p in points
+        }
+        memory = verifier.commit(memory, first[ids], {p: np.stack(values) for p, values in chosen.items()})
+    progress.close()
+    return seconds
+
+
+def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Progress) -> np.ndarray:
+    """Features float32 [images, D] of every image's candidate 0, at the search's NFE; kept in folder/first.bin, whose
+    last four bytes are their CRC-32."""
+    path = folder / "first.bin"
+    if not path.is_file():
+        parts_of, size = [], parts.batch_size  # which may halve meanwhile
+        for start in range(0, parts.settings.images, size):
+            ids = list(range(start, min(parts.settings.images, start + size)))
+            problem = begin(parts, ids, verifier)
+            with torch.no_grad():
+                parts_of.append(problem.evaluate(problem.noise(0)[:, None])[:, 0].cpu().numpy())
+            refuse_broken(problem)
+            if not torch.equal(problem.meters.evaluations.count, paid(parts, len(ids)).evaluations):
+                raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
+            progress.add(int(problem.meters.evaluations.count.sum()))
+        content = np.concatenate(parts_of).tobytes()
+        with replacing(path) as temporary:
+            temporary.write_bytes(content + zlib.crc32(content).to_bytes(4, "little"))
+    content = path.read_bytes()
+    if len(content) % 4 or zlib.crc32(content[:-4]).to_bytes(4, "little") != content[-4:]:
+        set_aside(path)
+    return np.frombuffer(content[:-4], np.float32).reshape(parts.settings.images, -1)
+
+
+def paid(parts: Parts, count: int) -> Spent:
+    """What the first candidates of `count` images have cost: one search pass each."""
+    nfe = torch.full((count,), parts.budget.search_nfe)
+    return Spent(nfe, nfe * 0, nfe * parts.settings.guidance.rows)
+
+
+def group(
+    parts: Parts, verifier: OracleFID, first: np.ndarray, ids: list[int], progress: Progress, seconds: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Search and render the images of one group against frozen statistics."""
+    problem, before = begin(parts, ids, verifier), paid(parts, len(ids))
+    problem.meters.evaluations.count += before.evaluations
+    problem.meters.network.rows.count += before.rows
+    problem.bill(problem.who(1), 0)
+    start = RandomState(1, torch.from_numpy(first)[:, None].to(parts.device))
+    rows = compute(parts, problem, progress, seconds, start, before)
+    refuse_broken(problem)
+    return rows

@@ -1,0 +1,97 @@
+"""From chosen noises to images: every distinct winner is rendered once, scored again and seen by the judge."""
+
+import hashlib
+import io
+import time
+from collections.abc import Container
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from noise_search.core.driver import Readout, Spent
+from noise_search.core.images import images_to_tensor, tensor_to_images
+from noise_search.core.problem import Problem
+from noise_search.core.verifier import Candidates
+from noise_search.run.parts import Parts
+from noise_search.run.settings import SHOWN
+
+Key = tuple[int, int, int]  # (number of the image in its group, number of the search, address of the noise)
+
+
+def keys_of(readout: Readout) -> list[Key]:
+    return [(i, readout.series, candidate) for i, candidate in enumerate(readout.result.candidate.tolist())]
+
+
+def render(
+    parts: Parts, problem: Problem, readouts: list[Readout], seconds: dict[str, float], have: Container[Key] = ()
+) -> dict[Key, dict[str, Any]]:
+    """Finish every distinct winner once, but those in `have`: scores again, image, judge's features, what it cost."""
+    final_nfe = {p.point: p.nfe_final for p in parts.plan.purchases}
+    first: dict[Key, Readout] = {}
+    for readout in readouts:
+        for key in keys_of(readout):
+            if key not in have:
+                first.setdefault(key, readout)
+    size, out = parts.batch_size, dict[Key, dict[str, Any]]()  # the size may halve meanwhile
+    for nfe in sorted(set(final_nfe.values())):
+        keys = [key for key, readout in first.items() if final_nfe[readout.point] == nfe]
+        for at in range(0, len(keys), size):
+            chunk = keys[at : at + size]
+            found = [(first[key].result, key[0]) for key in chunk]
+            who = torch.tensor([key[0] for key in chunk], device=parts.device)
+            x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
+            out.update(zip(chunk, finished(parts, problem, x, views, who, nfe, seconds), strict=True))
+    return out
+
+
+def finished(
+    parts: Parts,
+    problem: Problem,
+    x: Tensor,
+    views: Tensor,
+    who: Tensor,
+    nfe: int,
+    seconds: dict[str, float],
+) -> list[dict[str, Any]]:
+    """Render noises x [N, ...] with `nfe` evaluations each (0: x is finished already and has its views)."""
+    before, started = Spent.of(problem.meters), time.monotonic()
+    if nfe:
+        x, views = problem.flow.solve(x, problem.grid(nfe), who, problem.verifier.needs)
+    problem.bill(who, views.shape[1])
+    images = torch.cat(parts.batches(problem.flow.decode, x))
+    finite, pixels = images.isfinite().flatten(1).all(1), tensor_to_images(images)
+
+    def verify(images: Tensor, who: Tensor, views: Tensor) -> Tensor:
+        seen = problem.decode_views(views[:, None])
+        return problem.verifier.scores(Candidates(images[:, None], problem.labels[who], seen))[:, 0]
+
+    scores = torch.cat(parts.batches(verify, images_to_tensor(pixels, parts.device), who, views))
+    problem.broken[who[~(finite & scores.isfinite().all(1))]] = True
+    scores = scores.cpu()
+    rendered = time.monotonic()
+    seen = parts.batches(lambda rows: parts.judge.features(rows.numpy()), torch.from_numpy(pixels))
+    features = np.concatenate(seen)
+    seconds["render"] += rendered - started
+    seconds["judge"] += time.monotonic() - rendered
+    spent, share = Spent.of(problem.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
+    return [
+        {
+            "scores_final": problem.verifier.shown(scores[n]).tolist(),
+            "digest": hashlib.sha256(pixels[n].tobytes()).hexdigest()[:32],
+            "png": png(pixels[n]) if parts.settings.keep_images or problem.ids[i] < SHOWN else None,
+            "features": features[n].tobytes(),
+            "nfe_final": int(spent.evaluations[i] // share[i]),
+            "rows_final": int(spent.rows[i] // share[i]),
+        }
+        for n, i in enumerate(who.tolist())
+    ]
+
+
+def png(image: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] -> PNG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png")
+    return buffer.getvalue()

@@ -1,0 +1,172 @@
+"""The work of a run: search and render unit by unit of image ids, bill every row, write what is finished."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noise_search.algorithms.random import RandomState
+from noise_search.core.denoiser import Guided
+from noise_search.core.driver import Readout, Spent, sweep
+from noise_search.core.problem import Problem
+from noise_search.core.verifier import Verifier
+from noise_search.run.parts import Parts, begin
+from noise_search.run.progress import Progress
+from noise_search.run.render import Key, keys_of, render
+from noise_search.run.settings import UNIT
+from noise_search.storage.run_folder import finished_ids, runs, words
+from noise_search.storage.units import write_unit
+
+
+def walk(parts: Parts, folder: Path) -> Iterator[tuple[range, list[range]]]:
+    """Groups of image ids, as many units as fill a batch, each with the spans of it that `folder` lacks.
+
+    From this worker's own offset once round all of them; what others have finished by then is left out. So the units of
+    a dead worker are taken over, workers may come and go, and a race costs nothing but time. Groups are the same for
+    everybody: whoever makes a unit computes the same batches, to the bit.
+    """
+    images, worker, size = parts.settings.images, parts.worker, max(1, parts.batch_size // UNIT) * UNIT
+    groups = [range(start, min(start + size, images)) for start in range(0, images, size)]
+    turn = worker.rank * len(groups) // worker.world
+    for group in groups[turn:] + groups[:turn]:
+        done = finished_ids(folder)
+        missing = [span for unit in units(group) for span in runs(i for i in unit if i not in done)]
+        if missing:
+            yield group, missing
+
+
+def units(ids: range) -> list[range]:
+    """Units: ranges of ids that begin at the multiples of UNIT."""
+    return [range(start, min(start + UNIT, ids.stop)) for start in range(ids.start, ids.stop, UNIT)]
+
+
+def run(parts: Parts, folder: Path) -> dict[str, float]:
+    """Make every image id below settings.images that `folder` lacks. Returns seconds by stage, and images made.
+
+    A unit where a candidate has pixels or a score that is not finite is not written; all others are, before the error.
+    """
+    done = finished_ids(folder)
+    seconds, progress = clocks(parts, sum(i not in done for i in range(parts.settings.images)))
+    seconds["images"] = 0.0
+    broken: dict[int, range] = {}  # the first image of a unit that is broken -> the unit
+    for group, missing in walk(parts, folder):
+        problem = begin(parts, list(group))
+        rows = compute(parts, problem, progress, seconds)
+        for unit in missing:
+            if bad := [i for i in problem.broken_ids if i in unit]:
+                broken[bad[0]] = unit
+                continue
+            write_unit(folder, [row for row in rows if row["image_id"] in unit], parts.footer)
+            seconds["images"] += len(unit)
+    progress.close()
+    if broken:
+        spans, names = words(broken.values()), ", ".join(map(str, broken))
+        raise RuntimeError(f"{folder} is incomplete: ids {spans} are missing: {names} have pixels or scores not finite")
+    return seconds
+
+
+def clocks(parts: Parts, missing: int) -> tuple[dict[str, float], Progress]:
+    """Seconds by stage and images made, and the progress of making `missing` images."""
+    seconds = {"images": float(missing), "search": 0.0, "render": 0.0, "judge": 0.0}
+    return seconds, Progress(missing, parts.plan.sweep_search + sum(parts.plan.sweep_final) // 2)
+
+
+@torch.no_grad()
+def compute(
+    parts: Parts,
+    problem: Problem,
+    progress: Progress,
+    seconds: dict[str, float],
+    start: RandomState | None = None,
+    paid: Spent | None = None,
+) -> list[dict[str, Any]]:
+    """Search and render: one row an (image, point), as `store.SCHEMA` says. start, paid: as `driver.sweep`."""
+    points = [p.point for p in parts.plan.purchases]
+    started, seen = time.monotonic(), 0
+    readouts, bank = [], None
+    for event in sweep(problem, parts.algorithm, points, problem.meters, start, paid):
+        if isinstance(event, Readout):
+            readouts.append(event)
+        elif isinstance(event, RandomState) and event.round:
+            bank = event.scores
+        progress.add(int(problem.meters.evaluations.count.sum()) - seen)
+        seen = int(problem.meters.evaluations.count.sum())
+    seconds["search"] += time.monotonic() - started
+    finals = render(parts, problem, readouts, seconds)
+    progress.add(int(problem.meters.evaluations.count.sum()) - seen, len(problem.ids))
+    check_ledger(parts, problem.meters, readouts, finals)
+    return rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
+
+
+def rows_of(
+    parts: Parts,
+    problem: Problem,
+    readouts: list[Readout],
+    finals: dict[Key, dict[str, Any]],
+    bank: Tensor | None,
+    seconds: float,
+) -> list[dict[str, Any]]:
+    """The rows to store. bank: scores [B, N, V] of all candidates of a random search; seconds: that all this took."""
+    total = Spent.of(problem.meters)
+    out = []
+    for readout in readouts:
+        for i, key in enumerate(keys_of(readout)):
+            final = dict(finals[key])
+            rows_final = final.pop("rows_final")
+            out.append(
+                {
+                    "image_id": problem.ids[i],
+                    "label": int(problem.labels[i]),
+                    "point": readout.point,
+                    "candidate": key[2],
+                    "scores": readout.result.score[i].tolist(),
+                    **kept(problem.verifier, bank[i] if bank is not None else None, key[2], readout is readouts[-1]),
+                    "nfe_search": int(readout.spent.evaluations[i]),
+                    "nfe_backward": int(readout.spent.backward[i]),
+                    "network_rows": int(readout.spent.rows[i]) + rows_final,
+                    "spent_nfe": int(total.evaluations[i]),
+                    "spent_rows": int(total.rows[i]),
+                    "spent_scored": int(problem.scored.count[i]),
+                    "spent_decoded": int(problem.decoded.count[i]),
+                    "seconds": seconds / len(problem.ids),
+                    **final,
+                }
+            )
+    return out
+
+
+def kept(verifier: Verifier, bank: Tensor | None, candidate: int, last: bool) -> dict[str, Any]:
+    """What is stored of one image's scores bank [N, V] of all candidates: all of them, at the largest budget only; of
+    a verifier whose columns are features, those of the chosen candidate."""
+    if bank is None:
+        return {"bank": None, "features_search": None}
+    if verifier.columns > len(verifier.members):
+        return {"bank": None, "features_search": bank[candidate].cpu().numpy().tobytes()}
+    return {"bank": bank.flatten().tolist() if last else None, "features_search": None}
+
+
+def refuse_broken(problem: Problem) -> None:
+    """For those whose other results depend on every image of the problem."""
+    if problem.broken_ids:
+        raise RuntimeError(f"pixels or scores of {', '.join(map(str, problem.broken_ids))} are not finite")
+
+
+def check_ledger(parts: Parts, meters: Guided, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
+    """Both meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
+    factor = parts.settings.guidance.rows
+    planned = torch.full_like(meters.evaluations.count, parts.plan.sweep_search)
+    for key, final in finals.items():
+        planned[key[0]] += final["nfe_final"]
+    agrees = torch.equal(meters.evaluations.count, planned)
+    agrees &= torch.equal(meters.network.rows.count, factor * planned)
+    agrees &= bool((meters.backward.count == parts.plan.sweep_backward).all())
+    for purchase, readout in zip(parts.plan.purchases, readouts, strict=True):
+        agrees &= bool((readout.spent.evaluations == purchase.nfe_search).all())
+        agrees &= bool((readout.spent.backward == purchase.nfe_backward).all())
+        agrees &= bool((readout.spent.rows == factor * purchase.nfe_search).all())
+        agrees &= all(finals[key]["nfe_final"] == purchase.nfe_final for key in keys_of(readout))
+    if not agrees:
+        raise RuntimeError("the NFE ledger is wrong: what the meters counted is not what the plan promised")

@@ -1,0 +1,83 @@
+"""What the folder of a run holds, told by the names of its units and its small files: nothing heavy is imported."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from noise_search.run.settings import Settings
+
+
+def unit_paths(folder: Path) -> list[Path]:
+    """The files of finished units, by their first id."""
+    return sorted((folder / "units").glob("*.parquet"))
+
+
+def span(path: Path) -> range:
+    """The image ids of a unit's file, by its name."""
+    if not (found := re.fullmatch(r"(\d+)-(\d+)", path.stem)):
+        raise ValueError(f"{path}: not the name of a unit, <first id>-<last id>; move it elsewhere")
+    first, last = map(int, found.groups())
+    return range(first, last + 1)
+
+
+def finished_ids(folder: Path) -> set[int]:
+    """The image ids that `folder` holds, by the names of its files."""
+    return {i for path in unit_paths(folder) for i in span(path)}
+
+
+def missing_ids(folder: Path, images: int) -> list[int]:
+    """The image ids below `images` that `folder` lacks."""
+    done = finished_ids(folder)
+    return [i for i in range(images) if i not in done]
+
+
+def runs(ids: Iterable[int]) -> list[range]:
+    """[0, 1, 2, 5] -> [range(0, 3), range(5, 6)]."""
+    out: list[range] = []
+    for i in sorted(ids):
+        if out and out[-1].stop == i:
+            out[-1] = range(out[-1].start, i + 1)
+        else:
+            out.append(range(i, i + 1))
+    return out
+
+
+def words(spans: Iterable[range]) -> str:
+    """[range(0, 3), range(5, 6)] -> "0-2, 5"."""
+    return ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else str(r[0]) for r in spans)
+
+
+def identity_of(folder: Path) -> dict[str, Any]:
+    """What identity.json says that the folder's results were made with; empty where there is none."""
+    return read_json(folder / "identity.json")
+
+
+def finished_images(folder: Path) -> tuple[int, str] | None:
+    """How many images the last finished run had, and its axis; None where it is not finished, or not any more."""
+    try:
+        record = read_json(folder / "run.json")
+    except ValueError:  # it is made again
+        return None
+    if not {"images", "axis"} <= record.keys() or missing_ids(folder, record["images"]):
+        return None
+    return record["images"], record["axis"]
+
+
+def finished(folder: Path, settings: Settings) -> bool:
+    """Is the run in `folder` finished, with these images and this axis?"""
+    return finished_images(folder) == (settings.images, settings.axis)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); remove it") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged (not an object); remove it")
+    return content
