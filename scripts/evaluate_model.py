@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from noise_search.core.denoiser import Guided, MeteredNetwork
+from noise_search.core.denoiser import metered_denoiser
 from noise_search.core.flow import Flow
 from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import Guidance
@@ -36,9 +36,9 @@ def sample(model: Model, labels: np.ndarray, scale: float, nfe: int, seed: int, 
     out = []
     for ids in np.array_split(np.arange(len(labels)), -(-len(labels) // 1000)):
         who = torch.arange(len(ids), device=device)
-        network = MeteredNetwork(model.network, len(ids), model.batch_size)
-        guided = Guided(network, torch.from_numpy(labels[ids]).to(device), model.classes, Guidance(scale))
-        flow = Flow(guided, model.interpolant, model.decoder)
+        condition, null = (torch.from_numpy(labels[ids]).to(device),), model.null(who.device)
+        denoiser = metered_denoiser(model.network, condition, null, Guidance(scale), model.batch_size)
+        flow = Flow(denoiser, model.interpolant, model.decoder)
         noise = normal(seed, ids.tolist(), [0] * len(ids), model.shape).to(device)
         out.append(tensor_to_images(flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), who).x)))
     return np.concatenate(out)
@@ -60,7 +60,7 @@ def nearest(a: np.ndarray, b: np.ndarray) -> float:
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     model, judge = embedded_sit("sit_cifar10", cfg.weights, cfg.autoencoder, device=cfg.device), lite2(cfg.device)
-    labels = cifar10().labels(range(cfg.images))
+    labels = cifar10().index(range(cfg.images))
     heldout = heldout_images(cfg.images)
     assert model.reconstruct is not None and heldout is not None
     real, real_labels = heldout

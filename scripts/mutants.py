@@ -42,8 +42,8 @@ MUTANTS = (
     Mutant(
         "an unmetered guidance pass",
         "core/denoiser.py",
-        "out = self.network(torch.cat([x, x]), torch.cat([t, t]), both, torch.cat([who, who]))",
-        "own, other = self.network(x, t, label, who), self.network.network(x, t, both[len(x) :])\n"
+        "out = self.network(torch.cat([x, x]), torch.cat([t, t]), which, torch.cat([who, who]))",
+        "own, other = self.network(x, t, who, who), self.network.conditioned(x, t, which[len(x) :])\n"
         "        out = Prediction(torch.cat([own.x0, other.x0]), torch.cat([own.eps, other.eps]))",
     ),
     Mutant(
@@ -179,8 +179,8 @@ MUTANTS = (
     Mutant(
         "a gradient that is not billed",
         "core/denoiser.py",
-        "        if differentiated(x):\n            self.backward.add(who)\n        label",
-        "        label",
+        "        if differentiated(x):\n            self.backward.add(who)\n        if self.guidance",
+        "        if self.guidance",
     ),
 )
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from noise_search.core.denoiser import Guided, MeteredNetwork, Prediction
+from noise_search.core.denoiser import Guided, Prediction, metered_denoiser
 from noise_search.core.flow import Flow
 from noise_search.core.guidance import Guidance
 from noise_search.core.interpolant import CosineInterpolant, DDPMInterpolant, LinearInterpolant
@@ -119,10 +119,10 @@ def make_setup(
     kind = {"linear": LinearInterpolant, "cosine": CosineInterpolant, "ddpm": DDPMInterpolant}[path]()
     spy = Spy(MixtureNetwork(small_mixture(), kind))
     labels = torch.tensor([i % 2 for i in ids])
-    guided = Guided(MeteredNetwork(spy, len(ids), batch_size), labels, 2, Guidance(scale))
-    flow = Flow(guided, kind, lambda x: x)
-    problem = Problem(flow, verifier or Brightness(), ids, labels, (1, 1, 2), nfe, final, solver, seed)
-    return Setup(problem, guided, spy)
+    denoiser = metered_denoiser(spy, (labels,), (torch.tensor([2]),), Guidance(scale), batch_size)
+    flow = Flow(denoiser, kind, lambda x: x)
+    problem = Problem(flow, verifier or Brightness(), ids, labels, (), (1, 1, 2), nfe, final, solver, seed)
+    return Setup(problem, denoiser, spy)
 
 
 @pytest.fixture

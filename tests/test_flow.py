@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from noise_search.core.denoiser import Guided, MeteredNetwork, Prediction
+from noise_search.core.denoiser import Prediction, metered_denoiser
 from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import Guidance
 from tests.conftest import make_setup
@@ -59,7 +59,7 @@ def test_samples_have_the_moments_of_the_mixture(path: str) -> None:
     samples = setup.problem.flow.solve(setup.problem.noise(0), uniform_grid(60, "heun"), torch.arange(4000)).x
     mixture = setup.spy.network.mixture
     for label in (0, 1):
-        own = samples[setup.problem.labels == label].flatten(1)
+        own = samples[setup.problem.index == label].flatten(1)
         means = mixture.means[label].flatten(1)
         covariance = torch.cov(means.T, correction=0) + mixture.std**2 * torch.eye(2)
         assert torch.allclose(own.mean(0), means.mean(0), atol=0.05)
@@ -84,7 +84,7 @@ def test_guidance_can_keep_to_some_channels_and_times() -> None:
         return Prediction(grown, -grown)
 
     def predict(guidance: Guidance) -> tuple[Prediction, int]:
-        guided = Guided(MeteredNetwork(network, 2, 10), labels, 2, guidance)
+        guided = metered_denoiser(network, (labels,), (torch.tensor([2]),), guidance, 10)
         return guided(x, t, who), int(guided.network.rows.count.sum())
 
     own, rows = predict(Guidance(1.0, channels=3, interval=(0.0, 0.5)))

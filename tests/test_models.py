@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
-from noise_search.core.denoiser import Guided, MeteredNetwork
+from noise_search.core.denoiser import Guided, metered_denoiser
 from noise_search.core.flow import Flow
 from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import Guidance
@@ -32,8 +32,8 @@ def model() -> Model:
 def samples(
     model: Model, count: int, batch_size: int, scale: float = 1.0, nfe: int = 10
 ) -> tuple[torch.Tensor, Guided]:
-    labels = torch.from_numpy(cifar10().labels(range(count)))
-    guided = Guided(MeteredNetwork(model.network, count, batch_size), labels, 10, Guidance(scale))
+    labels = torch.from_numpy(cifar10().index(range(count)))
+    guided = metered_denoiser(model.network, (labels,), (torch.tensor([10]),), Guidance(scale), batch_size)
     flow = Flow(guided, model.interpolant, model.decoder)
     noise = normal(0, range(count), [0] * count, model.shape)
     return flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), torch.arange(count)).x), guided
@@ -81,7 +81,7 @@ def test_the_autoencoder_keeps_what_its_card_says(model: Model) -> None:
 
 
 def test_guidance_makes_samples_show_their_class(model: Model) -> None:
-    judge, labels = lite2(), cifar10().labels(range(60))
+    judge, labels = lite2(), cifar10().index(range(60))
     accuracy = []
     for scale in (1.0, 3.0):
         images = tensor_to_images(samples(model, 60, 1000, scale, nfe=20)[0])

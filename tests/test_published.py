@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from noise_search.core.denoiser import Guided, MeteredNetwork, Network, Prediction
+from noise_search.core.denoiser import Network, Prediction, metered_denoiser
 from noise_search.core.flow import Flow
 from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import Guidance
@@ -276,13 +276,14 @@ def test_250_nfe_are_250_evaluations(tmp_path: Path, kind: str, scale: float) ->
     model = tiny(tmp_path, kind)
     rows: list[int] = []
     model.network.net.final_layer.register_forward_hook(lambda _m, given, _out: rows.append(len(given[0])))
-    network = MeteredNetwork(model.network, 2, model.batch_size)
-    flow = Flow(Guided(network, torch.tensor([3, 9]), 10, Guidance(scale)), model.interpolant, model.decoder)
+    condition, null = (torch.tensor([3, 9]),), model.null(torch.device("cpu"))
+    denoiser = metered_denoiser(model.network, condition, null, Guidance(scale), model.batch_size)
+    flow = Flow(denoiser, model.interpolant, model.decoder)
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         end = flow.solve(x, uniform_grid(250, "heun"), torch.arange(2)).x
     assert rows == [2 if scale == 1.0 else 4] * 250
-    assert end.isfinite().all() and network.rows.count.tolist() == [250 if scale == 1.0 else 500] * 2
+    assert end.isfinite().all() and denoiser.network.rows.count.tolist() == [250 if scale == 1.0 else 500] * 2
 
 
 def test_modulations_are_computed_once_for_each_distinct_time_and_class(tmp_path: Path) -> None:

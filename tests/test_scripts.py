@@ -60,8 +60,8 @@ def test_held_out_photographs_end_where_the_shipped_ones_do(tmp_path: Path) -> N
 
 
 def test_classes_are_a_function_of_the_image_id() -> None:
-    assert cifar10().labels([0, 13, 29]).tolist() == [0, 3, 9]
-    assert cifar10([2, 7]).labels(range(5)).tolist() == [2, 7, 2, 7, 2]
+    assert cifar10().index([0, 13, 29]).tolist() == [0, 3, 9]
+    assert cifar10([2, 7]).index(range(5)).tolist() == [2, 7, 2, 7, 2]
     for bad in ([], [10], [-1], [1.5]):
         with pytest.raises(ValueError, match=r"dataset\.classes"):
             cifar10(bad)
@@ -69,7 +69,7 @@ def test_classes_are_a_function_of_the_image_id() -> None:
 
 def test_classes_may_be_drawn_by_seed_and_image_id() -> None:
     def drawn(seed: int = 0, ids: Sequence[int] = range(4000)) -> np.ndarray:
-        return imagenet("imagenet256", list(range(10, 20)), "uniform", seed).labels(ids)
+        return imagenet("imagenet256", list(range(10, 20)), "uniform", seed).index(ids)
 
     labels = drawn()
     assert np.array_equal(drawn(ids=[17, 3999, 0]), labels[[17, 3999, 0]])

@@ -89,7 +89,7 @@ def test_without_a_published_head_prototypes_are_made_once(dino_file: Path, cach
 def test_a_linear_head_is_trained_on_the_whole_training_set(dino_file: Path, cache: Path) -> None:
     """Random features of a few photographs: a trained head tells them apart, which class means hardly do."""
     images, labels = (part[:60] for part in shipped_images("heads"))
-    few = Dataset("few", cifar10().names, labelled={"linear": lambda: (images, labels)})
+    few = Dataset("few", cifar10().texts, labelled={"linear": lambda: (images, labels)})
     verifier = Dino(few, BACKBONE, str(dino_file), head="linear", resolution=28)
     with torch.no_grad():
         columns = [

@@ -85,7 +85,7 @@ class Paths:
     def init(self, problem: Problem, point: int) -> PathsState:
         x = problem.noises(self.paths)
         score = x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
-        return PathsState(0, point, x, score, problem.labels.new_zeros(x.shape[:2]), x[:, :, None][:, :, :0])
+        return PathsState(0, point, x, score, problem.index.new_zeros(x.shape[:2]), x[:, :, None][:, :, :0])
 
     def step(self, problem: Problem, state: PathsState) -> PathsState:
         if state.round == 0:

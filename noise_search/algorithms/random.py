@@ -44,7 +44,7 @@ class Random:
         return point
 
     def init(self, problem: Problem, point: int) -> RandomState:
-        scores = problem.labels.new_empty(len(problem.labels), 0, problem.verifier.columns).float()
+        scores = problem.index.new_empty(len(problem.ids), 0, problem.verifier.columns).float()
         return RandomState(0, scores)
 
     def step(self, problem: Problem, state: RandomState) -> RandomState:

@@ -84,4 +84,4 @@ def unsearched(problem: Problem) -> Result:
     """The first noise of every image, unscored: what a budget without a search renders."""
     x = problem.noise(0)
     score = x.new_full((len(x), len(problem.verifier.members)), float("nan"))
-    return Result(x, 1.0, score, problem.labels.new_zeros(len(x)), x[:, None][:, :0])
+    return Result(x, 1.0, score, problem.index.new_zeros(len(x)), x[:, None][:, :0])

@@ -1,5 +1,6 @@
-"""Conditions: which class an image is asked to show is a function of its id alone."""
+"""What images are asked to show: a function of their ids alone."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,7 +9,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Dataset:
-    """names: of all classes; chosen: a list of class ids that the images draw on, None: all.
+    """texts: of all conditions: class names, or prompts. chosen: a list of the conditions (numbers into texts) that the
+    images draw on, None: all. has_classes: are they classes, which class-conditional models and classifiers know by
+    their numbers?
 
     sampling: "balanced", where image ids cycle through them, or "uniform", where each id draws its own by `seed`.
 
@@ -17,12 +20,13 @@ class Dataset:
     """
 
     name: str
-    names: Sequence[str]
+    texts: Sequence[str]
     chosen: list[int] | None = None
     labelled: Mapping[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
     published_heads: bool = False
     sampling: str = "balanced"
     seed: int = 0
+    has_classes: bool = True
 
     def __post_init__(self) -> None:
         if self.chosen is not None and (not isinstance(self.chosen, list) or not self.chosen):
@@ -30,12 +34,25 @@ class Dataset:
         if self.sampling not in ("balanced", "uniform"):
             raise ValueError(f"dataset.sampling={self.sampling}: balanced or uniform")
         for k in self.chosen or ():
-            if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < len(self.names):
-                raise ValueError(f"dataset.classes: {k} is not a class id of {self.name}; 0 to {len(self.names) - 1}")
+            if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < len(self.texts):
+                raise ValueError(f"dataset.classes: {k} is not a class id of {self.name}; 0 to {len(self.texts) - 1}")
 
-    def labels(self, ids: Sequence[int]) -> np.ndarray:
-        """int64 [len(ids)]."""
-        pool = np.array(self.chosen or range(len(self.names)), dtype=np.int64)
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """Names of the classes; None where the conditions are none."""
+        return self.texts if self.has_classes else None
+
+    @property
+    def digest(self) -> str:
+        """sha256 over all conditions, in hexadecimal: an edited list is another data set. ImageNet's classes are known
+        by their numbers; what they are called comes from another package."""
+        if self.published_heads:
+            return "ImageNet-1k"
+        return hashlib.sha256("\0".join(self.texts).encode()).hexdigest()
+
+    def index(self, ids: Sequence[int]) -> np.ndarray:
+        """int64 [len(ids)]: which condition each image is to show."""
+        pool = np.array(self.chosen or range(len(self.texts)), dtype=np.int64)
         if self.sampling == "uniform":
             return pool[[np.random.default_rng([self.seed, i]).integers(len(pool)) for i in ids]]
         return pool[np.asarray(ids, dtype=np.int64) % len(pool)]

@@ -26,7 +26,8 @@ class Prediction(NamedTuple):
     eps: Tensor
 
 
-Network = Callable[[Tensor, Tensor, Tensor], Prediction]  # (x [N, ...], t [N], label [N])
+Network = Callable[..., Prediction]  # (x [N, ...], t [N], *condition [N, ...] each)
+Condition = tuple[Tensor, ...]  # what images are asked to show, as a network reads it: one row an image
 Denoiser = Callable[[Tensor, Tensor, Tensor], Prediction]  # (x [N, ...], t [N], who [N]: the image a row works for)
 
 
@@ -70,21 +71,27 @@ class MeteredNetwork:
 
     Rows that will be differentiated are checkpointed: nothing inside the network is kept for the backward pass, which
     runs it once more; `backward` bills them, in addition to `rows`.
+
+    condition: of the images, [C, ...] each, and stored once: a batch of rows takes its own when it is called.
     """
 
-    def __init__(self, network: Network, images: int, batches: Batches | int) -> None:
-        self.network = network
+    def __init__(self, network: Network, condition: Condition, images: int, batches: Batches | int) -> None:
+        self.network, self.condition = network, condition
         self.batches = Batches(batches) if isinstance(batches, int) else batches
         self.rows, self.backward = Meter(images), Meter(images)
 
-    def __call__(self, x: Tensor, t: Tensor, label: Tensor, who: Tensor) -> Prediction:
+    def __call__(self, x: Tensor, t: Tensor, which: Tensor, who: Tensor) -> Prediction:
+        """which: int64 [N], the row of the condition that each row is asked to show."""
         self.rows.add(who)
-        call = self.network
+        call = self.conditioned
         if differentiated(x):
             self.backward.add(who)
-            call = partial(checkpoint, self.network, use_reentrant=False)
-        parts = self.batches(call, x, t, label)
+            call = partial(checkpoint, self.conditioned, use_reentrant=False)
+        parts = self.batches(call, x, t, which)
         return Prediction(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]))
+
+    def conditioned(self, x: Tensor, t: Tensor, which: Tensor) -> Prediction:
+        return self.network(x, t, *(rows[which] for rows in self.condition))
 
 
 def differentiated(x: Tensor) -> bool:
@@ -95,22 +102,21 @@ def differentiated(x: Tensor) -> bool:
 class Guided:
     """The network under classifier-free guidance. Cost: 1 evaluation, guidance.rows network rows a row.
 
-    labels: int64 [B], the class of each image. null: the label that stands for "no class".
+    Row i of the network's condition belongs to image i; under guidance one more row, the last, is the null condition.
     """
 
-    def __init__(self, network: MeteredNetwork, labels: Tensor, null: int, guidance: Guidance) -> None:
-        self.network, self.labels, self.null, self.guidance = network, labels, null, guidance
-        self.evaluations, self.backward = Meter(len(labels)), Meter(len(labels))
+    def __init__(self, network: MeteredNetwork, images: int, guidance: Guidance) -> None:
+        self.network, self.images, self.guidance = network, images, guidance
+        self.evaluations, self.backward = Meter(images), Meter(images)
 
     def __call__(self, x: Tensor, t: Tensor, who: Tensor) -> Prediction:
         self.evaluations.add(who)
         if differentiated(x):
             self.backward.add(who)
-        label = self.labels[who]
         if self.guidance.rows == 1:
-            return self.network(x, t, label, who)
-        both = torch.cat([label, torch.full_like(label, self.null)])
-        out = self.network(torch.cat([x, x]), torch.cat([t, t]), both, torch.cat([who, who]))
+            return self.network(x, t, who, who)
+        which = torch.cat([who, torch.full_like(who, self.images)])
+        out = self.network(torch.cat([x, x]), torch.cat([t, t]), which, torch.cat([who, who]))
         (x0, x0_null), (eps, eps_null) = out.x0.chunk(2), out.eps.chunk(2)
         return Prediction(self.mix(x0, x0_null, t), self.mix(eps, eps_null, t))
 
@@ -120,3 +126,13 @@ class Guided:
         weight = torch.where((low <= t) & (t <= high), scale, 1.0).to(own.dtype)
         guided = null + expand(weight, own) * (own - null)
         return guided if channels is None else torch.cat([guided[:, :channels], own[:, channels:]], 1)
+
+
+def metered_denoiser(
+    network: Network, condition: Condition, null: Condition, guidance: Guidance, batches: Batches | int
+) -> Guided:
+    """A network behind both meters. condition: [B, ...] each, of B images; null: [1, ...] each, under guidance."""
+    images = len(condition[0])
+    if guidance.rows == 2:
+        condition = tuple(torch.cat(pair) for pair in zip(condition, null, strict=True))
+    return Guided(MeteredNetwork(network, condition, images, batches), images, guidance)

@@ -21,6 +21,7 @@ class Observed(Verifier):
         for observer in observers.values():
             self.weights |= observer.weights
         self.members = (*verifier.members, *observers)
+        self.reads = tuple(dict.fromkeys(word for part in self.parts for word in part.reads))
         self.needs = tuple(level for part in self.parts for level in part.needs)
 
     @property

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from noise_search.core.denoiser import Batches, Guided, Meter, MeteredNetwork, differentiated
+from noise_search.core.denoiser import Batches, Guided, Meter, differentiated, metered_denoiser
 from noise_search.core.flow import Flow
 from noise_search.core.grid import Grid, uniform_grid
 from noise_search.core.guidance import NO_GUIDANCE, Guidance
@@ -19,17 +19,23 @@ from noise_search.core.verifier import Candidates, Verifier
 
 @dataclass(frozen=True)
 class Problem:
-    """ids: the B image ids; labels: int64 [B]; shape: the latent shape; search_nfe: c, of one search iteration."""
+    """ids: the B image ids; index int64 [B] and texts: what each is asked to show; shape: the latent shape; search_nfe:
+    c, of one search iteration."""
 
     flow: Flow
     verifier: Verifier
     ids: Sequence[int]
-    labels: Tensor
+    index: Tensor
+    texts: Sequence[str]
     shape: tuple[int, ...]
     search_nfe: int
     final_nfe: int
     solver: str
     seed: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.index.device
 
     @property
     def meters(self) -> Guided:
@@ -50,7 +56,7 @@ class Problem:
     @cached_property
     def broken(self) -> Tensor:
         """bool [B]: a score or the finished image of this image was not finite, so that its choices mean nothing."""
-        return torch.zeros(len(self.ids), dtype=torch.bool, device=self.labels.device)
+        return torch.zeros(len(self.ids), dtype=torch.bool, device=self.device)
 
     @property
     def broken_ids(self) -> list[int]:
@@ -59,7 +65,7 @@ class Problem:
     def noise(self, candidate: int | Tensor, round: int = 0, tag: str = "noise") -> Tensor:
         """[B, ...] standard normal: draw number `candidate` (one, or int64 [B], each image's own). Free of cost."""
         numbers = candidate.tolist() if isinstance(candidate, Tensor) else [candidate] * len(self.ids)
-        return normal(self.seed, self.ids, numbers, self.shape, round, tag).to(self.labels.device)
+        return normal(self.seed, self.ids, numbers, self.shape, round, tag).to(self.device)
 
     def noises(self, count: int, round: int = 0, tag: str = "noise") -> Tensor:
         """[B, count, ...]: draws 0 to count - 1."""
@@ -70,7 +76,7 @@ class Problem:
 
     def who(self, k: int) -> Tensor:
         """int64 [B * k]: the image that each row of [B, k, ...] works for."""
-        return torch.arange(len(self.ids), device=self.labels.device).repeat_interleave(k)
+        return torch.arange(len(self.ids), device=self.device).repeat_interleave(k)
 
     def solve(self, x: Tensor, grid: Grid, levels: Sequence[float] = ()) -> tuple[Tensor, Tensor]:
         """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations."""
@@ -100,8 +106,13 @@ class Problem:
 
     def score_rows(self, x: Tensor, views: Tensor, who: Tensor) -> Tensor:
         """x [N, ...], views [N, L, ...] of images who [N] -> scores [N, V]."""
-        images = self.flow.decode(x)[:, None]
-        return self.verifier.scores(Candidates(images, self.labels[who], self.decode_views(views[:, None])))[:, 0]
+        return self.verify(self.flow.decode(x), views, who)
+
+    def verify(self, images: Tensor, views: Tensor, who: Tensor) -> Tensor:
+        """images [N, 3, H, W] with their views [N, L, ...], of images who [N] -> scores [N, V]."""
+        texts = [self.texts[i] for i in who.tolist()] if "texts" in self.verifier.reads else ()
+        seen = self.decode_views(views[:, None])
+        return self.verifier.scores(Candidates(images[:, None], self.index[who], seen, texts))[:, 0]
 
     def decode_views(self, views: Tensor) -> Tensor:
         """views [B, K, L, ...] -> images [B, K, L, 3, H, W]; with L = 0 nothing is decoded."""
@@ -132,7 +143,7 @@ class Problem:
 def open_problem(
     model: Model,
     verifier: Verifier,
-    labels: Tensor,
+    index: Tensor,
     ids: Sequence[int] | None = None,
     search_nfe: int = 10,
     final_nfe: int = 20,
@@ -140,13 +151,15 @@ def open_problem(
     solver: str = "heun",
     seed: int = 0,
     batch_size: Batches | int | None = None,
+    texts: Sequence[str] = (),
 ) -> Problem:
-    """The problem of searching for images of `labels` int64 [B] with a model; `problem.meters` count what it costs.
+    """The problem of searching for B images with a model; `problem.meters` count what it costs.
 
+    index: int64 [B], what each is asked to show; texts: the same in words, for models and verifiers that read them.
     ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
     """
-    network = MeteredNetwork(model.network, len(labels), batch_size or model.batch_size)
-    guided = Guided(network, labels, model.classes, guidance)
-    flow = Flow(guided, model.interpolant, model.decoder)
-    ids = range(len(labels)) if ids is None else ids
-    return Problem(flow, verifier, ids, labels, model.shape, search_nfe, final_nfe, solver, seed)
+    condition, null = model.condition(index, texts), model.null(index.device) if guidance.rows == 2 else ()
+    denoiser = metered_denoiser(model.network, condition, null, guidance, batch_size or model.batch_size)
+    flow = Flow(denoiser, model.interpolant, model.decoder)
+    ids = range(len(index)) if ids is None else ids
+    return Problem(flow, verifier, ids, index, texts, model.shape, search_nfe, final_nfe, solver, seed)

@@ -1,6 +1,6 @@
 """What a verifier is: candidates in, scores out. Higher is better, always."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,14 +10,16 @@ NO_VIEWS = torch.empty(0, 0, 0)
 
 
 class Candidates(NamedTuple):
-    """images: [B, K, 3, H, W] in [-1, 1]; labels: int64 [B], the conditioning classes.
+    """images: [B, K, 3, H, W] in [-1, 1]; condition: int64 [B], its number in the data set (the class, where it has
+    classes); texts: the same in words, B of them.
 
     views: [B, K, L, 3, H, W], the clean predictions of each candidate at the verifier's L `needs`; most need none.
     """
 
     images: Tensor
-    labels: Tensor
+    condition: Tensor
     views: Tensor = NO_VIEWS
+    texts: Sequence[str] = ()
 
 
 class Verifier:
@@ -25,7 +27,7 @@ class Verifier:
 
     name: as in tables; weights: file name -> sha256 of all it was loaded from; needs: noise levels t whose clean
     predictions it compares with; members: metric suffixes of its scores' columns; differentiable: may `score` be
-    differentiated in its images?
+    differentiated in its images? reads: what of the condition it looks at, of "classes" and "texts".
     """
 
     name: str
@@ -33,6 +35,7 @@ class Verifier:
     needs: tuple[float, ...] = ()
     members: tuple[str, ...] = ("",)
     differentiable: bool = False
+    reads: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -71,11 +74,11 @@ def each(verifiers: Iterable[Verifier], candidates: Candidates) -> Iterator[tupl
 
 
 class Function(Verifier):
-    """Your own verifier: any function of images [N, 3, H, W] in [-1, 1] and labels [N] that returns [N]."""
+    """Your own verifier: any function of images [N, 3, H, W] in [-1, 1] and conditions [N] that returns [N]."""
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str = "own") -> None:
         self.function, self.name, self.weights = function, name, {}
 
     def score(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]
-        return self.function(candidates.images.flatten(0, 1), candidates.labels.repeat_interleave(k)).view(b, k)
+        return self.function(candidates.images.flatten(0, 1), candidates.condition.repeat_interleave(k)).view(b, k)

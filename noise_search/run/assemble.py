@@ -62,8 +62,11 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
 def refuse_misfits(parts: Parts) -> None:
     """One blank image goes through verifier and judge, so that groups that do not fit are told before the search."""
     model, dataset = parts.model, parts.dataset
-    if len(dataset.names) != model.classes:
-        raise ValueError(f"dataset {dataset.name} has {len(dataset.names)} classes, model {model.name} {model.classes}")
+    if model.classes is not None and model.classes != (len(dataset.classes) if dataset.classes is not None else None):
+        held = f"{len(dataset.classes)} classes" if dataset.classes is not None else "prompts, no classes"
+        raise ValueError(f"dataset {dataset.name} has {held}, model {model.name} {model.classes} classes")
+    if "classes" in parts.verifier.reads and dataset.classes is None:
+        raise ValueError(f"verifier {parts.verifier.name} knows classes, dataset {dataset.name} has prompts")
     if (parts.settings.guidance.channels or 0) > model.shape[0]:
         raise ValueError(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
     if isinstance(parts.verifier, OracleFID):

@@ -51,7 +51,7 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
         settings = read_settings(cfg)
         cfg = with_observers(cfg, choices["verifier"])
         plan = plan_of(cfg, settings, choices)
-        identity: dict[str, Any] = {"settings": result_settings(cfg)}
+        identity: dict[str, Any] = {"settings": result_settings(cfg), "conditions": build(cfg.dataset).digest}
         refuse_other_settings(folder, identity)
         text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
         print(text, flush=True)
@@ -129,7 +129,7 @@ def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
         if finished_ids(folder):
             raise ValueError(f"{folder} holds results, but no identity.json says of what: choose another hydra.run.dir")
         return
-    stored, asked = flatten({part: known[part] for part in identity}), flatten(identity)
+    stored, asked = flatten({part: known.get(part) for part in identity}), flatten(identity)
     keys = [key for key in stored | asked if stored.get(key) != asked.get(key)]
     if keys:
         differences = "; ".join(f"{key}={stored.get(key)}, not {asked.get(key)}" for key in keys)

@@ -83,7 +83,7 @@ def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
     title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"
     yaml = OmegaConf.to_yaml(cfg, resolve=True)
     write_report(
-        folder / "report.html", title, run.plan, rows, floor_rows, pictures, shown, parts.dataset.names, yaml, facts
+        folder / "report.html", title, run.plan, rows, floor_rows, pictures, shown, parts.dataset.texts, yaml, facts
     )
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}

@@ -48,16 +48,22 @@ class Parts:
         return {**self.made_with, "weights": json.dumps(self.weights)}
 
     @property
+    def reads_texts(self) -> bool:
+        """Does the model or the verifier read the conditions' words?"""
+        return self.model.classes is None or "texts" in self.verifier.reads
+
+    @property
     def batch_size(self) -> int:
         return self.batches.size
 
 
 def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Problem:
     """The problem of searching for `ids`; verifier: instead of parts.verifier."""
+    index = parts.dataset.index(ids)
     return open_problem(
         parts.model,
         verifier or parts.verifier,
-        torch.from_numpy(parts.dataset.labels(ids)).to(parts.device),
+        torch.from_numpy(index).to(parts.device),
         ids,
         parts.budget.search_nfe,
         parts.budget.final_nfe,
@@ -65,4 +71,5 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Pro
         parts.solver,
         parts.settings.seed,
         parts.batches,
+        [parts.dataset.texts[i] for i in index.tolist()] if parts.reads_texts else (),
     )

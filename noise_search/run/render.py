@@ -14,7 +14,6 @@ from torch import Tensor
 from noise_search.core.driver import Readout, Spent
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
-from noise_search.core.verifier import Candidates
 from noise_search.run.parts import Parts
 from noise_search.run.settings import SHOWN
 
@@ -64,11 +63,7 @@ def finished(
     images = torch.cat(parts.batches(problem.flow.decode, x))
     finite, pixels = images.isfinite().flatten(1).all(1), tensor_to_images(images)
 
-    def verify(images: Tensor, who: Tensor, views: Tensor) -> Tensor:
-        seen = problem.decode_views(views[:, None])
-        return problem.verifier.scores(Candidates(images[:, None], problem.labels[who], seen))[:, 0]
-
-    scores = torch.cat(parts.batches(verify, images_to_tensor(pixels, parts.device), who, views))
+    scores = torch.cat(parts.batches(problem.verify, images_to_tensor(pixels, parts.device), views, who))
     problem.broken[who[~(finite & scores.isfinite().all(1))]] = True
     scores = scores.cpu()
     rendered = time.monotonic()

@@ -69,7 +69,8 @@ def select(run: Path, name: str, into: Path | None = None, points: list[int] | N
     plan = plan_of(cfg, settings, choices)
     parts = dataclasses.replace(assemble(cfg, settings, plan), source=str(run))
     refuse_other_settings(run, {"weights": parts.weights})
-    identity = {"settings": result_settings(cfg), "weights": parts.weights, "source": {"run": run.name}}
+    identity = {"settings": result_settings(cfg), "conditions": parts.dataset.digest}
+    identity |= {"weights": parts.weights, "source": {"run": run.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
     if finished(folder, settings):

@@ -22,7 +22,7 @@ def class_scores(logits: Tensor, candidates: Candidates, output: str) -> Tensor:
     """logits [B * K, classes] -> [B, K]: those of the conditioning class, or its probability."""
     b, k = candidates.images.shape[:2]
     values = logits if output == "logit" else logits.softmax(1)
-    return values.gather(1, candidates.labels.repeat_interleave(k)[:, None]).view(b, k)
+    return values.gather(1, candidates.condition.repeat_interleave(k)[:, None]).view(b, k)
 
 
 class Classifier(Verifier):
@@ -34,6 +34,7 @@ class Classifier(Verifier):
     """
 
     differentiable = True
+    reads = ("classes",)
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ class ClipZeroShot(Verifier):
     ImageNet; for a logit only those of the classes that the dataset draws on)."""
 
     differentiable = True
+    reads = ("classes",)
 
     def __init__(
         self,
@@ -30,9 +31,9 @@ class ClipZeroShot(Verifier):
         self.output, self.name = output, f"CLIP {backbone} zero-shot ({output})"
         self.features = Clip(backbone, pretrained, precision).to(device)
         self.weights = {f"{backbone} {pretrained}": state_digest(self.features.net)}
-        needed = dataset.chosen if dataset.chosen and output == "logit" else list(range(len(dataset.names)))
-        texts = self.features.text_features([dataset.names[k] for k in needed])
-        text = texts.new_zeros(len(dataset.names), texts.shape[1])
+        needed = dataset.chosen if dataset.chosen and output == "logit" else list(range(len(dataset.texts)))
+        texts = self.features.text_features([dataset.texts[k] for k in needed])
+        text = texts.new_zeros(len(dataset.texts), texts.shape[1])
         text[needed] = texts
         self.text = self.features.scale * text.to(device)
 

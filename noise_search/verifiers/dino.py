@@ -30,6 +30,7 @@ class Dino(Verifier):
     """
 
     differentiable = True
+    reads = ("classes",)
 
     def __init__(
         self,
@@ -58,8 +59,8 @@ class Dino(Verifier):
         weights = state_digest(self.features.net)
         if head == "published":
             self.weight, self.bias = published(backbone, head_file, layers, self.features.width)
-            if (found := len(self.bias)) != len(dataset.names):
-                raise ValueError(f"verifier.head=published: {found} classes, {dataset.name} has {len(dataset.names)}")
+            if (found := len(self.bias)) != len(dataset.texts):
+                raise ValueError(f"verifier.head=published: {found} classes, {dataset.name} has {len(dataset.texts)}")
         else:
             both = cached(
                 f"dino-{head}", self.key(dataset, head, weights, resolution), lambda: self.make(dataset, head, device)
@@ -92,7 +93,7 @@ class Dino(Verifier):
                 weight, bias = fit(features.numpy(), classes, decay=4e-3)
             return torch.cat([weight, bias[:, None]], 1)
         unit = F.normalize(features, dim=1)
-        means = torch.stack([unit[classes == k].mean(0) for k in range(len(dataset.names))])
+        means = torch.stack([unit[classes == k].mean(0) for k in range(len(dataset.texts))])
         return torch.cat([F.normalize(means, dim=1) / TEMPERATURE, torch.zeros(len(means), 1)], 1)
 
     def score(self, candidates: Candidates) -> Tensor:

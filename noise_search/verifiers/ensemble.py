@@ -31,6 +31,7 @@ class Ensemble(Verifier):
         self.weights = {}
         for member in members.values():
             self.weights |= member.weights
+        self.reads = tuple(dict.fromkeys(word for member in members.values() for word in member.reads))
         self.needs = tuple(level for member in members.values() for level in member.needs)
 
     @property

@@ -10,6 +10,7 @@ class Likelihood(Verifier):
     """log p(image | class) per pixel value, up to a constant, under the exact Gaussian mixture."""
 
     differentiable = True
+    reads = ("classes",)
 
     def __init__(self, device: str = "cpu") -> None:
         mixture = coloured_waves()
@@ -18,5 +19,5 @@ class Likelihood(Verifier):
 
     def score(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]
-        labels = candidates.labels.repeat_interleave(k)
+        labels = candidates.condition.repeat_interleave(k)
         return self.mixture.log_likelihood(candidates.images.flatten(0, 1), labels).view(b, k)

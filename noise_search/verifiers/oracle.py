@@ -11,6 +11,8 @@ from noise_search.measures.judge import Judge
 class OracleIS(Verifier):
     """Probability, 0 to 1, that the judge's own classifier gives the conditioning class. Cost: one judge forward."""
 
+    reads = ("classes",)
+
     def __init__(self, judge: Judge) -> None:
         if judge.columns_of is None:
             raise ValueError(f"verifier=oracle_is: give metrics.label_map, the classes of the outputs of {judge.probe}")
@@ -20,6 +22,6 @@ class OracleIS(Verifier):
     def score(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]
         features = self.judge.features(tensor_to_images(candidates.images.flatten(0, 1)))
-        p = torch.from_numpy(self.judge.probabilities(features)).float().to(candidates.labels.device)
-        columns = self.columns_of.to(p.device)[candidates.labels].repeat_interleave(k)
+        p = torch.from_numpy(self.judge.probabilities(features)).float().to(candidates.condition.device)
+        columns = self.columns_of.to(p.device)[candidates.condition].repeat_interleave(k)
         return p.gather(1, columns[:, None]).view(b, k)

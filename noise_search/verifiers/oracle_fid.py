@@ -98,7 +98,7 @@ class OracleFID(Verifier):
     def scores(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]
         features = self.judge.features(tensor_to_images(candidates.images.flatten(0, 1)))[:, self.judge.main.columns]
-        return torch.from_numpy(np.ascontiguousarray(features)).view(b, k, -1).to(candidates.labels.device)
+        return torch.from_numpy(np.ascontiguousarray(features)).view(b, k, -1).to(candidates.condition.device)
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
         features = scores.cpu().numpy()
