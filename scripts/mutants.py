@@ -55,8 +55,8 @@ MUTANTS = (
     Mutant(
         "re-noising always from the first level",
         "algorithms/paths.py",
-        "flow.renoise(before, low, grid",
-        "flow.renoise(before, self.levels[0], grid",
+        "flow.renoise(before, low, leg",
+        "flow.renoise(before, self.levels[0], leg",
     ),
     Mutant(
         "a last leg from the wrong level",
@@ -73,8 +73,8 @@ MUTANTS = (
     Mutant(
         "a scored prediction at the noisy end of its leg",
         "algorithms/paths.py",
-        "problem.flow.predict(x.flatten(0, 1), grid.times[-1]",
-        "problem.flow.predict(x.flatten(0, 1), grid.times[0]",
+        "problem.predict(x, leg.end)",
+        "problem.predict(x, leg.start)",
     ),
     Mutant(
         "views that stay with the dropped paths",
@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant(
         "noise that is not keyed by its purpose",
         "core/noise.py",
-        "key = np.array([seed, TAGS[tag]], dtype=np.uint64)",
+        "key = np.array([seed, tag_number(tag)], dtype=np.uint64)",
         "key = np.array([seed, 0], dtype=np.uint64)",
     ),
     Mutant(
@@ -173,8 +173,8 @@ MUTANTS = (
     Mutant(
         "ties that go to the later candidate",
         "algorithms/random.py",
-        "problem.combine(state.scores, state.round).argmax(1)",
-        "(state.round - 1 - problem.combine(state.scores, state.round).flip(1).argmax(1))",
+        "problem.combine(state.scores[:, :point], point).argmax(1)",
+        "(point - 1 - problem.combine(state.scores[:, :point], point).flip(1).argmax(1))",
     ),
     Mutant(
         "a gradient that is not billed",

@@ -132,7 +132,7 @@ def test_any_round_can_be_saved_and_restored(case: tuple[str, str]) -> None:
             file.seek(0)
             restored = type(state)(**torch.load(file, weights_only=True))
             end = list(search(setup_of(case[1]).problem, algorithm, 3, restored))[-1]
-            assert same(algorithm.result(setup.problem, end), algorithm.result(setup.problem, states[-1]))
+            assert same(algorithm.result(setup.problem, end, 3), algorithm.result(setup.problem, states[-1], 3))
 
 
 @pytest.mark.parametrize("name", [name for name, a in ALGORITHMS.items() if a.anytime])
@@ -141,7 +141,7 @@ def test_the_result_never_gets_worse(name: str, kind: str) -> None:
     setup = setup_of(kind, images=20)
     with torch.no_grad():
         states = list(search(setup.problem, ALGORITHMS[name], 12))
-        results = [ALGORITHMS[name].result(setup.problem, state) for state in states[1:]]
+        results = [ALGORITHMS[name].result(setup.problem, state, state.round) for state in states[1:]]
     scores = torch.stack([result.score[:, 0] for result in results])
     assert (scores.diff(dim=0) >= 0).all() and (scores[-1] > scores[0]).any()
 

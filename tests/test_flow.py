@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from noise_search.core.denoiser import Prediction, metered_denoiser
+from noise_search.core.flow import Flow
 from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import Guidance
+from noise_search.core.interpolant import CosineInterpolant, Interpolant, LinearInterpolant
 from tests.conftest import make_setup
 
 
@@ -108,3 +110,60 @@ def test_predictions_recompose_the_point(path: str) -> None:
         x0, eps = setup.problem.flow.predict(x, t, who)
         a, s = kind.signal(torch.tensor(t)), kind.noise(torch.tensor(t))
         assert torch.allclose(a * x0 + s * eps, x, atol=1e-5)
+
+
+class OneGaussian:
+    """x0 ~ N(0.7, 0.3^2): the exact posterior means; affine in x, so a sampler's moments can be followed exactly."""
+
+    def __init__(self, kind: Interpolant) -> None:
+        self.kind = kind
+
+    def __call__(self, x: torch.Tensor, t: torch.Tensor) -> Prediction:
+        a, s = (value.view(-1, 1) for value in (self.kind.signal(t), self.kind.noise(t)))
+        away, variance = x - a * 0.7, a**2 * 0.09 + s**2
+        return Prediction(0.7 + a * 0.09 / variance * away, s / variance * away)
+
+
+def moments_at_the_end(flow: Flow, steps: int, eta: float, start: float, end: float) -> tuple[float, float]:
+    """Mean and variance after `steps` jumps, from the exact marginal at `start`; each jump's slope, offset and share of
+    fresh noise are read off three rows."""
+    one = torch.tensor([start], dtype=torch.float64)
+    a, s = float(flow.interpolant.signal(one)), float(flow.interpolant.noise(one))
+    mean, variance = 0.7 * a, 0.09 * a**2 + s**2
+    x, eps = (torch.tensor(v, dtype=torch.float64).view(3, 1) for v in ([0.0, 1.0, 0.0], [0.0, 0.0, 1.0]))
+    times = [start + (end - start) * i / steps for i in range(steps + 1)]
+    for t, u in itertools.pairwise(times):
+        prediction = flow.predict(x, t, torch.zeros(3, dtype=torch.int64))
+        offset, unit, fresh = flow.jump(prediction, t, u, eta, eps).flatten().tolist()
+        slope, fresh = unit - offset, fresh - offset
+        mean, variance = slope * mean + offset, slope**2 * variance + fresh**2
+    return mean, variance
+
+
+@pytest.mark.parametrize("path", ["linear", "cosine"])
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_half_the_step_of_a_jump_is_half_the_error(path: str, eta: float) -> None:
+    """The end's moments against those of the forward process, on an exact Gaussian."""
+    kind = {"linear": LinearInterpolant, "cosine": CosineInterpolant}[path]()
+    network = OneGaussian(kind)
+    flow = Flow(lambda x, t, who: network(x, t), kind, lambda x: x)
+    end = torch.tensor([0.05], dtype=torch.float64)
+    a, s = float(kind.signal(end)), float(kind.noise(end))
+    errors = []
+    for steps in (100, 200, 400):
+        mean, variance = moments_at_the_end(flow, steps, eta, 0.95, 0.05)
+        errors.append((abs(mean - 0.7 * a), abs(variance - (0.09 * a**2 + s**2))))
+    for coarse, fine in itertools.pairwise(errors):
+        assert fine[1] / coarse[1] == pytest.approx(0.5, abs=0.06)
+        assert fine[0] < 1e-12 or fine[0] / coarse[0] == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_jump_without_fresh_noise_is_an_euler_step() -> None:
+    setup = make_setup(path="cosine", solver="euler")
+    flow, x, who = setup.problem.flow, setup.problem.noise(0), torch.arange(6)
+    eps = torch.full_like(x, 1e3)
+    jumped = flow.jump(flow.predict(x, 1.0, who), 1.0, 0.6, 0.0, eps)
+    assert torch.allclose(jumped, flow.solve(x, uniform_grid(1, "euler", 1.0, 0.6), who).x, atol=1e-6)
+    for t, s, eta in ((0.5, 0.5, 0.0), (0.5, 0.6, 0.0), (0.5, 0.4, 1.5)):
+        with pytest.raises(ValueError, match="s must be below t"):
+            flow.jump(flow.predict(x, t, who), t, s, eta, eps)

@@ -19,7 +19,7 @@ def test_one_search_passes_through_every_smaller_one() -> None:
 
 
 def test_the_best_never_gets_worse_and_is_the_best_of_all(setup) -> None:
-    results = [Random().result(setup.problem, s) for s in search(setup.problem, Random(), 12)]
+    results = [Random().result(setup.problem, s, s.round) for s in search(setup.problem, Random(), 12)]
     scores = torch.stack([r.score[:, 0] for r in results])
     assert (scores.diff(dim=0)[1:] >= 0).all()
     every = torch.cat([setup.problem.evaluate(setup.problem.noise(n)[:, None]) for n in range(12)], 1)[..., 0]
@@ -28,7 +28,7 @@ def test_the_best_never_gets_worse_and_is_the_best_of_all(setup) -> None:
 
 
 def test_the_address_regenerates_the_noise(setup) -> None:
-    result = Random().result(setup.problem, list(search(setup.problem, Random(), 9))[-1])
+    result = Random().result(setup.problem, list(search(setup.problem, Random(), 9))[-1], 9)
     for image, candidate in enumerate(result.candidate.tolist()):
         assert torch.equal(result.x[image], setup.problem.noise(candidate)[image])
 
@@ -43,6 +43,6 @@ def test_a_known_optimum_is_approached() -> None:
 
 def test_images_do_not_depend_on_their_company() -> None:
     together, alone = make_setup(ids=[4, 5, 6]), make_setup(ids=[5], batch_size=2)
-    a, b = (Random().result(s.problem, list(search(s.problem, Random(), 6))[-1]) for s in (together, alone))
+    a, b = (Random().result(s.problem, list(search(s.problem, Random(), 6))[-1], 6) for s in (together, alone))
     assert a.candidate[1] == b.candidate[0] and torch.equal(a.x[1], b.x[0])
     assert torch.allclose(a.score[1], b.score[0], atol=1e-6)

@@ -245,7 +245,7 @@ def test_an_ensemble_ranks_all_candidates_so_far_anew() -> None:
     states = list(search(setup.problem, Random(), 12))
     for state in states[2:]:
         mean = sum(ranks(state.scores[..., v]) for v in range(2)) / 2
-        assert torch.equal(Random().result(setup.problem, state).candidate, mean.argmax(1))
+        assert torch.equal(Random().result(setup.problem, state, state.round).candidate, mean.argmax(1))
 
 
 def test_members_of_an_ensemble_weigh_what_they_are_given_and_see_their_own_views() -> None:

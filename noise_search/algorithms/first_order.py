@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Result, require, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, no_views, require, require_point, unsearched
 from noise_search.core.gather import mix
-from noise_search.core.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,8 +46,8 @@ class FirstOrder:
         search = c * (point + 1) if point else 0
         return Cost(search, final, search + final, backward=search)
 
-    def grids(self, c: int, solver: str) -> list[Grid]:
-        return [uniform_grid(c, solver)]
+    def legs(self, c: int, final: int) -> list[Leg]:
+        return [Leg(c)]
 
     def rounds(self, point: int) -> int:
         return point + 1 if point else 0
@@ -76,8 +75,8 @@ class FirstOrder:
             state.best_address.masked_fill(better, state.round),
         )
 
-    def result(self, problem: Problem, state: FirstOrderState) -> Result:
-        return Result(state.best, 1.0, state.best_score, state.best_address, state.best[:, None][:, :0])
+    def result(self, problem: Problem, state: FirstOrderState, point: int) -> Result:
+        return Result(state.best, 1.0, state.best_score, state.best_address, no_views(state.best))
 
 
 def ascend(x: Tensor, gradient: Tensor, step_size: float) -> Tensor:

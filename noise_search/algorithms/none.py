@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Result, require_point, unsearched
-from noise_search.core.grid import Grid
+from noise_search.core.algorithm import Cost, Leg, Result, require_point, unsearched
 
 if TYPE_CHECKING:
     from noise_search.core.problem import Problem
@@ -27,7 +26,7 @@ class NoSearch:
         require_point("no search", point)
         return Cost(0, point or final, point or final)
 
-    def grids(self, c: int, solver: str) -> list[Grid]:
+    def legs(self, c: int, final: int) -> list[Leg]:
         return []
 
     def rounds(self, point: int) -> int:
@@ -39,5 +38,5 @@ class NoSearch:
     def step(self, problem: Problem, state: NoState) -> NoState:
         return NoState(state.round + 1)
 
-    def result(self, problem: Problem, state: NoState) -> Result:
+    def result(self, problem: Problem, state: NoState, point: int) -> Result:
         return unsearched(problem)

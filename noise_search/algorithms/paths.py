@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Result, require, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, require, require_point, unsearched
 from noise_search.core.gather import take, top
-from noise_search.core.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,8 +75,8 @@ class Paths:
         alone = Cost(self.paths * (start + width + self.last_nfe), 0, start + self.paths * width)
         return alone if point else Cost(0, final, final)
 
-    def grids(self, c: int, solver: str) -> list[Grid]:
-        return [uniform_grid(self.backward_nfe, solver, round(t + self.back, 9), t) for t in self.levels[1:]]
+    def legs(self, c: int, final: int) -> list[Leg]:
+        return [Leg(self.backward_nfe, round(t + self.back, 9), t) for t in self.levels[1:]]
 
     def rounds(self, point: int) -> int:
         return len(self.levels) + 1 if point else 0
@@ -98,20 +97,19 @@ class Paths:
 
     def widen(self, problem: Problem, state: PathsState) -> PathsState:
         """One round: M re-noisings of every path, one leg back, and the survivors among them."""
-        low, grid = self.levels[state.round - 1], self.grids(problem.search_nfe, problem.solver)[state.round - 1]
+        low, leg = self.levels[state.round - 1], self.legs(problem.search_nfe, problem.final_nfe)[state.round - 1]
         before = state.x.repeat_interleave(state.width, 1)  # [B, N * M, ...]
         draws = problem.noises(before.shape[1], state.round, "renoise")
-        noisy = problem.flow.renoise(before, low, grid.times[0], draws)
-        x, views = problem.solve(noisy, grid, problem.verifier.needs)
-        clean = problem.flow.predict(x.flatten(0, 1), grid.times[-1], problem.who(x.shape[1])).x0
-        score = problem.score(clean.view_as(x), views)
+        noisy = problem.flow.renoise(before, low, leg.start, draws)
+        x, views = problem.solve(noisy, problem.grid(*leg), problem.verifier.needs)
+        score = problem.score(problem.predict(x, leg.end).x0, views)
         groups = 1 if self.pool == "all" else self.paths
         pools = score.view(-1, score.shape[1] // groups, score.shape[2])  # [B * groups, ..., V]
         kept = top(problem.combine(pools), self.paths // groups, groups)
         address = 1 + (state.round - 1) * x.shape[1] + kept
         return PathsState(state.round + 1, state.width, take(x, kept), take(score, kept), address, take(views, kept))
 
-    def result(self, problem: Problem, state: PathsState) -> Result:
+    def result(self, problem: Problem, state: PathsState, point: int) -> Result:
         if not state.width:
             return unsearched(problem)
         best = problem.combine(state.score).argmax(1)

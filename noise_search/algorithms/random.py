@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Result, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
 from noise_search.core.gather import take
-from noise_search.core.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,8 +36,8 @@ class Random:
         require_point("random search", point)
         return Cost(c * point if point > 1 else 0, final, final + c * (max(point, 1) - 1))
 
-    def grids(self, c: int, solver: str) -> list[Grid]:
-        return [uniform_grid(c, solver)]
+    def legs(self, c: int, final: int) -> list[Leg]:
+        return [Leg(c)]
 
     def rounds(self, point: int) -> int:
         return point
@@ -53,10 +52,10 @@ class Random:
         scores = problem.evaluate(problem.noise(state.round)[:, None])
         return RandomState(state.round + 1, torch.cat([state.scores, scores], 1))
 
-    def result(self, problem: Problem, state: RandomState) -> Result:
+    def result(self, problem: Problem, state: RandomState, point: int) -> Result:
         if state.round == 0:
             return unsearched(problem)
-        candidate = problem.combine(state.scores, state.round).argmax(1)
+        candidate = problem.combine(state.scores[:, :point], point).argmax(1)
         x = problem.noise(candidate)
         score = problem.verifier.shown(take(state.scores, candidate))
-        return Result(x, 1.0, score, candidate, x[:, None][:, :0])
+        return Result(x, 1.0, score, candidate, no_views(x))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Result, require, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, no_views, require, require_point, unsearched
 from noise_search.core.gather import mix, take
-from noise_search.core.grid import Grid, uniform_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,8 +74,8 @@ class ZeroOrder:
         n = self.neighbours
         return Cost(c * (n * point + 1), final, c * n * (point + 2)) if point else Cost(0, final, final)
 
-    def grids(self, c: int, solver: str) -> list[Grid]:
-        return [uniform_grid(c, solver)]
+    def legs(self, c: int, final: int) -> list[Leg]:
+        return [Leg(c)]
 
     def rounds(self, point: int) -> int:
         return point
@@ -115,5 +114,5 @@ class ZeroOrder:
             address, score = address.masked_fill(stalled, -1), score.masked_fill(stalled[:, None], torch.nan)
         return ZeroOrderState(state.round + 1, pivot, score, address, *best, best_address)
 
-    def result(self, problem: Problem, state: ZeroOrderState) -> Result:
-        return Result(state.best, 1.0, state.best_score, state.best_address, state.best[:, None][:, :0])
+    def result(self, problem: Problem, state: ZeroOrderState, point: int) -> Result:
+        return Result(state.best, 1.0, state.best_score, state.best_address, no_views(state.best))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from noise_search.core.grid import Grid
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,6 +20,14 @@ class Cost(NamedTuple):
     final: int
     paper: int
     backward: int = 0
+
+
+class Leg(NamedTuple):
+    """An integration of `nfe` evaluations from time `start` down to `end`."""
+
+    nfe: int
+    start: float = 1.0
+    end: float = 0.0
 
 
 class Result(NamedTuple):
@@ -56,8 +62,8 @@ class Algorithm(Protocol):
     def cost(self, point: int, c: int, final: int) -> Cost:
         """Closed form, at c NFE a search iteration and `final` NFE a final generation; ValueError for a bad point."""
 
-    def grids(self, c: int, solver: str) -> list[Grid]:
-        """Every grid whose end is scored: on its knots lie the views of self-supervised verifiers."""
+    def legs(self, c: int, final: int) -> list[Leg]:
+        """Every integration whose end is scored: on its knots lie the views of self-supervised verifiers."""
 
     def rounds(self, point: int) -> int:
         """After how many rounds the state holds the result of `point`."""
@@ -66,7 +72,8 @@ class Algorithm(Protocol):
         """The state before the first round of a search for `point`; no evaluation."""
 
     def step(self, problem: Problem, state: Any) -> Any: ...
-    def result(self, problem: Problem, state: Any) -> Result: ...
+    def result(self, problem: Problem, state: Any, point: int) -> Result:
+        """What the search found, read from the state after rounds(point) rounds; no evaluation."""
 
 
 def require(name: str, value: Any, good: bool, allowed: str) -> None:
@@ -84,4 +91,9 @@ def unsearched(problem: Problem) -> Result:
     """The first noise of every image, unscored: what a budget without a search renders."""
     x = problem.noise(0)
     score = x.new_full((len(x), len(problem.verifier.members)), float("nan"))
-    return Result(x, 1.0, score, problem.index.new_zeros(len(x)), x[:, None][:, :0])
+    return Result(x, 1.0, score, problem.index.new_zeros(len(x)), no_views(x))
+
+
+def no_views(x: Tensor) -> Tensor:
+    """[B, ...] -> [B, 0, ...]: of what is not finished, there are none."""
+    return x[:, None][:, :0]

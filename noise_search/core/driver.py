@@ -66,4 +66,4 @@ def sweep(
                 spent = Spent.of(meters).since(before)
                 if free[point]:
                     spent = spent.since(spent)  # its own run would not have searched
-                yield Readout(point, number, algorithm.result(problem, state), spent)
+                yield Readout(point, number, algorithm.result(problem, state, point), spent)

@@ -61,6 +61,19 @@ class Flow:
         views = torch.stack([seen[k] for k in knots], 1) if knots else x.new_empty(len(x), 0, *x.shape[1:])
         return Solution(x, views)
 
+    def jump(self, prediction: Prediction, t: float, s: float, eta: float, eps: Tensor) -> Tensor:
+        """From t to s < t with fresh noise eps [N, ...]; prediction: of x [N, ...] at t. No evaluation.
+
+        x_s = a_s x0 + sqrt(s_s^2 - v^2) eps_t + v eps, v = eta (s_s / s_t) sqrt(s_t^2 - (a_t s_s / a_s)^2): DDIM's rule
+        in any a and s. eta = 0 is the Euler step of `solve`, eta = 1 ancestral sampling. Marginals are exact in the
+        limit of small steps, with an error of the order of a step.
+        """
+        if not 0 <= s < t or not 0 <= eta <= 1:
+            raise ValueError(f"jump from t={t} to s={s} with eta={eta}: s must be below t, eta from 0 to 1")
+        (a_t, a_s), (s_t, s_s) = self.coefficients((t, s))
+        fresh = eta * s_s / s_t * (s_t**2 - (a_t * s_s / a_s) ** 2) ** 0.5
+        return a_s * prediction.x0 + (s_s**2 - fresh**2) ** 0.5 * prediction.eps + fresh * eps
+
     def renoise(self, x: Tensor, t: float, s: float, eps: Tensor) -> Tensor:
         """x [N, ...] at t -> a sample of the forward process at s > t; keeps the marginals exact (paper, section 3.2).
 

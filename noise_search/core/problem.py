@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from noise_search.core.denoiser import Batches, Guided, Meter, differentiated, metered_denoiser
+from noise_search.core.denoiser import Batches, Guided, Meter, Prediction, differentiated, metered_denoiser
 from noise_search.core.flow import Flow
 from noise_search.core.grid import Grid, uniform_grid
 from noise_search.core.guidance import NO_GUIDANCE, Guidance
 from noise_search.core.model import Model
-from noise_search.core.noise import normal
+from noise_search.core.noise import normal, uniform
 from noise_search.core.verifier import Candidates, Verifier
 
 
@@ -71,6 +71,10 @@ class Problem:
         """[B, count, ...]: draws 0 to count - 1."""
         return torch.stack([self.noise(k, round, tag) for k in range(count)], 1)
 
+    def uniform(self, count: int, round: int = 0, tag: str = "uniform") -> Tensor:
+        """float64 [B, count] in [0, 1): numbers for choices, one row an image. Free of cost."""
+        return uniform(self.seed, self.ids, count, round, tag).to(self.device)
+
     def grid(self, nfe: int, start: float = 1.0, end: float = 0.0) -> Grid:
         return uniform_grid(nfe, self.solver, start, end)
 
@@ -83,6 +87,12 @@ class Problem:
         b, k = x.shape[:2]
         solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k), levels)
         return solution.x.unflatten(0, (b, k)), solution.views.unflatten(0, (b, k))
+
+    def predict(self, x: Tensor, t: float) -> Prediction:
+        """x [B, K, ...] at time t -> clean image and noise [B, K, ...] each; one evaluation a candidate."""
+        b, k = x.shape[:2]
+        out = self.flow.predict(x.flatten(0, 1), t, self.who(k))
+        return Prediction(out.x0.unflatten(0, (b, k)), out.eps.unflatten(0, (b, k)))
 
     def score(self, x: Tensor, views: Tensor) -> Tensor:
         """Scores [B, K, V] of clean latents x [B, K, ...] with their views [B, K, L, ...]; no evaluation.

@@ -13,11 +13,11 @@ from noise_search.core.budget import Plan
 from noise_search.core.denoiser import Batches
 from noise_search.core.images import tensor_to_images
 from noise_search.core.observed import Observed
+from noise_search.core.population import Population
 from noise_search.run.instantiate import build
 from noise_search.run.parts import Parts, begin
 from noise_search.run.settings import Settings, settings_digest
 from noise_search.run.workers import this_worker
-from noise_search.verifiers.oracle_fid import OracleFID
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow"),
@@ -35,7 +35,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
     dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
     context = {"device": device, "judge": judge, "dataset": dataset}
     verifier = build(cfg.verifier, **context)
-    if cfg.observers and isinstance(verifier, OracleFID):
+    if cfg.observers and isinstance(verifier, Population):
         raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
     if cfg.observers:
         verifier = Observed(verifier, {name: build(node, **context) for name, node in cfg.observers.items()})
@@ -69,7 +69,7 @@ def refuse_misfits(parts: Parts) -> None:
         raise ValueError(f"verifier {parts.verifier.name} knows classes, dataset {dataset.name} has prompts")
     if (parts.settings.guidance.channels or 0) > model.shape[0]:
         raise ValueError(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
-    if isinstance(parts.verifier, OracleFID):
+    if isinstance(parts.verifier, Population):
         if not isinstance(parts.algorithm, Random):
             raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {parts.algorithm.name}")
         if parts.worker.world > 1:

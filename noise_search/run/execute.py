@@ -151,10 +151,10 @@ def start_log(folder: Path, text: str) -> None:
 
 def make(parts: "Parts", folder: Path) -> dict[str, float]:
     """Make the images that `folder` lacks; returns seconds by stage, and how many they were."""
+    from noise_search.core.population import Population
     from noise_search.run.population import run_population
     from noise_search.run.search_units import run
-    from noise_search.verifiers.oracle_fid import OracleFID
 
-    if isinstance(parts.verifier, OracleFID):
+    if isinstance(parts.verifier, Population):
         return run_population(parts, parts.verifier, folder)
     return run(parts, folder)

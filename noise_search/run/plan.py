@@ -7,6 +7,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.cli.errors import explain
+from noise_search.core.algorithm import Leg
 from noise_search.core.budget import Plan, make_plan
 from noise_search.core.grid import SOLVERS, uniform_grid
 from noise_search.run.instantiate import build
@@ -63,8 +64,8 @@ def notes_of(cfg: DictConfig) -> list[str]:
         cost.final for cost in (budget.cost(algorithm, point) for point in budget.bought(algorithm)) if cost.final
     }
     for level in sorted({v for node in (cfg.verifier, cfg.observers) for v in views_of(node)}):
-        grids = algorithm.grids(budget.search_nfe, cfg.model.solver)
-        grids += [uniform_grid(nfe, cfg.model.solver) for nfe in sorted(finals)]
+        legs = algorithm.legs(budget.search_nfe, budget.final_nfe) + [Leg(nfe) for nfe in sorted(finals)]
+        grids = [uniform_grid(leg.nfe, cfg.model.solver, leg.start, leg.end) for leg in legs]
         knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in grids))
         out.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
     return out

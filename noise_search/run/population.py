@@ -10,16 +10,16 @@ import torch
 
 from noise_search.algorithms.random import RandomState
 from noise_search.core.driver import Spent
+from noise_search.core.population import Population
 from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Progress
 from noise_search.run.search_units import clocks, compute, refuse_broken
 from noise_search.storage.atomic import replacing
 from noise_search.storage.run_folder import finished_ids
 from noise_search.storage.units import read_units, set_aside, write_unit
-from noise_search.verifiers.oracle_fid import OracleFID
 
 
-def run_population(parts: Parts, verifier: OracleFID, folder: Path) -> dict[str, float]:
+def run_population(parts: Parts, verifier: Population, folder: Path) -> dict[str, float]:
     """Make every group that `folder` lacks, in order. The verifier's memory is rebuilt from what is there."""
     images, points = parts.settings.images, [p.point for p in parts.plan.purchases]
     seconds, progress = clocks(parts, images - len(finished_ids(folder)))
@@ -41,7 +41,7 @@ def run_population(parts: Parts, verifier: OracleFID, folder: Path) -> dict[str,
     return seconds
 
 
-def first_features(parts: Parts, verifier: OracleFID, folder: Path, progress: Progress) -> np.ndarray:
+def first_features(parts: Parts, verifier: Population, folder: Path, progress: Progress) -> np.ndarray:
     """Features float32 [images, D] of every image's candidate 0, at the search's NFE; kept in folder/first.bin, whose
     last four bytes are their CRC-32."""
     path = folder / "first.bin"
@@ -72,7 +72,7 @@ def paid(parts: Parts, count: int) -> Spent:
 
 
 def group(
-    parts: Parts, verifier: OracleFID, first: np.ndarray, ids: list[int], progress: Progress, seconds: dict[str, float]
+    parts: Parts, verifier: Population, first: np.ndarray, ids: list[int], progress: Progress, seconds: dict[str, float]
 ) -> list[dict[str, Any]]:
     """Search and render the images of one group against frozen statistics."""
     problem, before = begin(parts, ids, verifier), paid(parts, len(ids))

@@ -110,7 +110,7 @@ def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str,
 def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
     """What a search of `point` candidates would have read out, at the cost that the source metered for it."""
     cost = parts.budget.cost(parts.algorithm, point)
-    result = parts.algorithm.result(problem, RandomState(point, bank[:, :point]))
+    result = parts.algorithm.result(problem, RandomState(bank.shape[1], bank), point)
     values = cost.search, 0, cost.search * parts.settings.guidance.rows
     return Readout(point, 0, result, Spent(*(torch.full((len(problem.ids),), value) for value in values)))
 

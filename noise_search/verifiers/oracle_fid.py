@@ -6,6 +6,7 @@ frozen between commits. It is exact: a first-order estimate overrates what is ne
 are wide, whose covariance is singular, and made the distance of such a set grow.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from noise_search.core.images import tensor_to_images
-from noise_search.core.verifier import Candidates, Verifier
+from noise_search.core.population import Population
+from noise_search.core.verifier import Candidates
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge
 from noise_search.measures.statistics import Statistics
@@ -66,7 +68,7 @@ class Exchange(NamedTuple):
         return means + traces - 2 * STEP / np.pi * (np.log1p(grown) @ roots)
 
 
-class OracleFID(Verifier):
+class OracleFID(Population):
     """Greedy against the judge's population statistics; with random search only, one set of images for each budget.
 
     Candidate 0 of every image is made first and makes up the first set; a chosen candidate replaces its image's own,
@@ -110,8 +112,7 @@ class OracleFID(Verifier):
 
     def against(self, memory: dict[int, Statistics]) -> "OracleFID":
         """This verifier, frozen at the sets of `memory`: point -> statistics."""
-        frozen = OracleFID.__new__(OracleFID)
-        frozen.__dict__.update(self.__dict__)
+        frozen = copy.copy(self)
         frozen.exchanges = {point: Exchange.of(s, self.judge.main.gaussian) for point, s in memory.items()}
         return frozen
 
