@@ -5,29 +5,7 @@ Composes the Hydra groups into a run: plan, search, evaluate, report. `python ru
 
 import sys
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-
-from noise_search.cli.errors import one_line_errors, run_cleanly
-from noise_search.run.multirun import Sweep
-from noise_search.run.settings import result_hash, sweep_name
-
-OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
-
-
-@hydra.main(version_base="1.3", config_path="configs", config_name="config")
-def main(cfg: DictConfig) -> None:
-    from noise_search.run.execute import run_experiment
-
-    with one_line_errors():
-        run_experiment(cfg)
-
-
-def program() -> None:
-    main()
-    Sweep.refuse_incomplete()
-
+from noise_search.cli.main import main
 
 if __name__ == "__main__":
-    sweep_name(sys.argv[1:])
-    sys.exit(run_cleanly(program))
+    sys.exit(main())

@@ -21,6 +21,7 @@ from noise_search.run.assemble import assemble, versions
 from noise_search.run.execute import complete, opened, refuse_other_settings, start_log
 from noise_search.run.finish import Run
 from noise_search.run.plan import notes_of, plan_of, with_observers
+from noise_search.run.plugins import plugins
 from noise_search.run.settings import GROUPS, Settings, read_settings, settings_digest
 from noise_search.storage import cache
 from noise_search.storage.atomic import sha256
@@ -169,6 +170,14 @@ def log_run(run: Path, **options: str) -> int:
     return int(not sent)
 
 
+def select(run: Path, verifier: str, into: Path | None, points: list[int]) -> int:
+    """Read a finished random search again as if `verifier` had chosen, and print the new run's folder."""
+    from noise_search.run.reselect import reselect
+
+    print(reselect(run, verifier, into, points or None))
+    return 0
+
+
 def prefetch(overrides: list[str]) -> int:
     """Fetch all files that `run.py` with these overrides needs, then load everything once, as a run would."""
     from noise_search.cli.fetch import SOURCES, fetch_named
@@ -193,6 +202,8 @@ def doctor() -> int:
     print(f"{platform.platform()}, {platform.python_implementation()}")
     for name, version in versions().items():
         print(f"  {name:<24} {version}")
+    for plugin in plugins():
+        print(f"  {plugin.name:<24} {plugin.version} (plug-in {plugin.module})")
     import torch
 
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -1,4 +1,4 @@
-"""From configuration to objects: only of targets in this package, each given what it asks for by name."""
+"""From configuration to objects: of targets in this package and its plug-ins, each given what it asks for by name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+
+from noise_search.run.plugins import owner
 
 PLACES = (
     "algorithms.",
@@ -29,10 +31,10 @@ def build(node: DictConfig | Mapping[str, Any], **context: Any) -> Any:
     if isinstance(node, DictConfig):
         values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     target = str(values.get("_target_", ""))
-    factory: Any = get_object(target) if target.startswith("noise_search.") else None
+    factory: Any = get_object(target) if target.startswith("noise_search.") or owner(target) else None
     home = str(getattr(factory, "__module__", ""))  # a module's imports are reachable too: os.system is not ours
-    if not home.startswith(tuple(f"noise_search.{place}" for place in PLACES)):
-        raise ValueError(f"_target_={target!r}: only parts of noise_search can be built from a configuration")
+    if not home.startswith(tuple(f"noise_search.{place}" for place in PLACES)) and not owner(f"{home}."):
+        raise ValueError(f"_target_={target!r}: only parts of noise_search and of its plug-ins can be built")
     known = inspect.signature(factory).parameters
     given = {name: value for name, value in context.items() if name in known}
     return factory(**given, **{name: inside(v, context) for name, v in values.items() if name != "_target_"})

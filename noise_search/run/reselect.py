@@ -1,6 +1,6 @@
 """One bank of candidates, many verifiers: read a finished random search again as if another verifier had chosen.
 
-    python -m noise_search select RUN verifier=NAME [points=1,4,...] [into=FOLDER]
+    noise-search select RUN verifier=NAME [points=1,4,...] [into=FOLDER]
 
 RUN's candidates do not depend on its verifier, and it kept what every observer gave them: nothing is searched again,
 and only those new winners are rendered that RUN had not rendered.
@@ -29,6 +29,7 @@ from noise_search.run.execute import opened, refuse_other_settings, start_log
 from noise_search.run.finish import Run, finish
 from noise_search.run.parts import Parts, begin
 from noise_search.run.plan import columns_of, notes_of, plan_of
+from noise_search.run.plugins import versions_of
 from noise_search.run.render import Key, render
 from noise_search.run.search_units import refuse_broken, rows_of
 from noise_search.run.settings import result_settings
@@ -37,7 +38,7 @@ from noise_search.storage.run_folder import finished, finished_ids, finished_ima
 from noise_search.storage.units import read_units, write_unit
 
 
-def select(run: Path, name: str, into: Path | None = None, points: list[int] | None = None) -> Path:
+def reselect(run: Path, name: str, into: Path | None = None, points: list[int] | None = None) -> Path:
     """Write what `run.py verifier=name observers=[the others]` would have written, as RUN-select-name or `into`.
 
     name: of a verifier whose scores RUN keeps, with the very settings it had there, or of an ensemble of such. points:
@@ -70,6 +71,7 @@ def select(run: Path, name: str, into: Path | None = None, points: list[int] | N
     parts = dataclasses.replace(assemble(cfg, settings, plan), source=str(run))
     refuse_other_settings(run, {"weights": parts.weights})
     identity = {"settings": result_settings(cfg), "conditions": parts.dataset.digest}
+    identity["plugins"] = versions_of(identity["settings"])
     identity |= {"weights": parts.weights, "source": {"run": run.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
@@ -81,12 +83,12 @@ def select(run: Path, name: str, into: Path | None = None, points: list[int] | N
     text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
     start_log(folder, f"read again from {run}\n{text}")
     order = [list(columns).index(other) for other in (*needed, *cfg.observers)]
-    finish(Run(folder, cfg, choices, parts, text), NoLogger(), reread(parts, run, folder, order))
+    finish(Run(folder, cfg, choices, parts, text), NoLogger(), rewrite_units(parts, run, folder, order))
     return folder
 
 
 @torch.no_grad()
-def reread(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str, float]:
+def rewrite_units(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str, float]:
     """Write the units of `folder` from those of `run`. order: the columns of its bank, the chooser's first."""
     table, done = read_units(run), finished_ids(folder)
     seconds = {"images": 0.0, "search": 0.0, "render": 0.0, "judge": 0.0}

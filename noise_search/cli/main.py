@@ -1,0 +1,102 @@
+"""The command: `python run.py`, `noise-search` and `noise-search` are this one program.
+
+noise-search [overrides]                           a run: plan, search, evaluate, report; --help lists the groups
+noise-search status RUN                            images done, rate, time left; exit code 1 if incomplete
+noise-search verify RUN [images=8]                 checksums and counts; makes some images again
+noise-search report RUN... [into=FOLDER]           curve and report from the units; of several runs: combined
+noise-search export RUN as=npz|png                 images of every budget: ADM's arr_0, or folders of files
+noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
+noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
+noise-search doctor                                libraries, plug-ins, weights, references and data that are here
+noise-search prefetch [overrides]                  fetches all that a configuration needs
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from noise_search.cli.errors import one_line_errors, run_cleanly
+from noise_search.run.multirun import Sweep
+from noise_search.run.plugins import config_folder, register_plugins
+from noise_search.run.settings import result_hash, sweep_name
+
+USAGE = {line.split()[1]: line.split("  ")[0] for line in (__doc__ or "").splitlines()[3:] if line.strip()}
+OPTIONS = {  # command -> the fewest and most runs that it takes, and its options
+    "status": (1, 1, set()),
+    "verify": (1, 1, {"images"}),
+    "report": (1, 1000, {"into"}),
+    "export": (1, 1, {"as"}),
+    "log": (1, 1, {"project", "group"}),
+    "select": (1, 1, {"verifier", "points", "into"}),
+    "doctor": (0, 0, set()),
+}
+
+
+@hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")
+def job(cfg: DictConfig) -> None:
+    """One run, or one job of a multirun."""
+    from noise_search.run.execute import run_experiment
+
+    with one_line_errors():
+        run_experiment(cfg)
+
+
+def run() -> int:
+    sweep_name(sys.argv[1:])
+    job()
+    Sweep.refuse_incomplete()
+    return 0
+
+
+def command() -> int:
+    """What is done beside making a run."""
+    from noise_search.cli import commands
+
+    name, arguments = sys.argv[1], sys.argv[2:]
+    if name not in USAGE:
+        raise ValueError(f"{name}: the commands are {', '.join(USAGE)}; noise-search help")
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        if name == "prefetch":
+            return commands.prefetch(arguments)
+        runs = [Path(word) for word in arguments if "=" not in word]
+        options = dict(word.split("=", 1) for word in arguments if "=" in word)
+        fewest, most, known = OPTIONS[name]
+        number = options.get("images", "8")
+        if not fewest <= len(runs) <= most or set(options) - known or not number.isdigit():
+            raise ValueError(f"usage: {USAGE[name]}")
+        into = Path(options["into"]) if "into" in options else None
+        if name == "status":
+            return commands.status(runs[0])
+        if name == "verify":
+            return commands.verify(runs[0], int(number))
+        if name == "report":
+            return commands.report(runs, into)
+        if name == "export":
+            return commands.export(runs[0], options.get("as", "npz"))
+        if name == "log":
+            return commands.log_run(runs[0], **options)
+        if name == "doctor":
+            return commands.doctor()
+        points = options["points"].split(",") if "points" in options else []
+        if "verifier" not in options or not all(map(str.isdigit, points)):
+            raise ValueError(f"usage: {USAGE[name]}")
+        return commands.select(runs[0], options["verifier"], into, [int(point) for point in points])
+
+
+def program() -> int:
+    OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
+    register_plugins()
+    if len(sys.argv) > 1 and "=" not in sys.argv[1] and not sys.argv[1].startswith(("-", "~", "+")):
+        return command()
+    return run()
+
+
+def main() -> int:
+    """The exit code. Without arguments only `python run.py` makes a run: elsewhere a word too few starts nothing."""
+    if sys.argv[1:] in (["help"], ["-h"]) or (len(sys.argv) == 1 and os.path.basename(sys.argv[0]) != "run.py"):
+        print(__doc__)
+        return 0
+    return run_cleanly(program)
