@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from noise_search.algorithms.first_order import FirstOrder
+from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.random import Random
 from noise_search.core.budget import Budget, make_plan
 
@@ -35,6 +36,12 @@ def test_a_total_buys_the_most_it_can(nfe: int) -> None:
     budget = Budget(10, 20, nfe=(nfe,))
     (purchase,) = budget.purchases(Random(), 1, 1)
     assert purchase.nfe <= nfe < budget.total(Random(), purchase.point + 1)
+
+
+def test_without_a_search_final_nfe_bounds_nothing() -> None:
+    assert [p.nfe for p in Budget(10, 20, nfe=(8, 12)).purchases(NoSearch(), 1, 1)] == [8, 12]
+    with pytest.raises(ValueError, match=r"budget.nfe=0: below 1 NFE, the least of none"):
+        Budget(10, 20, nfe=(0,)).purchases(NoSearch(), 1, 1)
 
 
 @pytest.mark.parametrize(
