@@ -309,6 +309,10 @@ WRONG = {
     "model.solver=rk4": "model.solver=rk4: heun or euler",
     "model.build.interpolant=bent": "model.build.interpolant='bent': one of linear, cosine",
     "hydra.run.dir=/dev/null/out": "/dev/null",
+    **{
+        f"{group}._target_=noise_search.{target}": f"_target_='noise_search.{target}': there is no such part ("
+        for group, target in (("algorithm", "algorithms.hope.Hope"), ("verifier", "verifiers.oracle.Hope"))
+    },
 }
 
 
