@@ -309,6 +309,17 @@ WRONG = {
     "model.solver=rk4": "model.solver=rk4: heun or euler",
     "model.build.interpolant=bent": "model.build.interpolant='bent': one of linear, cosine",
     "hydra.run.dir=/dev/null/out": "/dev/null",
+    "+foo=1": "unknown option 'foo': there are images, seed",
+    "+guidance.foo=1": "unknown option 'guidance.foo': there are channels, interval",
+    "+model.foo=1": "unknown option 'model.foo': there are solver",
+    "+model.build.foo=1": "unknown option 'model.build.foo': there are model.build.name",
+    **{
+        f"+{key}.foo=1": f"unknown option '{key}.foo': there are {key}."
+        for key in ("budget", "dataset", "metrics", "verifier")
+    },
+    "+logger.foo=1": "unknown option 'logger.foo': there are no options of",
+    "+algorithm.foo=1": "unknown option 'algorithm.foo': there are no options of noise_search.algorithms.random.Random",
+    "verifier=ensemble +verifier.members.classifier.foo=1": "unknown option 'verifier.members.classifier.foo'",
     **{
         f"{group}._target_=noise_search.{target}": f"_target_='noise_search.{target}': there is no such part ("
         for group, target in (("algorithm", "algorithms.hope.Hope"), ("verifier", "verifiers.oracle.Hope"))

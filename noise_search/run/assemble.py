@@ -13,7 +13,7 @@ from noise_search.core.budget import Plan
 from noise_search.core.denoiser import Batches
 from noise_search.core.images import tensor_to_images
 from noise_search.core.observed import Observed
-from noise_search.run.instantiate import build
+from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.parts import Parts, begin
 from noise_search.run.settings import Settings, settings_digest
 from noise_search.run.workers import this_worker
@@ -32,6 +32,8 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
         device = f"cuda:{worker.local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+    for name in ("model", "metrics", "verifier", "observers"):
+        refuse_unknown(cfg[name], name)
     dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
     context = {"device": device, "judge": judge, "dataset": dataset}
     verifier = build(cfg.verifier, **context)

@@ -47,6 +47,18 @@ def target_of(node: Mapping[str, Any]) -> Any:
     return factory
 
 
+def refuse_unknown(node: Any, key: str) -> None:
+    """A key that no target within a configuration takes is refused by its full name, before anything is built."""
+    if not isinstance(node, Mapping | DictConfig):
+        return
+    known = inspect.signature(target_of(node)).parameters if "_target_" in node else None
+    for name, part in node.items():
+        if known is not None and name != "_target_" and name not in known:
+            there = ", ".join(f"{key}.{k}" for k in known) or f"no options of {node['_target_']}"
+            raise ValueError(f"unknown option '{key}.{name}': there are {there}")
+        refuse_unknown(part, f"{key}.{name}")
+
+
 def inside(value: Any, context: Mapping[str, Any]) -> Any:
     """A value of a node, with the objects that it asks for in place."""
     if not isinstance(value, dict):

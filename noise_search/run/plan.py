@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from noise_search.cli.errors import explain
 from noise_search.core.budget import Plan, make_plan
 from noise_search.core.grid import SOLVERS, uniform_grid
-from noise_search.run.instantiate import build
+from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.settings import Settings
 
 
@@ -21,6 +21,8 @@ def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Pla
     rate = cfg.model.rows_per_second
     if not isinstance(rate, int | float) or not rate > 0:
         raise ValueError(f"model.rows_per_second={rate}: a number above 0")
+    for name in ("dataset", "algorithm", "budget", "logger"):  # the other groups' modules import torch
+        refuse_unknown(cfg[name], name)
     build(cfg.dataset)  # refuses a class id that is out of range
     return make_plan(series, build(cfg.algorithm), build(cfg.budget), settings.guidance.rows, cfg.model.multiply_adds)
 
