@@ -1,13 +1,17 @@
 """Budgets: what they buy, and what they refuse."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
+from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
+from noise_search.algorithms.zero_order import ZeroOrder
+from noise_search.core.algorithm import Algorithm
 from noise_search.core.budget import Budget, make_plan
 
 
@@ -36,6 +40,15 @@ def test_a_total_buys_the_most_it_can(nfe: int) -> None:
     budget = Budget(10, 20, nfe=(nfe,))
     (purchase,) = budget.purchases(Random(), 1, 1)
     assert purchase.nfe <= nfe < budget.total(Random(), purchase.point + 1)
+
+
+@pytest.mark.parametrize("algorithm", [ZeroOrder, Paths, FirstOrder, Random, NoSearch])
+def test_every_hyper_parameter_is_checked_for_its_type(algorithm: type[Algorithm]) -> None:
+    wrong = {"int": (2.5, "2", True, None), "float": ("a", None, True, float("nan"), float("inf")), "str": (1, None)}
+    for field in dataclasses.fields(algorithm):
+        for value in wrong[str(field.type)]:
+            with pytest.raises(ValueError, match=rf"^algorithm.{field.name}={value}: a (whole number|number|text)$"):
+                algorithm(**{field.name: value})
 
 
 def test_without_a_search_final_nfe_bounds_nothing() -> None:

@@ -276,6 +276,8 @@ WRONG = {
     "budget.points=[-1]": "random search: point -1; at least 0",
     "algorithm=zo algorithm.similarity=1": "algorithm.similarity=1: between -1 and 1",
     "algorithm=zo algorithm.on_stall=cry": "algorithm.on_stall=cry: keep or redraw",
+    "algorithm=zo algorithm.neighbours=2.5": "algorithm.neighbours=2.5: a whole number",
+    "algorithm=paths algorithm.start=null": "algorithm.start=None: a number",
     "algorithm=paths algorithm.back=0.7": "algorithm.back=0.7: above forward=0.78, or the search never ends",
     "algorithm=paths algorithm.pool=some": "algorithm.pool=some: all or per_path",
     "algorithm=first_order algorithm.step_size=0": "algorithm.step_size=0: above 0, at most 1",
