@@ -283,6 +283,7 @@ WRONG = {
     "algorithm=first_order algorithm.step_size=0": "algorithm.step_size=0: above 0, at most 1",
     "algorithm=first_order verifier=oracle_is": "verifier oracle IS (exact posterior) has no gradient",
     "algorithm=zo verifier=oracle_fid": "verifier=oracle_fid: with algorithm=random only, not ZO-2",
+    "experiment=paper/fig3 rank=0 world=8 plan_only=true": "verifier=oracle_fid: one worker only, not world=8",
     "verifier=oracle_fid verifier.share=0.5": "verifier.share=0.5: above 0, at most 0.02",
     "verifier=classifier_ssl model=sit_cifar10 dataset=cifar10 budget.search_nfe=2": "nearest knot is an end",
     "observers=[hope]": "observers=['hope']: Could not find 'verifier/hope'",
