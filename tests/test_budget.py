@@ -23,6 +23,13 @@ def test_the_papers_axis_for_random_search() -> None:
     assert plan.sweep_search == 50 * 256 and plan.sweep_final == (250, 11 * 250)
 
 
+@pytest.mark.parametrize(("neighbours", "more"), [(2, 100), (4, -100), (8, -500)])
+def test_the_meter_counts_more_than_the_paper_for_zo_2_only(neighbours: int, more: int) -> None:
+    """As docs/reproduce-imagenet.md says, with the paper's 50 and 250 NFE."""
+    budget = Budget(50, 250, points=(1, 4, 30))
+    assert {p.nfe - p.nfe_paper for p in budget.purchases(ZeroOrder(neighbours), 1, 1)} == {more}
+
+
 def test_gflops_are_two_per_multiply_add_of_every_network_row() -> None:
     plan = make_plan("x", Random(), Budget(10, 20, points=(4,)), each=2, multiply_adds=500_000_000)
     assert plan.purchases[0].network_rows == 120
