@@ -1,12 +1,17 @@
 """Budgets: what they buy, and what they refuse."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from noise_search.algorithms.first_order import FirstOrder
+from noise_search.algorithms.none import NoSearch
+from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
+from noise_search.algorithms.zero_order import ZeroOrder
+from noise_search.core.algorithm import Algorithm
 from noise_search.core.budget import Budget, make_plan
 
 
@@ -16,6 +21,13 @@ def test_the_papers_axis_for_random_search() -> None:
     assert [p.nfe_paper for p in plan.purchases] == [250, 300, 400, 600, 1000, 1800, 3400, 5000, 6600, 9800, 13000]
     assert [p.nfe for p in plan.purchases][:3] == [250, 350, 450]
     assert plan.sweep_search == 50 * 256 and plan.sweep_final == (250, 11 * 250)
+
+
+@pytest.mark.parametrize(("neighbours", "more"), [(2, 100), (4, -100), (8, -500)])
+def test_the_meter_counts_more_than_the_paper_for_zo_2_only(neighbours: int, more: int) -> None:
+    """As docs/reproduce-imagenet.md says, with the paper's 50 and 250 NFE."""
+    budget = Budget(50, 250, points=(1, 4, 30))
+    assert {p.nfe - p.nfe_paper for p in budget.purchases(ZeroOrder(neighbours), 1, 1)} == {more}
 
 
 def test_gflops_are_two_per_multiply_add_of_every_network_row() -> None:
@@ -35,6 +47,21 @@ def test_a_total_buys_the_most_it_can(nfe: int) -> None:
     budget = Budget(10, 20, nfe=(nfe,))
     (purchase,) = budget.purchases(Random(), 1, 1)
     assert purchase.nfe <= nfe < budget.total(Random(), purchase.point + 1)
+
+
+@pytest.mark.parametrize("algorithm", [ZeroOrder, Paths, FirstOrder, Random, NoSearch])
+def test_every_hyper_parameter_is_checked_for_its_type(algorithm: type[Algorithm]) -> None:
+    wrong = {"int": (2.5, "2", True, None), "float": ("a", None, True, float("nan"), float("inf")), "str": (1, None)}
+    for field in dataclasses.fields(algorithm):
+        for value in wrong[str(field.type)]:
+            with pytest.raises(ValueError, match=rf"^algorithm.{field.name}={value}: a (whole number|number|text)$"):
+                algorithm(**{field.name: value})
+
+
+def test_without_a_search_final_nfe_bounds_nothing() -> None:
+    assert [p.nfe for p in Budget(10, 20, nfe=(8, 12)).purchases(NoSearch(), 1, 1)] == [8, 12]
+    with pytest.raises(ValueError, match=r"budget.nfe=0: below 1 NFE, the least of none"):
+        Budget(10, 20, nfe=(0,)).purchases(NoSearch(), 1, 1)
 
 
 @pytest.mark.parametrize(

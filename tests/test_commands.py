@@ -1,4 +1,4 @@
-"""`python -m noise_search`: what it says of runs that are whole, unfinished or spoilt."""
+"""`noise-search`: what it says of runs that are whole, unfinished or spoilt."""
 
 import hashlib
 import os
@@ -200,9 +200,9 @@ def test_prefetch_loads_what_a_configuration_needs(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["nonsense"], "nonsense: the commands are status, verify, report, export, log, select, doctor, prefetch"),
-        (["status"], "usage: python -m noise_search status RUN"),
-        (["verify", "run", "images=x"], "usage: python -m noise_search verify RUN"),
-        (["select", "run"], "usage: python -m noise_search select RUN verifier=NAME"),
+        (["status"], "usage: noise-search status RUN"),
+        (["verify", "run", "images=x"], "usage: noise-search verify RUN"),
+        (["select", "run"], "usage: noise-search select RUN verifier=NAME"),
         (["status", "nowhere"], "nowhere: not the folder of a run"),
         (["log", "nowhere"], "nowhere: not the folder of a run"),
     ],

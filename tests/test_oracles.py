@@ -1,5 +1,7 @@
 """Oracle FID: the change of the distance against its definition; greedy; groups; resuming."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,24 @@ def test_the_change_of_the_distance_is_exact(d: int, images: int, real: int) -> 
         found = exchange.change(current[image], options)
         assert np.allclose(found, expected, rtol=1e-6, atol=1e-6 * before)
         assert abs(exchange.change(current[image], current[image])) < 1e-9 * before
+
+
+def test_the_memory_of_a_comparison_does_not_grow_with_the_group(world: tuple[Gaussian, np.ndarray]) -> None:
+    d, k = 64, 32
+    rng = np.random.default_rng(0)
+    judge = judge_of(gaussian(rng.standard_normal((500, d))))
+    verifier = OracleFID(judge, 2)
+    verifier = verifier.against(verifier.begin(rng.standard_normal((200, d)), [k]))
+    peaks = {}
+    for images in (1, 100):
+        features = torch.from_numpy(rng.standard_normal((images, k, d)).astype(np.float32))
+        tracemalloc.start()
+        found = verifier.combine(features, k)
+        peaks[images] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks[100] < 2 * peaks[1]
+    at_once = -verifier.exchanges[k].change(features.numpy()[:, :1], features.numpy())
+    assert torch.equal(found, torch.from_numpy(at_once).float())
 
 
 def test_small_groups_come_near_the_exact_greedy_choice_and_stale_statistics_do_not(

@@ -276,11 +276,14 @@ WRONG = {
     "budget.points=[-1]": "random search: point -1; at least 0",
     "algorithm=zo algorithm.similarity=1": "algorithm.similarity=1: between -1 and 1",
     "algorithm=zo algorithm.on_stall=cry": "algorithm.on_stall=cry: keep or redraw",
+    "algorithm=zo algorithm.neighbours=2.5": "algorithm.neighbours=2.5: a whole number",
+    "algorithm=paths algorithm.start=null": "algorithm.start=None: a number",
     "algorithm=paths algorithm.back=0.7": "algorithm.back=0.7: above forward=0.78, or the search never ends",
     "algorithm=paths algorithm.pool=some": "algorithm.pool=some: all or per_path",
     "algorithm=first_order algorithm.step_size=0": "algorithm.step_size=0: above 0, at most 1",
     "algorithm=first_order verifier=oracle_is": "verifier oracle IS (exact posterior) has no gradient",
     "algorithm=zo verifier=oracle_fid": "verifier=oracle_fid: with algorithm=random only, not ZO-2",
+    "experiment=paper/fig3 rank=0 world=8 plan_only=true": "verifier=oracle_fid: one worker only, not world=8",
     "verifier=oracle_fid verifier.share=0.5": "verifier.share=0.5: above 0, at most 0.02",
     "verifier=classifier_ssl model=sit_cifar10 dataset=cifar10 budget.search_nfe=2": "nearest knot is an end",
     "observers=[hope]": "observers=['hope']: Could not find 'verifier/hope'",
@@ -309,6 +312,21 @@ WRONG = {
     "model.solver=rk4": "model.solver=rk4: heun or euler",
     "model.build.interpolant=bent": "model.build.interpolant='bent': one of linear, cosine",
     "hydra.run.dir=/dev/null/out": "/dev/null",
+    "+foo=1": "unknown option 'foo': there are images, seed",
+    "+guidance.foo=1": "unknown option 'guidance.foo': there are channels, interval",
+    "+model.foo=1": "unknown option 'model.foo': there are solver",
+    "+model.build.foo=1": "unknown option 'model.build.foo': there are model.build.name",
+    **{
+        f"+{key}.foo=1": f"unknown option '{key}.foo': there are {key}."
+        for key in ("budget", "dataset", "metrics", "verifier")
+    },
+    "+logger.foo=1": "unknown option 'logger.foo': there are no options of",
+    "+algorithm.foo=1": "unknown option 'algorithm.foo': there are no options of noise_search.algorithms.random.Random",
+    "verifier=ensemble +verifier.members.classifier.foo=1": "unknown option 'verifier.members.classifier.foo'",
+    **{
+        f"{group}._target_=noise_search.{target}": f"_target_='noise_search.{target}': there is no such part ("
+        for group, target in (("algorithm", "algorithms.hope.Hope"), ("verifier", "verifiers.oracle.Hope"))
+    },
 }
 
 

@@ -9,14 +9,16 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
 from noise_search.core.dataset import Dataset
 from noise_search.core.images import images_to_tensor
 from noise_search.core.verifier import Candidates
 from noise_search.datasets.cifar10 import cifar10, shipped_images
-from noise_search.metrics.inception import Inception
-from noise_search.networks.vision import Clip, DinoV2
+from noise_search.metrics.inception import ClassToken, Inception
+from noise_search.networks.vision import Clip, DinoV2, Preprocess
 from noise_search.verifiers.clip import ClipZeroShot, clip_ssl
 from noise_search.verifiers.dino import Dino, dino_ssl
 from scripts.make_fake_weights import BACKBONE, write_clip, write_dino, write_dino_head
@@ -57,6 +59,32 @@ def test_published_heads_read_what_they_were_trained_on(tmp_path: Path, dino_fil
         head = torch.load(path, weights_only=True)
         expected = features @ head["weight"].T + head["bias"]
     assert torch.allclose(scores.flatten(), expected[range(4), labels.repeat_interleave(2)], atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(256, 256), (300, 410), (512, 384), (32, 32)])
+@pytest.mark.parametrize("kind", ["clip", "dino"])
+def test_pixels_are_those_of_the_published_transforms(kind: str, size: tuple[int, int]) -> None:
+    """Within the published one's rounding to 1/255; smooth images, so that a shift of the crop would show."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    waves = [np.sin(x / 9 + y / 40), np.cos(x / 50 - y / 11), np.sin((x + y) / 30)]
+    pixels = (127.5 + 127.5 * np.stack(waves, -1)).round().astype(np.uint8)
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    if kind == "clip":
+        published = open_clip.image_transform(224, is_train=False, mean=mean, std=std)
+    else:  # DINOv2's linear evaluation; below 224 pixels nothing is cut away here
+        resize = Resize(224 if size == (32, 32) else 256, InterpolationMode.BICUBIC)
+        published = Compose([resize, CenterCrop(224), ToTensor(), Normalize(mean, std)])
+    ours = Preprocess(224, mean, std, resize=224 if kind == "clip" else 256)(images_to_tensor(pixels[None]))[0]
+    apart = (ours - published(Image.fromarray(pixels))).abs() * torch.tensor(std).view(3, 1, 1) * 255
+    assert ours.shape == (3, 224, 224) and apart.max() < 1.6 and apart.mean() < 0.5
+
+
+def test_a_metric_squashes_where_a_head_crops(dino_file: Path) -> None:
+    image = torch.zeros(1, 3, 64, 128)
+    image[..., :16] = image[..., 112:] = 1
+    crop, squash = (DinoV2(BACKBONE, str(dino_file), 56, 1, "float32", crop=crop) for crop in (True, False))
+    assert crop.preprocess(image).amax() < squash.preprocess(image).amax()
+    assert ClassToken(BACKBONE, str(dino_file), "cpu").net.preprocess.resize is None
 
 
 def test_probabilities_add_up_and_sizes_can_be_chosen(tmp_path: Path, dino_file: Path) -> None:

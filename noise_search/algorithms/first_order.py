@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.core.algorithm import Cost, Leg, Result, no_views, require, require_point, unsearched
+from noise_search.core.checks import refuse_types
 from noise_search.core.gather import mix
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class FirstOrder:
     anytime: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        refuse_types(self, "algorithm")
         require("step_size", self.step_size, 0 < self.step_size <= 1, "above 0, at most 1")
 
     def cost(self, point: int, c: int, final: int) -> Cost:

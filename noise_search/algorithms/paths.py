@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.core.algorithm import Cost, Leg, Result, require, require_point, unsearched
+from noise_search.core.checks import refuse_types
 from noise_search.core.gather import take, top
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Paths:
     anytime: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        refuse_types(self, "algorithm")
         for name in ("paths", "backward_nfe", "last_nfe"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         top = self.start + self.forward

@@ -69,8 +69,10 @@ class Budget:
 
     def most(self, algorithm: Algorithm, nfe: int) -> int:
         """The largest point whose total is at or under `nfe`."""
-        if nfe < self.final_nfe:
-            raise ValueError(f"budget.nfe={nfe}: below the final generation, budget.final_nfe={self.final_nfe}")
+        least = min(self.total(algorithm, 0), self.total(algorithm, 1))
+        if nfe < least:
+            what = f"the final generation, budget.final_nfe={least}" if least == self.final_nfe else f"{least} NFE"
+            raise ValueError(f"budget.nfe={nfe}: below {what}, the least of {algorithm.name}")
         low, high = 0, 1
         while self.total(algorithm, high) <= nfe:
             low, high = high, 2 * high

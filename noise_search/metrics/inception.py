@@ -153,10 +153,13 @@ def cut(gaussian: Gaussian, columns: slice) -> Gaussian:
 
 
 class ClassToken:
-    """uint8 images [N, H, W, 3] -> float32 [N, width]: DINOv2's class token after the last norm, at 224 pixels."""
+    """uint8 images [N, H, W, 3] -> float32 [N, width]: DINOv2's class token after the last norm, at 224 pixels.
+
+    The whole image is squashed to them, bicubic, as in the code of Stein et al. (arXiv 2306.04675): nothing is cropped.
+    """
 
     def __init__(self, backbone: str, file: str | None, device: str, batch: int = 50) -> None:
-        net = DinoV2(backbone, file, 224, 1, "float32", key="metrics.dinov2")
+        net = DinoV2(backbone, file, 224, 1, "float32", key="metrics.dinov2", crop=False)
         self.net, self.device, self.batch = net.to(device), device, batch
         self.digest = state_digest(self.net.net)
 

@@ -50,20 +50,31 @@ def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
 
 
 class Preprocess(nn.Module):
-    """images [N, 3, H, W] in [-1, 1] -> [N, 3, resolution, resolution], normalised as the network was trained."""
+    """images [N, 3, H, W] in [-1, 1] -> [N, 3, resolution, resolution], normalised as the network was trained.
 
-    def __init__(self, resolution: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    resize: of the shorter side, bicubic and antialiased, before `resolution` pixels are cut from the centre, as
+    published: 256 for 224 under DINOv2's heads, 224 for 224 in CLIP. What is smaller than `resolution` loses nothing:
+    it is enlarged to just that. None: no crop, the whole image is squashed.
+    """
+
+    def __init__(self, resolution: int, mean: Sequence[float], std: Sequence[float], resize: int | None) -> None:
         super().__init__()
-        self.resolution = resolution
+        self.resolution, self.resize = resolution, resize
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        size = (self.resolution, self.resolution)
-        if images.shape[2:] != size:
+        h, w = images.shape[2:]
+        size = [self.resolution, self.resolution]
+        if self.resize:
+            short = self.resize if min(h, w) >= self.resolution else self.resolution
+            size = [short * h // min(h, w), short * w // min(h, w)]
+        if [h, w] != size:
             images = F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True)
+        top, left = (round((length - self.resolution) / 2) for length in size)
+        images = images[..., top : top + self.resolution, left : left + self.resolution]
         return ((images.clamp(-1, 1) + 1) / 2 - self.mean) / self.std
 
 
@@ -73,7 +84,8 @@ class DinoV2(nn.Module):
 
     backbone: a timm name. file: its weights, timm's or the original ones; None: in weights/, else timm's hub.
     resolution: pixels, a multiple of 14. precision: "float32" or "bfloat16" (autocast). key: the setting that names
-    the backbone, for messages; `<key>_file` names the file.
+    the backbone, for messages; `<key>_file` names the file. crop: preprocess as the published heads' evaluation does,
+    the shorter side to 8/7 of `resolution` and its centre; False: the whole image, squashed.
     """
 
     def __init__(
@@ -84,6 +96,7 @@ class DinoV2(nn.Module):
         layers: int,
         precision: str,
         key: str = "verifier.backbone",
+        crop: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(resolution, int) or resolution % 14 or resolution < 14:
@@ -98,7 +111,8 @@ class DinoV2(nn.Module):
 
         command = f"hf download timm/{backbone} model.safetensors --local-dir weights/{backbone}"
         self.net: Any = loaded(load, file, key, what) if file else fetched(load, key, what, command)
-        self.preprocess = Preprocess(resolution, self.net.default_cfg["mean"], self.net.default_cfg["std"])
+        resize = round(resolution * 256 / 224) if crop else None
+        self.preprocess = Preprocess(resolution, self.net.default_cfg["mean"], self.net.default_cfg["std"], resize)
         self.layers, self.dtype = layers, dtype_of(precision)
         self.eval().requires_grad_(False)
 
@@ -153,7 +167,7 @@ class Clip(nn.Module):
             self.net = fetched(load, "verifier.pretrained", f"weights of {name} ({pretrained})", command)
         config = self.net.visual.preprocess_cfg
         size = config["size"] if isinstance(config["size"], int) else config["size"][0]
-        self.preprocess = Preprocess(size, config["mean"], config["std"])
+        self.preprocess = Preprocess(size, config["mean"], config["std"], resize=size)
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -8,14 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from omegaconf import DictConfig
 
-from noise_search.algorithms.random import Random
 from noise_search.core.budget import Plan
 from noise_search.core.denoiser import Batches
 from noise_search.core.images import tensor_to_images
 from noise_search.core.observed import Observed
 from noise_search.core.population import Population
-from noise_search.run.instantiate import build
+from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.parts import Parts, begin
+from noise_search.run.plan import refuse_population
 from noise_search.run.settings import Settings, settings_digest
 from noise_search.run.workers import this_worker
 
@@ -32,11 +32,13 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
         device = f"cuda:{worker.local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+    for name in ("model", "metrics", "verifier", "observers"):
+        refuse_unknown(cfg[name], name)
     dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
     context = {"device": device, "judge": judge, "dataset": dataset}
     verifier = build(cfg.verifier, **context)
-    if cfg.observers and isinstance(verifier, Population):
-        raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
+    if isinstance(verifier, Population):
+        refuse_population(cfg, settings, plan)
     if cfg.observers:
         verifier = Observed(verifier, {name: build(node, **context) for name, node in cfg.observers.items()})
     model = build(cfg.model.build, device=device)
@@ -69,15 +71,6 @@ def refuse_misfits(parts: Parts) -> None:
         raise ValueError(f"verifier {parts.verifier.name} knows classes, dataset {dataset.name} has prompts")
     if (parts.settings.guidance.channels or 0) > model.shape[0]:
         raise ValueError(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
-    if isinstance(parts.verifier, Population):
-        if not isinstance(parts.algorithm, Random):
-            raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {parts.algorithm.name}")
-        if parts.worker.world > 1:
-            raise ValueError(
-                f"verifier=oracle_fid: one worker only, not world={parts.worker.world}: groups follow one another"
-            )
-        if parts.plan.purchases[0].point < 1 or not parts.plan.sweep_search:
-            raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
     if parts.judge.export_npz and not parts.settings.keep_images:
         raise ValueError("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
     problem = begin(parts, [0])

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from noise_search.run.instantiate import build
 from noise_search.run.multirun import note
-from noise_search.run.plan import notes_of, plan_of, with_observers
+from noise_search.run.plan import POPULATION, notes_of, plan_of, refuse_population, with_observers
 from noise_search.run.plugins import versions_of
 from noise_search.run.settings import GROUPS, Settings, flatten, read_settings, result_settings, sweep_name
 from noise_search.storage.atomic import write_text
@@ -52,6 +52,8 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
         settings = read_settings(cfg)
         cfg = with_observers(cfg, choices["verifier"])
         plan = plan_of(cfg, settings, choices)
+        if cfg.verifier.get("_target_") == POPULATION:
+            refuse_population(cfg, settings, plan)
         identity: dict[str, Any] = {"settings": result_settings(cfg), "conditions": build(cfg.dataset).digest}
         identity["plugins"] = versions_of(identity["settings"])
         refuse_other_settings(folder, identity)

@@ -16,6 +16,7 @@ from noise_search.core.checks import whole
 from noise_search.core.guidance import Guidance
 
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
+GUIDANCE, MODEL = ("channels", "interval"), ("solver", "multiply_adds", "rows_per_second", "build")  # their keys
 AXES = ("nfe", "nfe_paper")
 SWEEP = "NOISE_SEARCH_SWEEP"  # environment variable: the sweep that a job belongs to
 UNIT = 64  # image ids in one unit of finished work
@@ -64,7 +65,14 @@ class Settings:
 
 
 def read_settings(cfg: DictConfig) -> Settings:
+    """An unknown key is refused, at the top level, in the guidance and beside the model's own."""
     values = {name: cfg[name] for name in Settings.__dataclass_fields__}
+    known = {"": (*values, "guidance", "observers", "hydra", "logger", *GROUPS), "guidance.": GUIDANCE, "model.": MODEL}
+    for prefix, names in known.items():
+        node = cfg[prefix[:-1]] if prefix else cfg
+        unknown = [str(name) for name in node if name not in names] if OmegaConf.is_dict(node) else []
+        if unknown:
+            raise ValueError(f"unknown option '{prefix}{unknown[0]}': there are {', '.join(names)}")
     if not OmegaConf.is_dict(cfg.guidance):
         raise ValueError(f"guidance={cfg.guidance}: a group of channels and interval")
     channels, interval = cfg.guidance.channels, cfg.guidance.interval

@@ -75,6 +75,7 @@ class Dino(Verifier):
         return digest(
             weights,
             str(resolution),
+            str(self.features.preprocess.resize),
             str(self.features.layers),
             str(self.features.dtype),
             images.tobytes(),

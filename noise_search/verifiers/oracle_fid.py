@@ -78,6 +78,9 @@ class OracleFID(Population):
     Its columns are the features themselves, which all budgets share; a candidate's worth at a budget is how far it
     lowers that budget's distance in the place of candidate 0. Changes of different sets are not comparable, so no score
     is reported: it has no members.
+
+    Memory: the features of a group's candidates, float32, and while a round is added a second time; 4.2 GB in all for
+    1,000 images with 256 candidates of 2,048 features. They are compared an image at a time.
     """
 
     members = ()
@@ -103,9 +106,9 @@ class OracleFID(Population):
         return torch.from_numpy(np.ascontiguousarray(features)).view(b, k, -1).to(candidates.condition.device)
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
-        features = scores.cpu().numpy()
-        change = self.exchanges[point].change(features[:, :1], features)
-        return torch.from_numpy(-change).float().to(scores.device)
+        exchange, features = self.exchanges[point], scores.cpu().numpy()
+        each = [exchange.change(own[:, :1], own) for own in np.split(features, len(features))]  # bounds the memory
+        return torch.from_numpy(-np.concatenate(each)).float().to(scores.device)
 
     def shown(self, scores: Tensor) -> Tensor:
         return scores[..., :0]
