@@ -92,16 +92,6 @@ def test_the_verifier_in_the_readme_works() -> None:
     assert verifier.name == "contrast" and verifier.weights == {}
 
 
-def test_the_library_example_in_the_readme_works(capsys: pytest.CaptureFixture) -> None:
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    namespace: dict = {}
-    exec(text.split("```python\n")[1].split("```")[0], namespace)
-    assert namespace["images"].shape == (8, 3, 32, 32)
-    assert namespace["problem"].meters.evaluations.count.tolist() == [10 * 7 + 20] * 8
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("classifier Lite0 (logit) tensor") and any(line.startswith("contrast") for line in lines)
-
-
 def test_the_toys_verifier_prefers_the_right_class() -> None:
     mixture = coloured_waves()
     labels = torch.arange(10)

@@ -1,0 +1,217 @@
+"""From the words of a caller to the parts of a search: shipped ones by the names that Hydra's groups have."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobRuntime
+from hydra.version import VersionBase
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.basecontainer import BaseContainer
+from torch import Tensor
+
+from noise_search.core.algorithm import Algorithm
+from noise_search.core.budget import Budget
+from noise_search.core.checks import whole
+from noise_search.core.dataset import Dataset
+from noise_search.core.denoiser import Batches
+from noise_search.core.model import Model
+from noise_search.core.problem import Problem, open_problem
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.run.instantiate import build
+from noise_search.run.plugins import config_folder, register_plugins
+from noise_search.run.settings import Settings, read_settings
+
+OwnVerifier = Callable[[Tensor, list[str]], Any]
+Condition = str | int
+
+
+class Own(Verifier):
+    """A caller's function of images [N, 3, H, W] in [0, 1] and N texts -> [N]; what it does wrong is said by name."""
+
+    differentiable = True  # if the function is
+    reads = ("texts",)
+
+    def __init__(self, function: OwnVerifier) -> None:
+        self.function, self.weights = function, {}
+        self.name = str(getattr(function, "__name__", type(function).__name__))
+
+    def score(self, candidates: Candidates) -> Tensor:
+        b, k = candidates.images.shape[:2]
+        texts = [text for text in candidates.texts for _ in range(k)]
+        images = candidates.images.flatten(0, 1).add(1).div(2)
+        try:
+            scores = torch.as_tensor(self.function(images, texts)).to(images.device)
+        except torch.OutOfMemoryError:
+            raise  # half the rows are tried
+        except Exception as error:
+            raise RuntimeError(f"verifier {self.name} raised {type(error).__name__}: {error}") from error
+        if scores.shape != (b * k,):
+            raise ValueError(f"verifier {self.name} returned shape {tuple(scores.shape)}, not ({b * k},)")
+        if bad := int((~scores.isfinite()).sum()):
+            raise ValueError(f"verifier {self.name} returned NaN or infinity for {bad} of {b * k} images")
+        if images.requires_grad and torch.is_grad_enabled() and not scores.requires_grad:
+            raise ValueError(f"verifier {self.name} has no gradient, which algorithm=first_order needs")
+        return scores.float().view(b, k)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for, built and checked. index: int64 [B] on the device; texts: the same in words."""
+
+    model: Model
+    verifier: Verifier
+    algorithm: Algorithm
+    budget: Budget
+    settings: Settings
+    solver: str
+    index: Tensor
+    texts: list[str]
+
+    def problem(self, ids: Sequence[int] | None = None) -> Problem:
+        s, budget = self.settings, self.budget
+        batches = Batches(self.model.batch_size if s.batch_size == "auto" else int(s.batch_size))
+        given = (ids, budget.search_nfe, budget.final_nfe, s.guidance, self.solver, s.seed, batches, self.texts)
+        return open_problem(self.model, self.verifier, self.index, *given)
+
+
+def order(
+    model: str | Model,
+    conditions: Condition | Sequence[Condition],
+    verifier: str | Verifier | OwnVerifier,
+    algorithm: str | Algorithm,
+    dataset: str | Dataset | None,
+    numbers: dict[str, Any],
+) -> Order:
+    """Everything that was named is composed as `python run.py` would; numbers: of the configuration, None: its own."""
+    named = {"model": model, "verifier": verifier, "algorithm": algorithm, "dataset": dataset}
+    cfg = composed({group: name for group, name in named.items() if isinstance(name, str)})
+    for key in ("search_nfe", "final_nfe"):
+        if numbers.get(key) is not None:
+            cfg.budget[key] = numbers[key]
+    for key in ("seed", "device", "batch_size", "cfg_scale"):
+        if numbers.get(key) is not None:
+            cfg[key] = numbers[key]
+    settings = read_settings(cfg)
+    budget = build(cfg.budget)
+    device = device_of(settings.device, model)
+    source = dataset if isinstance(dataset, Dataset) else None
+    if source is None and (dataset is not None or isinstance(model, str)):
+        source = build(cfg.dataset, seed=settings.seed)
+    built = build(cfg.model.build, device=device) if isinstance(model, str) else model
+    classes, texts = classes_of(conditions, source, built)
+    if isinstance(verifier, str):
+        context: dict[str, Any] = {"device": device, "dataset": source}
+        if "verifiers.oracle" in OmegaConf.to_yaml(cfg.verifier):  # the others see no judge
+            context["judge"] = build(cfg.metrics, device=device)
+        verifier = build(cfg.verifier, **context)
+    elif not isinstance(verifier, Verifier):
+        if not callable(verifier):
+            raise ValueError(f"verifier={verifier!r}: a name, a Verifier, or a function (images, texts) -> [N]")
+        verifier = Own(verifier)
+    assert isinstance(verifier, Verifier)
+    if verifier.columns > len(verifier.members):
+        raise ValueError(f"verifier {verifier.name} chooses for a whole set of images: use run.py")
+    chosen = build(cfg.algorithm) if isinstance(algorithm, str) else algorithm
+    ids = torch.tensor(classes, device=device)
+    return Order(built, verifier, chosen, budget, settings, cfg.model.solver, ids, texts)
+
+
+def classes_of(
+    conditions: Condition | Sequence[Condition], dataset: Dataset | None, model: Model
+) -> tuple[list[int], list[str]]:
+    """Numbers and words of conditions. For a model of classes: a name must be one of the dataset's, an id one of the
+    model's; for a model that reads texts: any text, numbered in their order here."""
+    asked = [conditions] if isinstance(conditions, str | int) else list(conditions)
+    if not asked:
+        raise ValueError("conditions: none are given")
+    if model.classes is None:
+        if wrong := [condition for condition in asked if not isinstance(condition, str)]:
+            raise ValueError(f"condition {wrong[0]!r}: {model.name} reads texts")
+        return list(range(len(asked))), [str(condition) for condition in asked]
+    if dataset is not None and (dataset.classes is None or len(dataset.classes) != model.classes):
+        held = "no" if dataset.classes is None else len(dataset.classes)
+        raise ValueError(f"dataset {dataset.name} has {held} classes, model {model.name} {model.classes}")
+    classes = []
+    for condition in asked:
+        if isinstance(condition, str):
+            classes.append(class_of(condition, dataset, model))
+        elif whole(condition) and 0 <= condition < model.classes:
+            classes.append(condition)
+        else:
+            raise ValueError(f"condition {condition!r}: a class name, or a class id from 0 to {model.classes - 1}")
+    return classes, [name_of(k, condition, dataset) for k, condition in zip(classes, asked, strict=True)]
+
+
+def class_of(name: str, dataset: Dataset | None, model: Model) -> int:
+    if dataset is None:
+        raise ValueError(f"condition {name!r}: {model.name} has class ids only; dataset=... gives them names")
+    names = [str(other) for other in dataset.texts]
+    found = [k for k, other in enumerate(names) if other == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"condition {name!r}: {dataset.name} calls classes {found} so; give one of these ids")
+    near = difflib.get_close_matches(name, names, 3) or names[:10]
+    raise ValueError(f"condition {name!r}: not a class of {dataset.name}; near it are {', '.join(near)}")
+
+
+def name_of(k: int, condition: Condition, dataset: Dataset | None) -> str:
+    if isinstance(condition, str):
+        return condition
+    try:
+        return str(dataset.texts[k]) if dataset is not None else f"class {k}"
+    except ValueError:  # names that an optional library has
+        return f"class {k}"
+
+
+def device_of(device: str, model: str | Model) -> str:
+    """auto: the first GPU where there is one; for a model that is loaded already, where its parameters are."""
+    if device == "auto" and isinstance(model, Model):
+        network = model.network
+        return str(next(network.parameters()).device) if isinstance(network, torch.nn.Module) else "cpu"
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+    return device
+
+
+def composed(named: dict[str, str]) -> DictConfig:
+    """The configuration with these choices. An experiment of a model's name is what that model brings."""
+    register_plugins()
+    with own_hydra():
+        loader = GlobalHydra.instance().config_loader()
+        for group, name in named.items():
+            known = loader.get_group_options(group)
+            if name not in known:
+                raise ValueError(f"{group}={name!r}: one of {', '.join(known)}")
+        overrides = [f"{group}={name}" for group, name in named.items()]
+        if named.get("model") in loader.get_group_options("experiment"):
+            overrides.append(f"experiment={named['model']}")
+        return compose("config", overrides)
+
+
+@contextmanager
+def own_hydra() -> Iterator[None]:
+    """Hydra over our groups. What a caller's own Hydra has set for the process is put back as it was."""
+    kinds: tuple[type, ...] = (GlobalHydra, VersionBase, JobRuntime)
+    instances: dict[type, Any] = Singleton._instances
+    before = {kind: instances.pop(kind) for kind in kinds if kind in instances}
+    resolvers = dict(BaseContainer._resolvers)
+    try:
+        with initialize_config_dir(str(config_folder()), job_name="noise_search", version_base="1.3"):
+            yield
+    finally:
+        for kind in kinds:
+            instances.pop(kind, None)
+        instances.update(before)
+        BaseContainer._resolvers = resolvers
