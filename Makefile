@@ -1,24 +1,40 @@
 PYTHON ?= python3
+TESTS ?=
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 export HF_HUB_OFFLINE = 1
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: .venv/ready ## make .venv/ with everything in it (about 2 minutes)
+setup: .venv/ready ## make .venv/ with everything in it, in the versions of constraints.txt (about 2 minutes)
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e '.[dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: setup ## the main job on real images: noise to NFE curve and report (about 3 minutes on two cores)
 	$(BIN)/python run.py
 
-test: setup ## run the tests (no network)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: setup ## run the tests (no network); TESTS=tests/test_run.py runs some
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+# uv can take the lowest versions, and links files from its cache instead of copying them.
+.venv-oldest/ready: LIBRARIES = --resolution lowest-direct
+.venv-oldest/ready: PYTHON = 3.11
+.venv-oldest/ready .venv-newest/ready: pyproject.toml | .venv/ready
+	rm -rf $(@D)
+	$(BIN)/uv venv --quiet --python $(PYTHON) $(@D)
+	$(BIN)/uv pip install --quiet --python $(@D) $(LIBRARIES) -e '.[dev]'
+	@touch $@
+
+test-oldest: .venv-oldest/ready ## the same on Python 3.11 and the lowest versions that pyproject.toml allows
+	.venv-oldest/bin/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+test-newest: .venv-newest/ready ## the same on the newest versions, without constraints.txt
+	.venv-newest/bin/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 test-slurm: setup ## a sweep on a two-node SLURM of this machine's own (Debian, root; about 6 minutes)
 	apt-get update --quiet
@@ -43,4 +59,4 @@ clean: ## remove caches; outputs/, data/ and .venv/ stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-slurm lint figures bench clean
+.PHONY: help setup demo test test-oldest test-newest test-slurm lint figures bench clean

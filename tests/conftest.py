@@ -1,14 +1,18 @@
 """Shared pieces: the exact toy as a problem, with a spy inside every meter."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from noise_search.core.denoiser import Guided, Prediction, metered_denoiser
 from noise_search.core.flow import Flow
@@ -20,6 +24,7 @@ from noise_search.core.verifier import Candidates, Verifier
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge, one_space
 from noise_search.measures.statistics import Statistics
+from noise_search.networks import transformer
 from noise_search.networks.mixture import Mixture, MixtureNetwork
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
@@ -28,6 +33,17 @@ from noise_search.verifiers.oracle_fid import OracleFID
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: a thread each, in the runs that they start too
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+@contextmanager
+def counted_multiply_adds() -> Iterator[Callable[[], int]]:
+    """Attention is written out meanwhile: which fused kernels are counted depends on torch's version and the device."""
+    with (
+        mock.patch.object(transformer, "attend", transformer.written_out),
+        torch.no_grad(),
+        FlopCounterMode(display=False) as counter,
+    ):
+        yield lambda: counter.get_total_flops() // 2
 
 
 class Spy:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
-from torch.utils.flop_counter import FlopCounterMode
 
 from noise_search.networks.transformer import DiffusionTransformer
 from noise_search.run.instantiate import build
 from noise_search.run.plan import plan_of
 from noise_search.run.settings import read_settings, result_hash
+from tests.conftest import counted_multiply_adds
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics", "logger", "experiment")
@@ -63,14 +63,14 @@ def test_the_costs_of_published_models_are_those_of_their_networks() -> None:
         cfg = composed(f"model={name}")
         assert cfg.guidance.channels == 3 and cfg.budget.final_nfe == 250
         assert cfg.dataset.name == ("imagenet512" if "512" in name else "imagenet256")
-        with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.device("meta"), counted_multiply_adds() as count:
             net = DiffusionTransformer(**cfg.model.build.net, out_channels=8)
             x, c, rows = torch.empty(1, *net.shape), torch.empty(1, cfg.model.build.net.width), slice(None)
             tokens = net.embed(x)
             for block in net.blocks:
                 tokens = block(tokens, c, rows)
             net.unembed(tokens, c, rows)
-        assert counter.get_total_flops() / 2 == pytest.approx(cfg.model.multiply_adds, rel=2e-3)
+        assert count() == pytest.approx(cfg.model.multiply_adds, rel=2e-3)
 
 
 def test_a_hash_sees_what_changes_a_result_and_nothing_else() -> None:
