@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from noise_search.run.instantiate import build
+from noise_search.run.more_metrics import with_more_metrics
 from noise_search.run.multirun import note
 from noise_search.run.plan import notes_of, plan_of, with_observers
 from noise_search.run.settings import GROUPS, Settings, flatten, read_settings, result_settings, sweep_name
@@ -49,7 +50,7 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
     """One run into `folder`. Writes nothing if the configuration is refused."""
     try:
         settings = read_settings(cfg)
-        cfg = with_observers(cfg, choices["verifier"])
+        cfg = with_more_metrics(with_observers(cfg, choices["verifier"]))
         plan = plan_of(cfg, settings, choices)
         identity: dict[str, Any] = {"settings": result_settings(cfg)}
         refuse_other_settings(folder, identity)
