@@ -24,7 +24,12 @@ FEATURES = 2048
 
 def rows(ids: range, rng: np.random.Generator) -> list[dict]:
     """Rows as a run of one budget writes them, of random numbers."""
-    filler = dict.fromkeys(SCHEMA.names, 0) | {"features_search": None, "bank": None, "digest": "0" * 32}
+    filler = dict.fromkeys(SCHEMA.names, 0) | {
+        "features_search": None,
+        "bank": None,
+        "measures": [],
+        "digest": "0" * 32,
+    }
     out = []
     for i in ids:
         image = {"png": rng.bytes(2500), "features": rng.standard_normal(FEATURES, dtype=np.float32).tobytes()}

@@ -19,8 +19,9 @@ import torch
 from matplotlib import pyplot as plt
 
 from noise_search.core.gather import ranks
-from noise_search.report.combined import Rows, draw
-from noise_search.report.figures import TITLES, label, save
+from noise_search.measures.metric import Metric
+from noise_search.report.combined import Rows, draw, metrics_of
+from noise_search.report.figures import label, save
 from noise_search.report.matrix import banks, write_matrix
 from noise_search.storage.atomic import write_text
 from noise_search.storage.units import read_units
@@ -189,15 +190,17 @@ class Results:
                     rows += [{"series": series, **row} for row in csv.DictReader(file) if row["metric"] in metrics]
         with (folder / "floors.csv").open() as file:  # the same for every run of as many images
             floors = {(row["kind"], row["metric"]): row["value"] for row in csv.DictReader(file)}
+        known = metrics_of([folder for folders in runs.values() for folder in folders])
         for metric in metrics:
-            draw(self.out / name, metric, [row for row in rows if row["metric"] == metric and row["value"]], "nfe")
-        yield from table(rows, floors, metrics)
+            chosen = [row for row in rows if row["metric"] == metric and row["value"]]
+            draw(self.out / name, known[metric], chosen, "nfe")
+        yield from table(rows, floors, {metric: known[metric] for metric in metrics})
         yield " ".join(f'<img src="{name}/{metric}.png" width="32%">' for metric in metrics)
 
 
-def table(rows: Rows, floors: dict[tuple[str, str], str], metrics: tuple[str, ...]) -> Iterator[str]:
+def table(rows: Rows, floors: dict[tuple[str, str], str], metrics: dict[str, Metric]) -> Iterator[str]:
     """Markdown: one line a (series, budget), one column a metric; the mean over seeds and its lowest and highest."""
-    labels = {row["metric"]: label({**row, "n_images": int(row["n_images"])}) for row in rows}
+    labels = {m: label({**row, "n_images": int(row["n_images"])}, metrics[m]) for row in rows for m in [row["metric"]]}
     yield "| series | seeds | NFE | " + " | ".join(labels[metric] for metric in metrics) + " |"
     yield "|" + "---|" * (len(metrics) + 3)
 
@@ -219,7 +222,7 @@ def table(rows: Rows, floors: dict[tuple[str, str], str], metrics: tuple[str, ..
     yield "Of several seeds: the mean (lowest to highest). NFE: of an image, search and final pass together."
     if kinds:
         yield "Real: other images of the test set, as many as the samples; reconstructed: by the model's autoencoder."
-    yield " ".join(f"{TITLES[metric]} to {reference}." for metric, reference in references.items())
+    yield " ".join(f"{metrics[metric].title} to {reference}." for metric, reference in references.items())
     yield ""
 
 

@@ -22,7 +22,7 @@ from noise_search.core.observed import Observed
 from noise_search.core.problem import Problem
 from noise_search.core.verifier import Candidates, Verifier
 from noise_search.measures.frechet import Gaussian
-from noise_search.measures.judge import Judge, one_space
+from noise_search.measures.judge import Judge, Space
 from noise_search.measures.statistics import Statistics
 from noise_search.networks import transformer
 from noise_search.networks.mixture import Mixture, MixtureNetwork
@@ -90,9 +90,8 @@ def population() -> OracleFID:
         raise AssertionError("not used here")
 
     rng = np.random.default_rng(0)
-    judge = Judge(
-        "toy", "toy", features, unused, one_space(Gaussian(np.zeros(2), np.eye(2)), "", "toy"), unused, "", unused, ""
-    )
+    space = Space(slice(None), Gaussian(np.zeros(2), np.eye(2)), "", "toy")
+    judge = Judge("toy", "toy", features, unused, space)
     sets = {point: Statistics.of(0.5 * rng.standard_normal((50, 2)) + 0.1 * point) for point in range(13)}
     return OracleFID(judge, 50).against(sets)
 

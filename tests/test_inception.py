@@ -92,11 +92,13 @@ def test_references_in_every_published_format_agree(tmp_path: Path, weights: Pat
         for name in ("real", "adm.npz", "images.npz", "moments.npz", "fidelity.pt")
     }
     for name, judge in judges.items():
-        assert np.allclose(judge.frechet["fid"].gaussian.mean, moments["mu"], rtol=1e-5, atol=1e-6)
-        assert ("sfid" in judge.frechet) == (name in ("real", "adm.npz", "images.npz"))
-        assert (judge.reference is None) == (name in ("moments.npz", "fidelity.pt"))
-        if judge.reference is not None:
-            assert np.allclose(judge.reference(), x[:, MAIN], atol=1e-4)
+        told = {metric.name for metric in judge.metrics}
+        assert np.allclose(judge.main.gaussian.mean, moments["mu"], rtol=1e-5, atol=1e-6)
+        assert ("sfid" in told) == (name in ("real", "adm.npz", "images.npz"))
+        assert ("recall" not in told) == (name in ("moments.npz", "fidelity.pt"))
+        if "recall" in told:  # of the reference's own images
+            values = judged(x, np.zeros(COUNT, np.int64), judge)
+            assert values["precision"].value == values["recall"].value == 1
     known = list((tmp_path / "cache").iterdir())
     inception(str(real), str(weights))
     assert sorted((tmp_path / "cache").iterdir()) == sorted(known)  # measured once
@@ -230,9 +232,9 @@ def test_fd_dinov2_beside_fid_where_the_reference_has_images(tmp_path: Path, wei
     assert features.shape == (5, SPATIAL.stop + 384)
     values = judged(features, np.zeros(5, np.int64), judge)
     assert values["fd_dinov2"].value > 0 and set(values) >= {"fid", "sfid", "fd_dinov2", "kernel_distance"}
-    space = judge.frechet["fd_dinov2"]
-    assert space.network == f"DINOv2 {backbone}" and space.reference == "adm.npz, its 6 images"
-    assert judge.reference().shape == (6, 2048)
+    (distance,) = (metric for metric in judge.metrics if metric.name == "fd_dinov2")
+    assert distance.network == f"DINOv2 {backbone}" and distance.reference == "adm.npz, its 6 images"
+    assert values["precision"].images == 5
     for keys, words in (
         ({"dinov2": "vit_none"}, r"^metrics\.dinov2='vit_none': not a network that timm knows"),
         ({"dinov2": backbone, "dinov2_file": "/nowhere.pth"}, r"^metrics\.dinov2_file=/nowhere\.pth: there is no"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from noise_search.measures.frechet import Gaussian, frechet_distance
-from noise_search.measures.judge import Judge, one_space
+from noise_search.measures.judge import Judge, Space
 from noise_search.measures.statistics import Statistics
 from noise_search.verifiers.oracle_fid import Exchange, OracleFID
 
@@ -23,7 +23,7 @@ def judge_of(reference: Gaussian) -> Judge:
     def nothing(*_: object) -> None:
         raise AssertionError("not used here")
 
-    return Judge("toy", "toy", nothing, nothing, one_space(reference, "", "toy"), nothing, "", nothing, "")
+    return Judge("toy", "toy", nothing, nothing, Space(slice(None), reference, "", "toy"))
 
 
 @pytest.fixture(scope="module")

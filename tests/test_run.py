@@ -262,7 +262,12 @@ def test_without_a_search_there_is_no_search_score(tmp_path: Path) -> None:
 def test_the_same_classes_whatever_the_order(tmp_path: Path) -> None:
     call(tmp_path, *TOY, "dataset.classes=[3,5]", "images=4", "logger=none", "hydra.run.dir=two")
     table = pq.read_table(tmp_path / "two/units")
-    assert dict(zip(table["image_id"].to_pylist(), table["label"].to_pylist(), strict=True)) == {0: 3, 1: 5, 2: 3, 3: 5}
+    assert dict(zip(table["image_id"].to_pylist(), table["condition"].to_pylist(), strict=True)) == {
+        0: 3,
+        1: 5,
+        2: 3,
+        3: 5,
+    }
 
 
 WRONG = {

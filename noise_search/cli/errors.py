@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from noise_search.run.settings import GROUPS as RESULT_GROUPS
 from noise_search.run.settings import Settings
 
-KEYS = (*Settings.__dataclass_fields__, "observers")
+KEYS = (*Settings.__dataclass_fields__, "observers", "more_metrics")
 GROUPS = (*RESULT_GROUPS, "logger", "experiment")
 SHOWN = (ValueError, TypeError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"  # asked for by the user

@@ -1,12 +1,13 @@
-"""Judges: a feature network and its real images. What selects must not judge: no verifier uses these networks."""
+"""Judges: a feature network and the metrics it serves. What selects must not judge: no verifier uses these networks."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from noise_search.measures.frechet import Gaussian
+from noise_search.measures.metric import SCORES, Metric
 
 
 class Space(NamedTuple):
@@ -24,11 +25,10 @@ class Judge:
     """network, probe: names as they stand beside every number.
 
     features: uint8 [N, H, W, 3] -> float32 [N, D]. probabilities: features -> [N, classes], of the probe that the
-    inception score uses. columns_of: class id -> its column among those classes; None: not known, so no accuracy and no
-    oracle IS. frechet: metric -> its space; the first is the main one, in which all else is measured.
-    reference: () -> main features [M, D'] of real images for kernel distance, precision and recall; None: there are
-    none. heldout: n -> that many real images that are in neither, uint8 [n, h, w, 3], and their labels, for the floor
-    of every distance; None if fewer are at hand. splits, shuffle: of the inception score (`metrics.scores`).
+    inception score uses. main: the space in which kernel distance, precision and recall are measured, and that oracle
+    FID looks at. metrics: all that is told of a set, in the order of the curve's rows. heldout: n -> that many real
+    images that are in no reference, uint8 [n, h, w, 3], and their labels, for the floor of every metric; None if fewer
+    are at hand. columns_of: class id -> its column among the probe's classes; None: not known, so no oracle IS.
     export_npz: are the images of every budget wanted as ADM's .npz? weights: file name -> sha256.
     """
 
@@ -36,22 +36,22 @@ class Judge:
     probe: str
     features: Callable[[np.ndarray], np.ndarray]
     probabilities: Callable[[np.ndarray], np.ndarray]
-    frechet: Mapping[str, Space]
-    reference: Callable[[], np.ndarray] | None
-    reference_name: str
-    heldout: Callable[[int], tuple[np.ndarray, np.ndarray] | None]
-    heldout_name: str
+    main: Space
+    metrics: Sequence[Metric] = ()
+    heldout: Callable[[int], tuple[np.ndarray, np.ndarray] | None] = lambda n: None
+    heldout_name: str = ""
     columns_of: np.ndarray | None = None
-    splits: int = 1
-    shuffle: bool = False
     export_npz: bool = False
     weights: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def main(self) -> Space:
-        return next(iter(self.frechet.values()))
-
-
-def one_space(gaussian: Gaussian, reference: str, network: str) -> dict[str, Space]:
-    """The one Frechet distance of a judge all of whose features are one space."""
-    return {"frechet_distance": Space(slice(None), gaussian, reference, network)}
+    def with_metrics(self, more: Sequence[Metric]) -> "Judge":
+        """This judge with further metrics, which are told last."""
+        names = {metric.name for metric in self.metrics}
+        for metric in more:
+            if metric.name in names or metric.name.split("/")[0] in SCORES:
+                raise ValueError(f"more_metrics: {metric.name} is told already")
+            if metric.of_set is None and metric.of_images is None:
+                raise ValueError(f"more_metrics: {metric.name} measures nothing, neither of_set nor of_images")
+            names.add(metric.name)
+        weights = {file: digest for metric in more for file, digest in metric.weights.items()}
+        return replace(self, metrics=(*self.metrics, *more), weights=self.weights | weights)

@@ -14,12 +14,18 @@ from noise_search.core.images import images_to_tensor
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge, Space
 from noise_search.measures.reference import Reference, read_reference
+from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
 from noise_search.networks.vision import DinoV2, fetched, loaded, local
 from noise_search.storage.atomic import sha256
 from noise_search.storage.cache import state_digest
 
 NETWORK = "Inception, torch-fidelity"
 OUTPUTS = 1008  # of the network, for 1,000 classes
+FRECHET = {  # name -> title and short
+    "fid": ("Frechet inception distance (FID)", "FID"),
+    "sfid": ("Frechet distance of spatial features (sFID)", "sFID"),
+    "fd_dinov2": ("Frechet distance (FD-DINOv2)", "FD"),
+}
 CHANNELS = 7  # of the 17 x 17 map that sFID looks at
 MAIN, SPATIAL = slice(0, 2048), slice(2048, 2048 + CHANNELS * 17 * 17)  # columns of the features
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -100,19 +106,24 @@ def inception(
         return torch.from_numpy(values[:, MAIN] @ head.T).softmax(1).numpy()  # no bias, as published
 
     real = read_reference(Path(reference), features, "".join(digests.values()))
+    found, columns_of = spaces(real, dinov2), read_label_map(Path(label_map)) if label_map else None
+    main = next(iter(found.values()))
+    metrics = class_metrics(probabilities, NETWORK, columns_of, splits, shuffle)
+    distances = [frechet_metric(space, name, *FRECHET[name]) for name, space in found.items()]
+    if real.measured is None:
+        metrics += distances
+    else:
+        kept = partial(main_features, real)
+        metrics += [kernel_metric(main, kept, real.name), *distances]
+        metrics += precision_recall_metrics(main, kept, real.name)
     return Judge(
         network=NETWORK,
         probe=NETWORK,
         features=features,
         probabilities=probabilities,
-        frechet=spaces(real, dinov2),
-        reference=real.measured and partial(main_features, real),
-        reference_name=real.name,
-        heldout=lambda n: None,
-        heldout_name="",
-        columns_of=read_label_map(Path(label_map)) if label_map else None,
-        splits=splits,
-        shuffle=shuffle,
+        main=main,
+        metrics=metrics,
+        columns_of=columns_of,
         export_npz=export_npz,
         weights=digests | {Path(reference).name: real.digest},
     )

@@ -8,7 +8,8 @@ import torch
 from noise_search.assets import asset
 from noise_search.datasets.cifar10 import heldout_images, shipped_images
 from noise_search.measures.frechet import Gaussian
-from noise_search.measures.judge import Judge, one_space
+from noise_search.measures.judge import Judge, Space
+from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
 from noise_search.networks.efficientnet import FEATURES, EfficientNetLite, lite_features, weights_path
 from noise_search.storage.atomic import sha256
 from noise_search.storage.weights import load_weights
@@ -30,18 +31,23 @@ def lite2(device: str = "cpu") -> Judge:
     def probabilities(values: np.ndarray) -> np.ndarray:
         return torch.from_numpy(values @ weight.T + bias).softmax(1).numpy()
 
+    gaussian, classes = Gaussian(state["mean"].double().numpy(), covariance), np.arange(10)
+    main = Space(slice(None), gaussian, "CIFAR-10 train (50000 images)", "Lite2")
+    real = cache(lambda: features(shipped_images("reference")[0])), "CIFAR-10 test (1000 images)"
     return Judge(
         network="Lite2",
         probe="Lite2 probe",
         features=features,
         probabilities=probabilities,
-        frechet=one_space(
-            Gaussian(state["mean"].double().numpy(), covariance), "CIFAR-10 train (50000 images)", "Lite2"
+        main=main,
+        metrics=(
+            *class_metrics(probabilities, "Lite2 probe", classes),
+            kernel_metric(main, *real),
+            frechet_metric(main),
+            *precision_recall_metrics(main, *real),
         ),
-        reference=cache(lambda: features(shipped_images("reference")[0])),
-        reference_name="CIFAR-10 test (1000 images)",
         heldout=heldout_images,
         heldout_name="CIFAR-10 test (other images)",
-        columns_of=np.arange(10),
+        columns_of=classes,
         weights={file.name: sha256(file) for file in (path, weights_path(2))},
     )

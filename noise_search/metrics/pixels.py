@@ -5,7 +5,8 @@ import torch
 
 from noise_search.core.images import tensor_to_images
 from noise_search.measures.frechet import Gaussian
-from noise_search.measures.judge import Judge, one_space
+from noise_search.measures.judge import Judge, Space
+from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
 from noise_search.networks.mixture import coloured_waves
 
 
@@ -24,16 +25,22 @@ def pixels(device: str = "cpu") -> Judge:
         logits = [mixture.log_likelihood(x, torch.full((len(x),), k)) * dimensions for k in range(mixture.classes)]
         return torch.stack(logits, 1).softmax(1).numpy()
 
-    everything = features(images)
+    everything, classes = features(images), np.arange(mixture.classes)
+    main = Space(slice(None), Gaussian.of(everything[2000:]), "18000 exact samples", "pixels")
+    real = (lambda: everything[:1000]), "1000 exact samples"
     return Judge(
         network="pixels",
         probe="exact posterior",
         features=features,
         probabilities=probabilities,
-        frechet=one_space(Gaussian.of(everything[2000:]), "18000 exact samples", "pixels"),
-        reference=lambda: everything[:1000],
-        reference_name="1000 exact samples",
+        main=main,
+        metrics=(
+            *class_metrics(probabilities, "exact posterior", classes),
+            kernel_metric(main, *real),
+            frechet_metric(main),
+            *precision_recall_metrics(main, *real),
+        ),
         heldout=lambda n: (images[1000 : 1000 + n], labels[:n].numpy()) if n <= 1000 else None,
         heldout_name="other exact samples",
-        columns_of=np.arange(mixture.classes),
+        columns_of=classes,
     )

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from omegaconf import OmegaConf
 
-from noise_search.report.figures import TITLES, axes_of, kind, save
+from noise_search.measures.metric import Metric
+from noise_search.report.figures import axes_of, save, unknown
 from noise_search.run.evaluate import COLUMNS, write_csv
 from noise_search.run.multirun import noted
 from noise_search.run.settings import flatten, result_settings
@@ -36,9 +37,19 @@ def combine_runs(folders: list[Path], into: Path) -> None:
             rows += [{"series": name, **row} for row in csv.DictReader(file)]
     write_csv(into / "curve.csv", rows, ("series", *COLUMNS))
     axis = str(OmegaConf.load(folders[0] / "config.yaml")["axis"])  # type: ignore[index]
-    metrics = {row["metric"] for row in rows if row["value"]}
-    for metric in sorted(name for name in metrics if kind(name) in TITLES):
-        draw(into / "figures", metric, [row for row in rows if row["metric"] == metric and row["value"]], axis)
+    metrics, known = metrics_of(folders), [row for row in rows if row["value"]]
+    for name in dict.fromkeys(row["metric"] for row in known):
+        chosen = [row for row in known if row["metric"] == name]
+        draw(into / "figures", metrics.get(name) or unknown(name), chosen, axis)
+
+
+def metrics_of(folders: list[Path]) -> dict[str, Metric]:
+    """The metrics of finished runs by name, as they told them in run.json; the first run that tells one is heard."""
+    out: dict[str, Metric] = {}
+    for folder in folders:
+        told = json.loads((folder / "run.json").read_text()).get("metrics", {})
+        out = {name: Metric(name, **words) for name, words in told.items()} | out
+    return out
 
 
 def series_names(folders: list[Path]) -> list[str]:
@@ -48,6 +59,9 @@ def series_names(folders: list[Path]) -> list[str]:
         record = json.loads((folder / "run.json").read_text())
         settings = flatten(result_settings(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
         del settings["seed"]
+        for group in ("observers", "more_metrics"):  # by their names, which say all
+            keys = [key for key in settings if key.startswith(f"{group}.")]
+            settings[group] = "+".join({key.split(".")[1]: settings.pop(key) for key in keys}) or "none"
         described.append((record["choices"], settings | {"n": record["images"]}))
     groups = [g for g in described[0][0] if len({choices[g] for choices, _ in described}) > 1]
     names = []
@@ -59,7 +73,7 @@ def series_names(folders: list[Path]) -> list[str]:
     return names
 
 
-def draw(folder: Path, metric: str, rows: Rows, axis: str) -> None:
+def draw(folder: Path, metric: Metric, rows: Rows, axis: str) -> None:
     """One metric: the mean over seeds of every series, and the range from the lowest to the highest seed."""
     values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:  # one value a seed: two points of one run never cost the same
@@ -75,11 +89,11 @@ def draw(folder: Path, metric: str, rows: Rows, axis: str) -> None:
             line.set_label(f"{name} ({seeds} seeds)")
     networks = " and ".join(dict.fromkeys(row["network"] for row in rows))
     row = {**rows[0], "n_images": int(rows[0]["n_images"]), "network": networks}
-    axes_of(axes, row, sorted({x for by_nfe in values.values() for x in by_nfe}), axis)
+    axes_of(axes, metric, row, sorted({x for by_nfe in values.values() for x in by_nfe}), axis)
     note = ", ".join(sorted({f"{r['model']}, {r['verifier']} verifier, CFG {float(r['cfg_scale']):g}" for r in rows}))
     note = note if len(note) < 100 else rows[0]["model"]
     note += f", seeds {', '.join(sorted({r['seed'] for r in rows}, key=int))}"
     if rows[0]["reference"]:
         note += f"; reference: {rows[0]['reference']}"
     figure.supxlabel(note, fontsize=7, color="#555555")
-    save(figure, folder, metric)
+    save(figure, folder, metric.name)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from noise_search.measures.metric import Metric
+from noise_search.report.figures import unknown
 from noise_search.storage.atomic import write_text
 
 STYLE = """
@@ -58,18 +60,19 @@ def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names:
             same = "unchanged" if row["png"] == previous else ", ".join(f"{v:.2f}" for v in row["scores_final"][:1])
             previous = row["png"]
             cells.append(f'<td><img src="{data_uri(row["png"])}" alt="">{same}</td>')
-        name = html.escape(names[by_key[image, points[0]]["label"]])
+        name = html.escape(names[by_key[image, points[0]]["condition"]])
         lines.append(f"<tr><td>{name}</td>{''.join(cells)}</tr>")
     return f'<table class="grid">{"".join(lines)}</table>'
 
 
-GRID_COLUMNS = ["image_id", "point", "label", "scores_final", "png"]
+GRID_COLUMNS = ["image_id", "point", "condition", "scores_final", "png"]
 
 
 def write_report(
     path: Path,
     title: str,
     plan: str,
+    metrics: Mapping[str, Metric],
     curve: Sequence[Mapping[str, Any]],
     floors: Sequence[Mapping[str, Any]],
     figures: Sequence[Path],
@@ -79,24 +82,36 @@ def write_report(
     facts: Mapping[str, Any],
     count: int = 10,
 ) -> None:
-    """Write the report; curve, floors: rows as in their CSV files; rows: the units' table; names: of the classes."""
+    """Write the report; metrics: by name; curve, floors: rows as in their CSV files; rows: the units' table; names: of
+    the classes."""
     points = sorted({row["point"] for row in curve})
     nfe = {row["point"]: row["nfe"] for row in curve}
-    metrics = list(dict.fromkeys(row["metric"] for row in curve))
+    told = [metrics.get(name) or unknown(name) for name in dict.fromkeys(row["metric"] for row in curve)]
     values = {(row["metric"], row["point"]): row for row in curve}
     networks = {row["metric"]: row["network"] for row in curve}
     lines = [
-        [metric, networks[metric], *(number(values[metric, p]["value"]) for p in points)]
+        [m.name, m.title, m.better, networks[m.name], *(number(values[m.name, p]["value"]) for p in points)]
         + [
-            next((number(f["value"]) for f in floors if (f["kind"], f["metric"]) == (kind, metric)), "")
+            next((number(f["value"]) for f in floors if (f["kind"], f["metric"]) == (kind, m.name)), "")
             for kind in KINDS
         ]
-        for metric in metrics
+        for m in told
     ]
     n = curve[0]["n_images"]
-    header = ["metric", "network", *(f"{nfe[p]:,} NFE" for p in points), "floor: real", "floor: reconstructed"]
+    header = [
+        "metric",
+        "",
+        "better",
+        "network",
+        *(f"{nfe[p]:,} NFE" for p in points),
+        "floor: real",
+        "floor: reconstructed",
+    ]
     pictures = "".join(f'<img src="{data_uri(f.read_bytes())}" alt="{html.escape(f.stem)}">' for f in figures)
-    bias = "" if n >= 10_000 else "The Frechet distance is strongly biased at this n: read the kernel distance instead."
+    biased = ", ".join(m.title for m in told if m.biased and n < 10_000)
+    bias = f"Strongly biased at this n: {biased}; compare at equal n only." if biased else ""
+    if bias and "kernel_distance" in networks:
+        bias = f"Strongly biased at this n: {biased}; read the kernel distance instead."
     known = "No floors: too few held-out images are at hand (scripts/fetch_cifar10.py)."
     if floors:
         known = "Floors: as many held-out real images, and their reconstructions by the autoencoder where there is one."

@@ -5,6 +5,7 @@ import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
@@ -13,6 +14,7 @@ from noise_search.core.denoiser import Batches
 from noise_search.core.images import tensor_to_images
 from noise_search.core.observed import Observed
 from noise_search.core.population import Population
+from noise_search.measures.metric import Metric, Value, measures_of
 from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.parts import Parts, begin
 from noise_search.run.plan import refuse_population
@@ -36,6 +38,8 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
         refuse_unknown(cfg[name], name)
     dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
     context = {"device": device, "judge": judge, "dataset": dataset}
+    further = dict(cfg.get("more_metrics") or {}).items()
+    judge = judge.with_metrics([metric_of(build(node, **context), name) for name, node in further])
     verifier = build(cfg.verifier, **context)
     if isinstance(verifier, Population):
         refuse_population(cfg, settings, plan)
@@ -61,6 +65,12 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
     return parts
 
 
+def metric_of(built: object, name: str) -> Metric:
+    if not isinstance(built, Metric):
+        raise ValueError(f"more_metrics: {name} is a {type(built).__name__}, not a metric")
+    return built
+
+
 def refuse_misfits(parts: Parts) -> None:
     """One blank image goes through verifier and judge, so that groups that do not fit are told before the search."""
     model, dataset = parts.model, parts.dataset
@@ -69,6 +79,8 @@ def refuse_misfits(parts: Parts) -> None:
         raise ValueError(f"dataset {dataset.name} has {held}, model {model.name} {model.classes} classes")
     if "classes" in parts.verifier.reads and dataset.classes is None:
         raise ValueError(f"verifier {parts.verifier.name} knows classes, dataset {dataset.name} has prompts")
+    if dataset.classes is None and (wanting := [m.name for m in parts.judge.metrics if m.needs_classes]):
+        raise ValueError(f"metrics: {', '.join(wanting)} needs classes, dataset {dataset.name} has prompts")
     if (parts.settings.guidance.channels or 0) > model.shape[0]:
         raise ValueError(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
     if parts.judge.export_npz and not parts.settings.keep_images:
@@ -83,13 +95,29 @@ def refuse_misfits(parts: Parts) -> None:
             scores = problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
         except RuntimeError as error:
             raise ValueError(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
-        seen = parts.judge.features(tensor_to_images(image))[:, parts.judge.main.columns]
+        features = parts.judge.features(tensor_to_images(image))
+        seen = features[:, parts.judge.main.columns]
         if seen.shape[1] != len(parts.judge.main.gaussian.mean):
             raise ValueError(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
+    try_metrics(parts, tensor_to_images(image), features, dataset.index([0]))
     tried = {f"the decoder of {model.name}": image, f"verifier {parts.verifier.name}": scores}
     for what, values in (tried | {f"metrics on {parts.judge.network}": torch.from_numpy(seen)}).items():
         if not values.isfinite().all():
             raise ValueError(f"{what}: what it makes of a blank image is not finite; are its weights damaged?")
+
+
+def try_metrics(parts: Parts, images: np.ndarray, features: np.ndarray, index: np.ndarray) -> None:
+    """Every metric on one image: what would end the run after its search ends it here."""
+    for metric in parts.judge.metrics:
+        try:
+            if metric.of_set is None:
+                fits = bool(np.isfinite(measures_of([metric], images, index)).all())
+            else:
+                fits = isinstance(metric.of_set(features, index), Value)
+        except (IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"metric {metric.name} cannot measure {parts.model.name}'s images: {error}") from error
+        if not fits:
+            raise ValueError(f"metric {metric.name}: what it makes of a blank image is no finite number")
 
 
 def versions() -> dict[str, str]:

@@ -2,9 +2,7 @@
 
 import csv
 import io
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +11,8 @@ import pyarrow as pa
 from PIL import Image
 
 from noise_search.core.images import images_to_tensor, tensor_to_images
-from noise_search.measures.frechet import Gaussian, frechet_distance
 from noise_search.measures.judge import Judge
-from noise_search.measures.scores import inception_score, jackknife_error, kernel_distance, precision_recall
+from noise_search.measures.metric import SCORES, Metric, Value, mean_of, measures_of
 from noise_search.run.parts import Parts
 from noise_search.storage.atomic import write_text
 from noise_search.storage.units import units
@@ -26,13 +23,13 @@ COLUMNS = (
     *("value", "ci_low", "ci_high", "weights"),
 )
 FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
-NEIGHBOURS = 3  # of precision and recall
 MEASURED = (
     "image_id",
     "point",
-    "label",
+    "condition",
     "scores",
     "scores_final",
+    "measures",
     "features",
     "nfe_search",
     "nfe_final",
@@ -40,97 +37,31 @@ MEASURED = (
 )
 
 
-@dataclass(frozen=True)
-class Value:
-    """value, 95 % interval; None where there is none: too few images, or an interval the metric does not allow."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-def mean_of(values: np.ndarray) -> Value:
-    """The mean over images with its normal 95 % interval; missing values leave it empty."""
-    if not len(values) or np.isnan(values).any():
-        return Value()
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Value(mean)
-    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
-    return Value(mean, mean - half, mean + half)
-
-
-def of_set(
-    metric: Callable[[np.ndarray], tuple[float, ...]],
-    n: int,
-    needed: int,
-    numbers: int = 1,
-    bounds: tuple[float, float] = (-math.inf, math.inf),
-) -> list[Value]:
-    """The `numbers` that a metric gives a set of n images, with jackknife intervals cut to `bounds`.
-
-    Empty below `needed` images; no interval below ten times as many.
-    """
-    if n < needed:
-        return [Value()] * numbers
-    values = metric(np.arange(n))
-    if n < 10 * needed:
-        return [Value(value) for value in values]
-    half = 1.96 * jackknife_error(metric, n)
-    low, high = bounds
-    return [Value(v, max(low, v - h), min(high, v + h)) for v, h in zip(values, half.tolist(), strict=True)]
-
-
-def distances(features: np.ndarray, judge: Judge) -> dict[str, Value]:
-    """Kernel and Frechet distances, precision and recall of features [N, D] to the judge's real images.
-
-    Precision and recall use as many samples as there are real images, at most. A Frechet distance has no interval:
-    over one set of images an honest one would have to come from seeds.
-    """
-    n, out = len(features), {}
-    for metric, space in judge.frechet.items():
-        seen = features[:, space.columns]
-        out[metric] = Value(frechet_distance(Gaussian.of(seen), space.gaussian)) if n >= 2 else Value()
-    if judge.reference is None:
-        return out
-    reference, main = judge.reference(), features[:, judge.main.columns]
-    cut = main[: len(reference)]
-    (kernel,) = of_set(lambda chosen: (kernel_distance(main[chosen], reference),), n, 2)
-
-    def pair(chosen: np.ndarray) -> tuple[float, float]:
-        return precision_recall(cut[chosen], reference[: len(cut)], NEIGHBOURS)
-
-    precision, recall = of_set(pair, len(cut), NEIGHBOURS + 1, numbers=2, bounds=(0.0, 1.0))
-    return {"kernel_distance": kernel, **out, "precision": precision, "recall": recall}
-
-
-def counted(metric: str, n: int, judge: Judge) -> int:
-    """How many of n images a metric has seen."""
-    if metric in ("precision", "recall"):
-        assert judge.reference is not None
-        return min(n, len(judge.reference()))
-    return n
-
-
-def judged(features: np.ndarray, labels: np.ndarray, judge: Judge) -> dict[str, Value]:
-    """All that the judge says of images with these features [N, D] and labels [N]."""
-    p = judge.probabilities(features)
-    (score,) = of_set(lambda chosen: (inception_score(p[chosen], judge.splits, judge.shuffle),), len(p), judge.splits)
-    out = {"inception_score": score}
-    if judge.columns_of is not None:
-        out["class_accuracy"] = mean_of((p.argmax(1) == judge.columns_of[labels]).astype(np.float64))
-    return out | distances(features, judge)
+def judged(
+    features: np.ndarray, index: np.ndarray, judge: Judge, measures: np.ndarray | None = None
+) -> dict[str, Value]:
+    """All that the judge says of images with these features [N, D], index [N] and what its metrics of images made of
+    them, measures [N, P]; without, those are left out."""
+    out, column = dict[str, Value](), 0
+    for metric in judge.metrics:
+        if metric.of_set is not None:
+            out[metric.name] = metric.of_set(features, index)
+        elif measures is not None:
+            out[metric.name] = mean_of(measures[:, column])
+            column += 1
+    return out
 
 
 class Measured(NamedTuple):
-    """What was stored of the N images of one budget, in the order of ids: label, nfe and network_rows int64 [N], scores
-    and scores_final float64 [N, V], features float32 [N, D]."""
+    """What was stored of the N images of one budget, in the order of ids: condition, nfe and network_rows int64 [N], scores
+    and scores_final float64 [N, V], measures float64 [N, P], features float32 [N, D]."""
 
-    label: np.ndarray
+    condition: np.ndarray
     nfe: np.ndarray
     network_rows: np.ndarray
     scores: np.ndarray
     scores_final: np.ndarray
+    measures: np.ndarray
     features: np.ndarray
 
 
@@ -139,7 +70,8 @@ def measured(folder: Path, images: int, point: int) -> Measured:
     out: dict[str, np.ndarray] = {}
     for unit in units(folder, MEASURED, images, point):
         ids = unit["image_id"].to_numpy()
-        found = {name: np.array(unit[name].to_pylist()) for name in ("label", "network_rows", "scores", "scores_final")}
+        columns = ("condition", "network_rows", "scores", "scores_final", "measures")
+        found = {name: np.array(unit[name].to_pylist()) for name in columns}
         found["nfe"] = unit["nfe_search"].to_numpy() + unit["nfe_final"].to_numpy()
         found["features"] = np.stack([np.frombuffer(value, np.float32) for value in unit["features"].to_pylist()])
         for name, values in found.items():
@@ -149,16 +81,24 @@ def measured(folder: Path, images: int, point: int) -> Measured:
     return Measured(**out)
 
 
-def metrics(rows: Measured, first: np.ndarray, parts: Parts) -> dict[str, Value]:
-    """All metrics of one budget. first: scores_final at the first budget, for the paired difference."""
+def metrics_of(parts: Parts) -> dict[str, Metric]:
+    """All metrics of a run by name, in the order of the curve's rows: of the verifier's scores, then the judge's."""
+    out = []
+    for member, network in zip(parts.verifier.members, parts.verifier.networks, strict=True):
+        suffix = f"/{member}" if member else ""
+        out += [Metric(f"{kind}{suffix}", *words, "higher", network) for kind, words in SCORES.items()]
+    return {metric.name: metric for metric in (*out, *parts.judge.metrics)}
+
+
+def values_of(rows: Measured, first: np.ndarray, parts: Parts) -> dict[str, Value]:
+    """All numbers of one budget. first: scores_final at the first budget, for the paired difference."""
     search, final = rows.scores, rows.scores_final
     out: dict[str, Value] = {}
     for v, member in enumerate(parts.verifier.members):
+        columns = search[:, v], final[:, v], final[:, v] - first[:, v]
         suffix = f"/{member}" if member else ""
-        out[f"score{suffix}"] = mean_of(search[:, v])
-        out[f"score_final{suffix}"] = mean_of(final[:, v])
-        out[f"score_final_gain{suffix}"] = mean_of(final[:, v] - first[:, v])
-    return out | judged(rows.features, rows.label, parts.judge)
+        out |= {f"{kind}{suffix}": mean_of(column) for kind, column in zip(SCORES, columns, strict=True)}
+    return out | judged(rows.features, rows.condition, parts.judge, rows.measures)
 
 
 def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, Any]]:
@@ -166,40 +106,23 @@ def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, A
 
     Budgets are read one after the other: memory holds the features of one.
     """
-    judge, out, first = parts.judge, [], None
-    members = {
-        member and f"/{member}": network
-        for member, network in zip(parts.verifier.members, parts.verifier.networks, strict=True)
-    }
-    networks = {
-        f"{kind}{suffix}": name
-        for suffix, name in members.items()
-        for kind in ("score", "score_final", "score_final_gain")
-    }
-    networks |= {"inception_score": judge.probe, "class_accuracy": judge.probe}
-    networks |= {metric: space.network for metric, space in judge.frechet.items()}
-    references = {metric: space.reference for metric, space in judge.frechet.items()}
-    references |= dict.fromkeys(("kernel_distance", "precision", "recall"), judge.reference_name)
+    metrics, out, first = metrics_of(parts), [], None
     for purchase in parts.plan.purchases:
         rows = measured(folder, parts.settings.images, purchase.point)
         if (rows.nfe != purchase.nfe).any() or (rows.network_rows != purchase.network_rows).any():
             raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
         first = rows.scores_final if first is None else first
-        for metric, value in metrics(rows, first, parts).items():
-            out.append(
-                {
-                    **names,
-                    **{k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)},
-                    "n_images": counted(metric, len(rows.label), judge),
-                    "metric": metric,
-                    "network": networks.get(metric, judge.network),
-                    "reference": references.get(metric, ""),
-                    "value": value.value,
-                    "ci_low": value.low,
-                    "ci_high": value.high,
-                }
-            )
+        bought = {k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)}
+        for name, value in values_of(rows, first, parts).items():
+            told = {"metric": name, "network": metrics[name].network, "reference": metrics[name].reference}
+            out.append({**names, **bought, **told, **cells(value, len(rows.condition))})
     return out
+
+
+def cells(value: Value, n: int) -> dict[str, Any]:
+    """The columns of a value of n images."""
+    seen = n if value.images is None else value.images
+    return {"n_images": seen, "value": value.value, "ci_low": value.low, "ci_high": value.high}
 
 
 def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
@@ -217,9 +140,9 @@ def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
     if parts.model.reconstruct:
         kinds["reconstructed"] = tensor_to_images(parts.model.reconstruct(images_to_tensor(real, parts.device)))
     for kind, images in kinds.items():
-        for metric, value in judged(judge.features(images), labels, judge).items():
-            row = {"kind": kind, "metric": metric, "n_images": counted(metric, n, judge), "images": judge.heldout_name}
-            out.append(row | {"value": value.value, "ci_low": value.low, "ci_high": value.high})
+        measures = measures_of(judge.metrics, images, labels)
+        for name, value in judged(judge.features(images), labels, judge, measures).items():
+            out.append({"kind": kind, "metric": name, "images": judge.heldout_name, **cells(value, n)})
     return out
 
 

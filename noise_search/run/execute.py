@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from noise_search.run.instantiate import build
+from noise_search.run.more_metrics import with_more_metrics
 from noise_search.run.multirun import note
 from noise_search.run.plan import POPULATION, notes_of, plan_of, refuse_population, with_observers
 from noise_search.run.plugins import versions_of
@@ -50,7 +51,7 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
     """One run into `folder`. Writes nothing if the configuration is refused."""
     try:
         settings = read_settings(cfg)
-        cfg = with_observers(cfg, choices["verifier"])
+        cfg = with_more_metrics(with_observers(cfg, choices["verifier"]))
         plan = plan_of(cfg, settings, choices)
         if cfg.verifier.get("_target_") == POPULATION:
             refuse_population(cfg, settings, plan)

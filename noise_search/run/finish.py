@@ -22,7 +22,7 @@ from noise_search.report.images import write_grids
 from noise_search.report.loggers import Logger, Record
 from noise_search.report.matrix import banks, write_correlation, write_matrix
 from noise_search.run.assemble import versions
-from noise_search.run.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, write_csv
+from noise_search.run.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, metrics_of, write_csv
 from noise_search.run.parts import Parts
 from noise_search.run.plan import columns_of
 from noise_search.run.settings import SHOWN
@@ -31,6 +31,7 @@ from noise_search.storage.export import export_npz
 from noise_search.storage.units import read_units
 
 log = logging.getLogger("noise_search")
+DESCRIBED = ("title", "short", "better", "biased")  # of a metric, for whoever puts runs together
 BILLED = ("image_id", "point", "candidate", "nfe_final", *("spent_nfe", "spent_rows", "spent_scored", "spent_decoded"))
 
 
@@ -53,9 +54,9 @@ def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
     names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
     names |= {"cfg_scale": parts.settings.cfg_scale, "seed": parts.settings.seed}
     names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.weights.items())
-    rows = curve(parts, folder, names)
+    metrics, rows = metrics_of(parts), curve(parts, folder, names)
     write_csv(folder / "curve.csv", rows, COLUMNS)
-    if lacking := {r["metric"] for r in rows if r["value"] is None and not r["metric"].startswith("score")}:
+    if lacking := {r["metric"] for r in rows if r["value"] is None and metrics[r["metric"]].of_set}:
         log.info("no %s: %d images are too few", ", ".join(sorted(lacking)), parts.settings.images)
     floor_rows = floors(parts, parts.settings.images)
     write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
@@ -63,7 +64,7 @@ def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
         why = "(scripts/fetch_cifar10.py)" if parts.judge.heldout_name else f"({parts.judge.network} keeps none)"
         log.info("no floors: not %d held-out images at hand %s", parts.settings.images, why)
     seconds["evaluate"] = time.monotonic() - started
-    pictures = figures(folder / "figures", rows, floor_rows, parts.settings.axis)
+    pictures = figures(folder / "figures", metrics, rows, floor_rows, parts.settings.axis)
     columns = list(columns_of(cfg, choices["verifier"])) if keeps_bank(parts) else []
     if len(columns) > 1:
         bank, more = banks(read_units(folder, ("image_id", "bank"), parts.settings.images), len(columns)), {}
@@ -83,13 +84,24 @@ def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
     title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"
     yaml = OmegaConf.to_yaml(cfg, resolve=True)
     write_report(
-        folder / "report.html", title, run.plan, rows, floor_rows, pictures, shown, parts.dataset.texts, yaml, facts
+        folder / "report.html",
+        title,
+        run.plan,
+        metrics,
+        rows,
+        floor_rows,
+        pictures,
+        shown,
+        parts.dataset.texts,
+        yaml,
+        facts,
     )
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
     logger.log(Record(folder, config, rows, parts.settings.axis, pictures_of))
     write_text(folder / "config.yaml", yaml)  # of a worker with other `images`, if one began the run
     record = {"images": parts.settings.images, "axis": parts.settings.axis, "choices": choices, "columns": columns}
+    record["metrics"] = {name: {key: getattr(m, key) for key in DESCRIBED} for name, m in metrics.items()}
     record |= {"spent": spent, "seconds": seconds, "facts": facts}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")

@@ -14,6 +14,7 @@ from torch import Tensor
 from noise_search.core.driver import Readout, Spent
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
+from noise_search.measures.metric import measures_of
 from noise_search.run.parts import Parts
 from noise_search.run.settings import SHOWN
 
@@ -67,14 +68,20 @@ def finished(
     problem.broken[who[~(finite & scores.isfinite().all(1))]] = True
     scores = scores.cpu()
     rendered = time.monotonic()
-    seen = parts.batches(lambda rows: parts.judge.features(rows.numpy()), torch.from_numpy(pixels))
-    features = np.concatenate(seen)
+
+    def judge(rows: Tensor, index: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        images = rows.numpy()
+        return parts.judge.features(images), measures_of(parts.judge.metrics, images, index.numpy())
+
+    seen = parts.batches(judge, torch.from_numpy(pixels), problem.index[who].cpu())
+    features, measures = (np.concatenate(column) for column in zip(*seen, strict=True))
     seconds["render"] += rendered - started
     seconds["judge"] += time.monotonic() - rendered
     spent, share = Spent.of(problem.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
     return [
         {
             "scores_final": problem.verifier.shown(scores[n]).tolist(),
+            "measures": measures[n].tolist(),
             "digest": hashlib.sha256(pixels[n].tobytes()).hexdigest()[:32],
             "png": png(pixels[n]) if parts.settings.keep_images or problem.ids[i] < SHOWN else None,
             "features": features[n].tobytes(),

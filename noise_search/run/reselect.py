@@ -123,6 +123,7 @@ def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> d
     return {
         (position[row["image_id"]], 0, row["candidate"]): {
             "scores_final": [row["scores_final"][v] for v in order],
+            "measures": row["measures"],
             "digest": row["digest"],
             "png": row["png"],
             "features": row["features"],

@@ -119,7 +119,7 @@ def rows_of(
             out.append(
                 {
                     "image_id": problem.ids[i],
-                    "label": int(problem.index[i]),
+                    "condition": int(problem.index[i]),
                     "point": readout.point,
                     "candidate": key[2],
                     "scores": readout.result.score[i].tolist(),

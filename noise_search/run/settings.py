@@ -81,11 +81,14 @@ def read_settings(cfg: DictConfig) -> Settings:
 
 
 def result_settings(cfg: DictConfig) -> dict[str, Any]:
-    """Exactly what can change a result: the groups, observers, seed and guidance; not `images`, nor how it is run."""
+    """Exactly what can change a result: the groups, observers, further metrics, seed and guidance; not `images`, nor
+    how it is run."""
     chosen: dict[str, Any] = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in GROUPS}
     chosen["model"].pop("rows_per_second")
     for name in ("observers", "guidance"):  # `read_settings` refuses what is no list, no group
         chosen[name] = OmegaConf.to_container(cfg[name]) if OmegaConf.is_config(cfg[name]) else cfg[name]
+    if more := cfg.get("more_metrics"):  # without them a run is the one it was before there were any
+        chosen["more_metrics"] = OmegaConf.to_container(more) if OmegaConf.is_config(more) else more
     scale = float(cfg.cfg_scale) if isinstance(cfg.cfg_scale, int) else cfg.cfg_scale
     return chosen | {"seed": cfg.seed, "cfg_scale": scale}
 

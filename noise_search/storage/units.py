@@ -18,16 +18,17 @@ from noise_search.storage.atomic import replacing
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
 log = logging.getLogger("noise_search")
-VERSION = "2"  # of SCHEMA; in every file's footer
+VERSION = "3"  # of SCHEMA; in every file's footer
 
 SCHEMA = pa.schema(
     [
         ("image_id", pa.int64()),
-        ("label", pa.int32()),
+        ("condition", pa.int64()),  # which of the data set's conditions
         ("point", pa.int64()),  # of the algorithm's axis: N, K or M
         ("candidate", pa.int64()),  # the address of the chosen noise, within its search
         ("scores", pa.list_(pa.float32())),  # of the chosen candidate in the search pass, one a column; NaN: not scored
         ("scores_final", pa.list_(pa.float32())),  # of the rendered image
+        ("measures", pa.list_(pa.float32())),  # of it, by the judge's metrics of images, in the judge's order
         ("bank", pa.list_(pa.float32())),  # scores [N, columns] of all candidates, at the largest point; null elsewhere
         ("nfe_search", pa.int64()),  # metered, for this point alone
         ("nfe_final", pa.int64()),

@@ -1,0 +1,121 @@
+"""What a judge says of images: a metric of a set, from features, or of every image by itself, from its pixels."""
+
+import math
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from noise_search.measures.scores import jackknife_error
+
+T = TypeVar("T")
+BETTER = ("higher", "lower", "")  # "": not known
+SCORES = {  # of a verifier, told beside a judge's metrics: name -> title and short
+    "score": ("verifier score of the search pass", "score"),
+    "score_final": ("verifier score of the final image", "score"),
+    "score_final_gain": ("gain in final verifier score over the first budget", "gain"),
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """value, 95 % interval; None where there is none: too few images, or an interval the metric does not allow.
+
+    images: how many of the set it has seen; None: all.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    images: int | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """name: of its rows and figures. title, short: above a figure, and beside its axis. better: "higher" or "lower".
+
+    network, reference: what it looks through and at, as they stand beside every number. One of the two:
+    of_set: (the judge's features float32 [N, D], index int64 [N]) -> the number of the set, with its interval;
+    of_images: (uint8 [N, H, W, 3], index int64 [N]) -> float [N], one number an image, whose mean is told. It is
+    called when an image is rendered, and its numbers are stored with it. Neither: a name for numbers made elsewhere.
+    index: the dataset's, class ids where it has classes. needs_classes: does it want those? biased: is its number
+    another one for fewer images? weights: file name -> sha256 of what it has loaded.
+    """
+
+    name: str
+    title: str
+    short: str
+    better: str
+    network: str = ""
+    reference: str = ""
+    of_set: Callable[[np.ndarray, np.ndarray], Value] | None = None
+    of_images: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    needs_classes: bool = False
+    biased: bool = False
+    weights: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.better not in BETTER:
+            raise ValueError(f"metric {self.name}: better={self.better!r}: higher or lower")
+        if self.of_set and self.of_images:
+            raise ValueError(f"metric {self.name}: of_set or of_images, not both")
+
+
+def mean_of(values: np.ndarray) -> Value:
+    """The mean over images with its normal 95 % interval; missing values leave it empty."""
+    if not len(values) or not np.isfinite(values).all():
+        return Value()
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Value(mean)
+    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
+    return Value(mean, mean - half, mean + half)
+
+
+def of_set(
+    metric: Callable[[np.ndarray], tuple[float, ...]],
+    n: int,
+    needed: int,
+    numbers: int = 1,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> list[Value]:
+    """The `numbers` that a metric gives a set of n images, with jackknife intervals cut to `bounds`.
+
+    Empty below `needed` images; no interval below ten times as many.
+    """
+    if n < needed:
+        return [Value()] * numbers
+    values = metric(np.arange(n))
+    if n < 10 * needed:
+        return [Value(value) for value in values]
+    half = 1.96 * jackknife_error(metric, n)
+    low, high = bounds
+    return [Value(v, max(low, v - h), min(high, v + h)) for v, h in zip(values, half.tolist(), strict=True)]
+
+
+def once(measure: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T]:
+    """measure(features), remembered as long as those features live: metrics that share it cost it once a set."""
+    slot: list[tuple[weakref.ref, T]] = []
+
+    def remembered(features: np.ndarray) -> T:
+        if not slot or slot[0][0]() is not features:
+            value = measure(features)
+            slot[:] = [(weakref.ref(features, lambda _: slot.clear()), value)]
+        return slot[0][1]
+
+    return remembered
+
+
+def measures_of(metrics: Iterable[Metric], images: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """float64 [N, metrics of images]: what those among `metrics` say of images uint8 [N, H, W, 3], in their order."""
+    columns = []
+    for metric in metrics:
+        if metric.of_images is None:
+            continue
+        values = np.asarray(metric.of_images(images, index), np.float64)
+        if values.shape != (len(images),):
+            raise ValueError(f"metric {metric.name}: of {len(images)} images it made numbers {list(values.shape)}")
+        columns.append(values)
+    return np.stack(columns, 1) if columns else np.empty((len(images), 0))
