@@ -1,5 +1,6 @@
 """The front door: what its five lines promise."""
 
+import inspect
 import itertools
 import os
 import re
@@ -57,6 +58,16 @@ def test_the_lines_of_the_readme_run_as_written(
     page = (tmp_path / "found.html").read_text()
     assert page.count("data:image/png") == 2 and "<svg" in page and "ship" in page
     assert (tmp_path / "cat.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_promised_names_are_there() -> None:
+    numbers = "n nfe seconds algorithm dataset search_nfe final_nfe cfg_scale seed device batch_size progress"
+    assert list(inspect.signature(search).parameters) == ["model", "conditions", "verifier", *numbers.split()]
+    numbers = "dataset final_nfe cfg_scale seed device batch_size"
+    assert list(inspect.signature(render).parameters) == ["model", "conditions", "addresses", *numbers.split()]
+    fields, changelog = list(Found.__dataclass_fields__), (ROOT / "CHANGELOG.md").read_text()
+    assert fields == ["images", "texts", "scores", "nfe", "curve", "bill", "addresses", "seed", "verifier", "stopped"]
+    assert all(f"`{field}`" in changelog for field in fields)
 
 
 def test_importing_the_package_loads_no_torch() -> None:

@@ -53,8 +53,8 @@ def judged(
 
 
 class Measured(NamedTuple):
-    """What was stored of the N images of one budget, in the order of ids: condition, nfe and network_rows int64 [N], scores
-    and scores_final float64 [N, V], measures float64 [N, P], features float32 [N, D]."""
+    """What was stored of the N images of one budget, in the order of ids: condition, nfe and network_rows int64 [N],
+    scores and scores_final float64 [N, V], measures float64 [N, P], features float32 [N, D]."""
 
     condition: np.ndarray
     nfe: np.ndarray
