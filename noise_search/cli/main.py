@@ -1,4 +1,4 @@
-"""The command: `python run.py`, `noise-search` and `noise-search` are this one program.
+"""The command: `noise-search`, `python run.py` and `python -m noise_search` are this one program.
 
 noise-search [overrides]                           a run: plan, search, evaluate, report; --help lists the groups
 noise-search status RUN                            images done, rate, time left; exit code 1 if incomplete

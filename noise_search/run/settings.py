@@ -67,7 +67,11 @@ class Settings:
 def read_settings(cfg: DictConfig) -> Settings:
     """An unknown key is refused, at the top level, in the guidance and beside the model's own."""
     values = {name: cfg[name] for name in Settings.__dataclass_fields__}
-    known = {"": (*values, "guidance", "observers", "hydra", "logger", *GROUPS), "guidance.": GUIDANCE, "model.": MODEL}
+    known = {
+        "": (*values, "guidance", "observers", "more_metrics", "hydra", "logger", *GROUPS),
+        "guidance.": GUIDANCE,
+        "model.": MODEL,
+    }
     for prefix, names in known.items():
         node = cfg[prefix[:-1]] if prefix else cfg
         unknown = [str(name) for name in node if name not in names] if OmegaConf.is_dict(node) else []
