@@ -41,10 +41,11 @@ test-slurm: setup ## a sweep on a two-node SLURM of this machine's own (Debian, 
 	apt-get install --yes --quiet --no-install-recommends slurm-wlm munge
 	$(BIN)/python scripts/slurm_drill.py
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and that imports run downwards only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 figures: setup ## draw the README's figures again (the demo's run; 2 minutes on two cores)
 	$(BIN)/python run.py logger=none hydra.run.dir=outputs/readme

@@ -13,6 +13,7 @@ from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.core.algorithm import Algorithm
 from noise_search.core.budget import Budget, make_plan
+from noise_search.run.plan import write_plan
 
 
 def test_the_papers_axis_for_random_search() -> None:
@@ -86,7 +87,7 @@ def test_bad_budgets_are_refused(values: dict, words: str) -> None:
 
 
 def test_plan_csv(tmp_path: Path) -> None:
-    make_plan("a/b", Random(), Budget(10, 20, points=(1, 4)), 2, 1).write_csv(tmp_path / "plan.csv")
+    write_plan(make_plan("a/b", Random(), Budget(10, 20, points=(1, 4)), 2, 1), tmp_path / "plan.csv")
     rows = list(csv.DictReader((tmp_path / "plan.csv").read_text().splitlines()))
     assert rows == [
         {"series": "a/b", "point": "1", "nfe": "20", "nfe_paper": "20", "network_rows": "40"},

@@ -13,8 +13,8 @@ from noise_search.measures.metric import Metric, Value, measures_of, once
 from noise_search.metrics.pixels import pixels
 from noise_search.report import combined
 from noise_search.report.figures import save
+from noise_search.report.images import chosen_images
 from noise_search.run.assemble import refuse_misfits
-from noise_search.run.evaluate import chosen_images
 from noise_search.storage.units import read_units
 from tests.test_commands import ask
 from tests.test_run import TOY, call, curve

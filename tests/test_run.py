@@ -22,8 +22,8 @@ import torch
 from wandb.proto import wandb_internal_pb2
 
 from noise_search.assets import asset
-from noise_search.run.evaluate import COLUMNS
-from noise_search.run.multirun import noted
+from noise_search.storage.curve_csv import COLUMNS
+from noise_search.storage.run_folder import noted
 from noise_search.storage.weights import load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]

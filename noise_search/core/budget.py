@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noise_search.core.checks import whole
-from noise_search.storage.atomic import write_text
 
 if TYPE_CHECKING:
     from noise_search.core.algorithm import Algorithm, Cost
@@ -153,11 +151,6 @@ class Plan:
         rate = f"at {rows_per_second:.0f} rows/s (model.rows_per_second)"
         lines.append(f"  expected: {time} {name} of network time {rate}")
         return "\n".join([*lines, *(f"  {note}" for note in notes)])
-
-    def write_csv(self, path: Path) -> None:
-        names = ("point", "nfe", "nfe_paper", "network_rows")
-        rows = [(self.series, *(getattr(p, name) for name in names)) for p in self.purchases]
-        write_text(path, "".join(",".join(map(str, row)) + "\n" for row in [("series", *names), *rows]))
 
 
 def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, multiply_adds: int) -> Plan:

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
-from omegaconf import OmegaConf
 
 from noise_search.measures.metric import Metric
 from noise_search.report.figures import axes_of, save, unknown
-from noise_search.run.evaluate import COLUMNS, write_csv
-from noise_search.run.multirun import noted
-from noise_search.run.settings import flatten, result_settings
+from noise_search.storage.curve_csv import COLUMNS, write_csv
+from noise_search.storage.run_folder import flatten, identity_of, noted
 
 Rows = list[dict[str, Any]]
 
@@ -36,7 +34,7 @@ def combine_runs(folders: list[Path], into: Path) -> None:
         with (folder / "curve.csv").open() as file:
             rows += [{"series": name, **row} for row in csv.DictReader(file)]
     write_csv(into / "curve.csv", rows, ("series", *COLUMNS))
-    axis = str(OmegaConf.load(folders[0] / "config.yaml")["axis"])  # type: ignore[index]
+    axis = json.loads((folders[0] / "run.json").read_text())["axis"]
     metrics, known = metrics_of(folders), [row for row in rows if row["value"]]
     for name in dict.fromkeys(row["metric"] for row in known):
         chosen = [row for row in known if row["metric"] == name]
@@ -57,7 +55,7 @@ def series_names(folders: list[Path]) -> list[str]:
     described = []
     for folder in folders:
         record = json.loads((folder / "run.json").read_text())
-        settings = flatten(result_settings(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
+        settings = flatten(identity_of(folder)["settings"])
         del settings["seed"]
         for group in ("observers", "more_metrics"):  # by their names, which say all
             keys = [key for key in settings if key.startswith(f"{group}.")]

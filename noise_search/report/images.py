@@ -1,5 +1,6 @@
 """Picture sheets of the images that were chosen at each budget."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pyarrow as pa
 from PIL import Image
 
 from noise_search.core.budget import Purchase
-from noise_search.run.evaluate import chosen_images
 from noise_search.storage.atomic import replacing
 
 
@@ -38,3 +38,9 @@ def write_grids(folder: Path, table: pa.Table, purchases: Sequence[Purchase]) ->
     growing = np.stack([images[:10] for images in chosen.values()], axis=1)  # [10, budgets, H, W, 3]
     save(sheet(growing.reshape(-1, *growing.shape[2:]), columns=len(purchases)), folder / "side_by_side.png")
     return sheets
+
+
+def chosen_images(table: pa.Table, point: int) -> np.ndarray:
+    """The images of a budget, uint8 [N, H, W, 3]."""
+    rows = table.filter(pa.array(table["point"].to_numpy() == point))
+    return np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in rows["png"].to_pylist()])

@@ -1,28 +1,17 @@
 """From finished units to the curve: one row per (budget, metric), each with its network, reference and sample count."""
 
-import csv
-import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-from PIL import Image
 
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.measures.judge import Judge
 from noise_search.measures.metric import SCORES, Metric, Value, mean_of, measures_of
 from noise_search.run.parts import Parts
-from noise_search.storage.atomic import write_text
+from noise_search.storage.curve_csv import COLUMNS
 from noise_search.storage.units import units
 
-COLUMNS = (
-    *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
-    *("nfe_final", "nfe_backward", "network_rows", "gflops", "n_images", "metric", "network", "reference"),
-    *("value", "ci_low", "ci_high", "weights"),
-)
-FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
 MEASURED = (
     "image_id",
     "point",
@@ -144,18 +133,3 @@ def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
         for name, value in judged(judge.features(images), labels, judge, measures).items():
             out.append({"kind": kind, "metric": name, "images": judge.heldout_name, **cells(value, n)})
     return out
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Rows with `columns`; None becomes an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-def chosen_images(table: pa.Table, point: int) -> np.ndarray:
-    """The images of a budget, uint8 [N, H, W, 3]."""
-    rows = table.filter(pa.array(table["point"].to_numpy() == point))
-    return np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in rows["png"].to_pylist()])

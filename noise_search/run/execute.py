@@ -16,12 +16,11 @@ from yaml import YAMLError
 
 from noise_search.run.instantiate import build
 from noise_search.run.more_metrics import with_more_metrics
-from noise_search.run.multirun import note
-from noise_search.run.plan import POPULATION, notes_of, plan_of, refuse_population, with_observers
+from noise_search.run.plan import POPULATION, notes_of, plan_of, refuse_population, with_observers, write_plan
 from noise_search.run.plugins import versions_of
-from noise_search.run.settings import GROUPS, Settings, flatten, read_settings, result_settings, sweep_name
+from noise_search.run.settings import GROUPS, Settings, read_settings, result_settings, sweep_name
 from noise_search.storage.atomic import write_text
-from noise_search.storage.run_folder import finished, finished_ids, identity_of
+from noise_search.storage.run_folder import finished_ids, flatten, identity_of, is_complete, note
 
 if TYPE_CHECKING:  # what they import is not needed for a plan
     from noise_search.report.loggers import Logger
@@ -61,10 +60,10 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
         text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
         print(text, flush=True)
         if settings.plan_only:
-            plan.write_csv(folder / "plan.csv")
+            write_plan(plan, folder / "plan.csv")
             return
         folder.mkdir(parents=True, exist_ok=True)  # a refused worker may have removed what this one's Hydra had made
-        if not os.access(folder, os.W_OK) and not finished(folder, settings):
+        if not os.access(folder, os.W_OK) and not is_complete(folder, settings.images, settings.axis):
             raise ValueError(f"{folder} cannot be written: choose another hydra.run.dir")
         from noise_search.run.assemble import assemble
 
@@ -76,13 +75,13 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
         with suppress(OSError):  # only an empty folder goes
             folder.rmdir()
         raise
-    if finished(folder, settings):
+    if is_complete(folder, settings.images, settings.axis):
         print(f"{folder} is complete for {settings.images} images: nothing to do")
         return
     (folder / "run.json").unlink(missing_ok=True)
     write_text(folder / "identity.json", json.dumps(identity | {"choices": choices}, indent=2) + "\n")
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    plan.write_csv(folder / "plan.csv")
+    write_plan(plan, folder / "plan.csv")
     start_log(folder, text)
     from noise_search.run.finish import Run
 
@@ -98,7 +97,7 @@ def complete(run: "Run", logger: "Logger") -> None:
     while True:
         try:
             seconds = make(run.parts, run.folder)
-            if finished(run.folder, settings):
+            if is_complete(run.folder, settings.images, settings.axis):
                 log.info("another worker has found the run complete")
             else:
                 finish(run, logger, seconds)

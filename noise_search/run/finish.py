@@ -22,11 +22,12 @@ from noise_search.report.images import write_grids
 from noise_search.report.loggers import Logger, Record
 from noise_search.report.matrix import banks, write_correlation, write_matrix
 from noise_search.run.assemble import versions
-from noise_search.run.evaluate import COLUMNS, FLOOR_COLUMNS, curve, floors, metrics_of, write_csv
+from noise_search.run.evaluate import curve, floors, metrics_of
 from noise_search.run.parts import Parts
 from noise_search.run.plan import columns_of
 from noise_search.run.settings import SHOWN
 from noise_search.storage.atomic import write_text
+from noise_search.storage.curve_csv import COLUMNS, FLOOR_COLUMNS, write_csv
 from noise_search.storage.export import export_npz
 from noise_search.storage.units import read_units
 

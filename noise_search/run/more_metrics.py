@@ -4,7 +4,7 @@ from hydra import compose
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
-from noise_search.cli.errors import explain
+from noise_search.run.told import explain
 
 
 def with_more_metrics(cfg: DictConfig) -> DictConfig:

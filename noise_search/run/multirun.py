@@ -7,19 +7,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from noise_search.run.settings import sweep_name
-from noise_search.storage.atomic import write_text
-from noise_search.storage.run_folder import finished_images
-
-
-def note(folder: Path, images: int, sweep: Path) -> None:
-    """Say in sweep/jobs that the run in `folder`, of so many images, belongs to this sweep."""
-    write_text(sweep / "jobs" / folder.name, f"{folder.resolve()}\n{images}\n")
-
-
-def noted(sweep: Path) -> dict[Path, str]:
-    """The folders of the runs that belong to a sweep -> how many images each is to have."""
-    jobs = [path.read_text().splitlines() for path in sorted((sweep / "jobs").glob("*")) if path.suffix != ".partial"]
-    return {Path(folder): images for folder, images in jobs}
+from noise_search.storage.run_folder import finished_images, noted
 
 
 class Sweep(Callback):

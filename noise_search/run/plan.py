@@ -1,5 +1,6 @@
 """What a configuration asks for, told before anything heavy is imported: its plan, its verifiers, their views."""
 
+from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -7,13 +8,14 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.algorithms.random import Random
-from noise_search.cli.errors import explain
 from noise_search.core.algorithm import Leg
 from noise_search.core.budget import Plan, make_plan
 from noise_search.core.grid import SOLVERS, uniform_grid
 from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.settings import Settings
+from noise_search.run.told import explain
 from noise_search.run.workers import this_worker
+from noise_search.storage.atomic import write_text
 
 POPULATION = "noise_search.verifiers.oracle_fid.OracleFID"  # a name: the module imports torch
 
@@ -88,3 +90,10 @@ def notes_of(cfg: DictConfig) -> list[str]:
         knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in grids))
         out.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
     return out
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """plan.csv: one row a budget."""
+    names = ("point", "nfe", "nfe_paper", "network_rows")
+    rows = [("series", *names), *((plan.series, *(getattr(p, name) for name in names)) for p in plan.purchases)]
+    write_text(path, "".join(",".join(map(str, row)) + "\n" for row in rows))

@@ -14,14 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import noise_search
-
 GROUP = "noise_search"
 
 
 def config_folder() -> Path:
     """Our own configs/: inside the installed package, or at the top of a checkout."""
-    package = Path(noise_search.__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
 

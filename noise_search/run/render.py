@@ -43,11 +43,11 @@ def render(
             found = [(first[key].result, key[0]) for key in chunk]
             who = torch.tensor([key[0] for key in chunk], device=parts.device)
             x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
-            out.update(zip(chunk, finished(parts, problem, x, views, who, nfe, seconds), strict=True))
+            out.update(zip(chunk, rendered_rows(parts, problem, x, views, who, nfe, seconds), strict=True))
     return out
 
 
-def finished(
+def rendered_rows(
     parts: Parts,
     problem: Problem,
     x: Tensor,

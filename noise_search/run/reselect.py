@@ -28,13 +28,13 @@ from noise_search.run.assemble import assemble
 from noise_search.run.execute import opened, refuse_other_settings, start_log
 from noise_search.run.finish import Run, finish
 from noise_search.run.parts import Parts, begin
-from noise_search.run.plan import columns_of, notes_of, plan_of
+from noise_search.run.plan import columns_of, notes_of, plan_of, write_plan
 from noise_search.run.plugins import versions_of
 from noise_search.run.render import Key, render
 from noise_search.run.search_units import refuse_broken, rows_of
 from noise_search.run.settings import result_settings
 from noise_search.storage.atomic import write_text
-from noise_search.storage.run_folder import finished, finished_ids, finished_images, span, unit_paths
+from noise_search.storage.run_folder import finished_ids, finished_images, is_complete, span, unit_paths
 from noise_search.storage.units import read_units, write_unit
 
 
@@ -75,11 +75,11 @@ def reselect(run: Path, name: str, into: Path | None = None, points: list[int] |
     identity |= {"weights": parts.weights, "source": {"run": run.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
-    if finished(folder, settings):
+    if is_complete(folder, settings.images, settings.axis):
         return folder
     write_text(folder / "identity.json", json.dumps(identity | {"choices": choices}, indent=2) + "\n")
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    plan.write_csv(folder / "plan.csv")
+    write_plan(plan, folder / "plan.csv")
     text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
     start_log(folder, f"read again from {run}\n{text}")
     order = [list(columns).index(other) for other in (*needed, *cfg.observers)]

@@ -116,11 +116,3 @@ def sweep_name(arguments: Sequence[str] | None = None) -> str:
         text = json.dumps(sorted(a for a in arguments if not a.startswith("-")))
         os.environ[SWEEP] = f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
     return os.environ[SWEEP]
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        out |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return out

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from noise_search.run.settings import Settings
+from noise_search.storage.atomic import write_text
 
 
 def unit_paths(folder: Path) -> list[Path]:
@@ -65,9 +65,9 @@ def finished_images(folder: Path) -> tuple[int, str] | None:
     return record["images"], record["axis"]
 
 
-def finished(folder: Path, settings: Settings) -> bool:
+def is_complete(folder: Path, images: int, axis: str) -> bool:
     """Is the run in `folder` finished, with these images and this axis?"""
-    return finished_images(folder) == (settings.images, settings.axis)
+    return finished_images(folder) == (images, axis)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -81,3 +81,22 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged (not an object); remove it")
     return content
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        out |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return out
+
+
+def note(folder: Path, images: int, sweep: Path) -> None:
+    """Say in sweep/jobs that the run in `folder`, of so many images, belongs to this sweep."""
+    write_text(sweep / "jobs" / folder.name, f"{folder.resolve()}\n{images}\n")
+
+
+def noted(sweep: Path) -> dict[Path, str]:
+    """The folders of the runs that belong to a sweep -> how many images each is to have."""
+    jobs = [path.read_text().splitlines() for path in sorted((sweep / "jobs").glob("*")) if path.suffix != ".partial"]
+    return {Path(folder): images for folder, images in jobs}

@@ -1,0 +1,25 @@
+"""The columns of curve.csv and floors.csv, and how such a file is written."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from noise_search.storage.atomic import write_text
+
+COLUMNS = (
+    *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
+    *("nfe_final", "nfe_backward", "network_rows", "gflops", "n_images", "metric", "network", "reference"),
+    *("value", "ci_low", "ci_high", "weights"),
+)
+FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Rows with `columns`; None becomes an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
