@@ -73,13 +73,24 @@ class Order:
     budget: Budget
     settings: Settings
     solver: str
+    spacing: str
     index: Tensor
     texts: list[str]
 
     def problem(self, ids: Sequence[int] | None = None) -> Problem:
         s, budget = self.settings, self.budget
         batches = Batches(self.model.batch_size if s.batch_size == "auto" else int(s.batch_size))
-        given = (ids, budget.search_nfe, budget.final_nfe, s.guidance, self.solver, s.seed, batches, self.texts)
+        given = (
+            ids,
+            budget.search_nfe,
+            budget.final_nfe,
+            s.guidance,
+            self.solver,
+            s.seed,
+            batches,
+            self.texts,
+            self.spacing,
+        )
         return open_problem(self.model, self.verifier, self.index, *given)
 
 
@@ -121,8 +132,8 @@ def order(
     if verifier.columns > len(verifier.members):
         raise ValueError(f"verifier {verifier.name} chooses for a whole set of images: use run.py")
     chosen = build(cfg.algorithm) if isinstance(algorithm, str) else algorithm
-    ids = torch.tensor(classes, device=device)
-    return Order(built, verifier, chosen, budget, settings, cfg.model.solver, ids, texts)
+    ids, spacing = torch.tensor(classes, device=device), cfg.model.get("spacing", "uniform")
+    return Order(built, verifier, chosen, budget, settings, cfg.model.solver, spacing, ids, texts)
 
 
 def classes_of(

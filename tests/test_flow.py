@@ -4,12 +4,15 @@ import itertools
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
+from torch import nn
 
 from noise_search.core.denoiser import Prediction, metered_denoiser
 from noise_search.core.flow import Flow
-from noise_search.core.grid import uniform_grid
-from noise_search.core.guidance import Guidance
-from noise_search.core.interpolant import CosineInterpolant, Interpolant, LinearInterpolant
+from noise_search.core.grid import make_grid, uniform_grid
+from noise_search.core.guidance import NO_GUIDANCE, Guidance
+from noise_search.core.interpolant import CosineInterpolant, DDPMInterpolant, Interpolant, LinearInterpolant, expand
+from noise_search.networks.dit import DiTNetwork
 from tests.conftest import make_setup
 
 
@@ -53,6 +56,72 @@ def test_an_odd_nfe_keeps_the_order_of_heun() -> None:
 def test_bad_grids_are_refused(nfe: int, solver: str) -> None:
     with pytest.raises(ValueError, match=r"nfe=|solver="):
         uniform_grid(nfe, solver)
+
+
+@pytest.mark.parametrize(
+    ("nfe", "solver", "spacing"),
+    [
+        *itertools.product((126, 249, 250, 999), ("euler", "heun"), ("trailing", "spaced")),
+        *((250, "euler", "ddim"), (248, "heun", "ddim"), (249, "heun", "ddim")),
+    ],
+)
+def test_a_table_ends_with_euler_at_exactly_the_same_nfe(nfe: int, solver: str, spacing: str) -> None:
+    grid = make_grid(nfe, solver=solver, spacing=spacing)
+    assert grid.nfe == nfe and grid.stages[-1] == 1 and len(grid.times) == len(grid.stages) + 1
+    assert all(later < earlier for earlier, later in itertools.pairwise(grid.times))
+    if spacing != "ddim":
+        assert grid.times[0] == 1 and grid.times[-1] == 0
+    leg = make_grid(nfe, 0.9, 0.1, solver, spacing)
+    assert leg == uniform_grid(nfe, solver, 0.9, 0.1)
+
+
+@pytest.mark.parametrize("nfe", [1, 2, 3, 50])
+def test_the_smallest_grids_of_a_table(nfe: int) -> None:
+    grid = make_grid(nfe, spacing="trailing")
+    assert grid.stages == {1: (1,), 2: (1, 1), 3: (2, 1), 50: (2,) * 24 + (1, 1)}[nfe]
+    assert make_grid(nfe) == uniform_grid(nfe, "heun")  # of SiT: as ever
+
+
+@pytest.mark.parametrize(("spacing", "named"), [("spaced", "linspace"), ("ddim", "leading")])
+@pytest.mark.parametrize("n", [10, 50, 250])
+def test_published_spacings_are_those_of_the_published_code(spacing: str, named: str, n: int) -> None:
+    """diffusers calls guided diffusion's "250" linspace and its "ddim250" leading."""
+    scheduler = DDIMScheduler(timestep_spacing=named, steps_offset=0)
+    scheduler.set_timesteps(n)
+    times = make_grid(n, solver="euler", spacing=spacing).times
+    assert [round(1000 * t) - 1 for t in times[:-1]] == scheduler.timesteps.tolist()
+
+
+@pytest.mark.parametrize(("spacing", "n"), [("ddim", 300), ("ddim", 1), ("spaced", 1), ("spaced", 1001), ("bent", 9)])
+def test_spacings_that_do_not_fit_are_refused(spacing: str, n: int) -> None:
+    with pytest.raises(ValueError, match=rf"^model.spacing={spacing}: "):
+        make_grid(n, solver="euler", spacing=spacing)
+
+
+def leftover(solver: str, spacing: str, nfe: int = 50) -> float:
+    """rms of what DiT's network, exact for data that is one point, leaves around it."""
+    path = DDPMInterpolant()
+
+    class Point(nn.Module):
+        channels = 1
+
+        def forward(self, x: torch.Tensor, index: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+            t = (index + 1) / 1000
+            a, s = path.signal(t).to(x), path.noise(t).to(x)
+            return (x - 0.5 * expand(a, x)) / expand(s, x)
+
+    condition = (torch.zeros(1, dtype=torch.long),)
+    guided = metered_denoiser(DiTNetwork(Point(), path), condition, (), NO_GUIDANCE, 1)
+    x = torch.randn(1, 1, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    grid = make_grid(nfe, solver=solver, spacing=spacing)
+    end = Flow(guided, path, lambda x: x).solve(x, grid, torch.zeros(1, dtype=torch.long)).x
+    return float((end - 0.5).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "spaced", "ddim"])
+def test_an_euler_step_at_the_end_leaves_no_noise_on_a_table(spacing: str) -> None:
+    assert 0.06 < leftover("heun", "uniform") < 0.08
+    assert leftover("heun", spacing) < 1e-3 and leftover("euler", spacing) < 1e-3
 
 
 @pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])

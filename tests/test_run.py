@@ -315,6 +315,8 @@ WRONG = {
     "cfg_scale=-1": "cfg_scale=-1: a number, at least 0",
     "device=tpu": "device=tpu: auto, cpu, cuda or cuda:N",
     "model.solver=rk4": "model.solver=rk4: heun or euler",
+    "+model.spacing=bent": "model.spacing=bent: one of uniform, trailing, spaced, ddim",
+    "+model.spacing=ddim": "model.spacing=ddim: no whole stride through 1000 makes",
     "model.build.interpolant=bent": "model.build.interpolant='bent': one of linear, cosine",
     "hydra.run.dir=/dev/null/out": "/dev/null",
     "+foo=1": "unknown option 'foo': there are images, seed",

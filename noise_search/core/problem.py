@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from noise_search.core.denoiser import Batches, Guided, Meter, Prediction, differentiated, metered_denoiser
 from noise_search.core.flow import Flow
-from noise_search.core.grid import Grid, uniform_grid
+from noise_search.core.grid import Grid, make_grid
 from noise_search.core.guidance import NO_GUIDANCE, Guidance
 from noise_search.core.model import Model
 from noise_search.core.noise import normal, uniform
@@ -32,6 +32,7 @@ class Problem:
     final_nfe: int
     solver: str
     seed: int
+    spacing: str = "uniform"
 
     @property
     def device(self) -> torch.device:
@@ -76,7 +77,7 @@ class Problem:
         return uniform(self.seed, self.ids, count, round, tag).to(self.device)
 
     def grid(self, nfe: int, start: float = 1.0, end: float = 0.0) -> Grid:
-        return uniform_grid(nfe, self.solver, start, end)
+        return make_grid(nfe, start, end, self.solver, self.spacing)
 
     def who(self, k: int) -> Tensor:
         """int64 [B * k]: the image that each row of [B, k, ...] works for."""
@@ -162,6 +163,7 @@ def open_problem(
     seed: int = 0,
     batch_size: Batches | int | None = None,
     texts: Sequence[str] = (),
+    spacing: str = "uniform",
 ) -> Problem:
     """The problem of searching for B images with a model; `problem.meters` count what it costs.
 
@@ -172,4 +174,4 @@ def open_problem(
     denoiser = metered_denoiser(model.network, condition, null, guidance, batch_size or model.batch_size)
     flow = Flow(denoiser, model.interpolant, model.decoder)
     ids = range(len(index)) if ids is None else ids
-    return Problem(flow, verifier, ids, index, texts, model.shape, search_nfe, final_nfe, solver, seed)
+    return Problem(flow, verifier, ids, index, texts, model.shape, search_nfe, final_nfe, solver, seed, spacing)

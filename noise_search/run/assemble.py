@@ -60,6 +60,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
         batches=Batches(model.batch_size if settings.batch_size == "auto" else int(settings.batch_size)),
         made_with={"settings": settings_digest(cfg), "versions": json.dumps(versions())},
         worker=worker,
+        spacing=cfg.model.get("spacing", "uniform"),
     )
     refuse_misfits(parts)
     return parts

@@ -36,6 +36,7 @@ class Parts:
     made_with: Mapping[str, str]  # digest of the settings, versions of the libraries
     worker: Worker
     source: str | None = None  # the run whose candidates were read again
+    spacing: str = "uniform"
 
     @property
     def weights(self) -> dict[str, str]:
@@ -72,4 +73,5 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Pro
         parts.settings.seed,
         parts.batches,
         [parts.dataset.texts[i] for i in index.tolist()] if parts.reads_texts else (),
+        parts.spacing,
     )

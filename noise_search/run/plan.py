@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from noise_search.algorithms.random import Random
 from noise_search.core.algorithm import Leg
 from noise_search.core.budget import Plan, make_plan
-from noise_search.core.grid import SOLVERS, uniform_grid
+from noise_search.core.grid import SOLVERS, Grid, make_grid
 from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.settings import Settings
 from noise_search.run.told import explain
@@ -31,7 +31,18 @@ def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Pla
     for name in ("dataset", "algorithm", "budget", "logger"):  # the other groups' modules import torch
         refuse_unknown(cfg[name], name)
     build(cfg.dataset)  # refuses a class id that is out of range
-    return make_plan(series, build(cfg.algorithm), build(cfg.budget), settings.guidance.rows, cfg.model.multiply_adds)
+    rows, multiply_adds = settings.guidance.rows, cfg.model.multiply_adds
+    plan = make_plan(series, build(cfg.algorithm), build(cfg.budget), rows, multiply_adds)
+    grids_of(cfg)  # refuses a spacing that does not fit
+    return plan
+
+
+def grids_of(cfg: DictConfig) -> list[Grid]:
+    """Every grid of the run whose end is scored: those of the search, then of the final generations."""
+    algorithm, budget = build(cfg.algorithm), build(cfg.budget)
+    finals = {budget.cost(algorithm, point).final for point in budget.bought(algorithm)} - {0}
+    legs = [*algorithm.legs(budget.search_nfe, budget.final_nfe), *(Leg(nfe) for nfe in sorted(finals))]
+    return [make_grid(*leg, cfg.model.solver, cfg.model.get("spacing", "uniform")) for leg in legs]
 
 
 def refuse_population(cfg: DictConfig, settings: Settings, plan: Plan) -> None:
@@ -80,13 +91,8 @@ def views_of(node: Any) -> list[float]:
 
 def notes_of(cfg: DictConfig) -> list[str]:
     """The knots that self-supervised verifiers are shown, for the plan; an end of a grid is refused."""
-    algorithm, budget, out = build(cfg.algorithm), build(cfg.budget), []
-    finals = {
-        cost.final for cost in (budget.cost(algorithm, point) for point in budget.bought(algorithm)) if cost.final
-    }
+    grids, out = grids_of(cfg), []
     for level in sorted({v for node in (cfg.verifier, cfg.observers) for v in views_of(node)}):
-        legs = algorithm.legs(budget.search_nfe, budget.final_nfe) + [Leg(nfe) for nfe in sorted(finals)]
-        grids = [uniform_grid(leg.nfe, cfg.model.solver, leg.start, leg.end) for leg in legs]
         knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in grids))
         out.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
     return out

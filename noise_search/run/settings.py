@@ -16,7 +16,8 @@ from noise_search.core.checks import whole
 from noise_search.core.guidance import Guidance
 
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
-GUIDANCE, MODEL = ("channels", "interval"), ("solver", "multiply_adds", "rows_per_second", "build")  # their keys
+GUIDANCE = ("channels", "interval")  # its keys
+MODEL = ("solver", "spacing", "multiply_adds", "rows_per_second", "build")
 AXES = ("nfe", "nfe_paper")
 SWEEP = "NOISE_SEARCH_SWEEP"  # environment variable: the sweep that a job belongs to
 UNIT = 64  # image ids in one unit of finished work
