@@ -316,7 +316,7 @@ WRONG = {
     "device=tpu": "device=tpu: auto, cpu, cuda or cuda:N",
     "model.solver=rk4": "model.solver=rk4: heun or euler",
     "+model.spacing=bent": "model.spacing=bent: one of uniform, trailing, spaced, ddim",
-    "+model.spacing=ddim": "model.spacing=ddim: no whole stride through 1000 makes",
+    "+model.spacing=ddim budget.final_nfe=300": "model.spacing=ddim: no whole stride through 1000 makes",
     "model.build.interpolant=bent": "model.build.interpolant='bent': one of linear, cosine",
     "hydra.run.dir=/dev/null/out": "/dev/null",
     "+foo=1": "unknown option 'foo': there are images, seed",
