@@ -215,7 +215,7 @@ def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Pat
         inception(str(mixed), str(weights))
     torch.save({"fc.weight": torch.ones(2)}, tmp_path / "other.pth")
     write_reference(tmp_path / "good.npz", images=2, size=32)
-    for key, value in {"splits": 0, "splits ": 1.5, "shuffle": "maybe", "export_npz": 1}.items():
+    for key, value in {"splits": 0, "splits ": 1.5, "shuffle": "maybe", "equal_counts": 1, "export_npz": 1}.items():
         with pytest.raises(ValueError, match=rf"^metrics\.{key.strip()}={value}: "):
             inception(str(tmp_path / "good.npz"), str(weights), **{key.strip(): value})
     for bad, words in (("nowhere.pth", "no such file"), ("other.pth", "not torch-fidelity's Inception")):
@@ -234,7 +234,10 @@ def test_fd_dinov2_beside_fid_where_the_reference_has_images(tmp_path: Path, wei
     assert values["fd_dinov2"].value > 0 and set(values) >= {"fid", "sfid", "fd_dinov2", "kernel_distance"}
     (distance,) = (metric for metric in judge.metrics if metric.name == "fd_dinov2")
     assert distance.network == f"DINOv2 {backbone}" and distance.reference == "adm.npz, its 6 images"
-    assert values["precision"].images == 5
+    assert (values["precision"].images, values["precision"].real) == (5, 6)  # all of both, as published
+    equal = inception(str(tmp_path / "adm.npz"), str(weights), equal_counts=True)
+    recall = judged(features[:, : SPATIAL.stop], np.zeros(5, np.int64), equal)["recall"]
+    assert (recall.images, recall.real) == (5, 5)
     for keys, words in (
         ({"dinov2": "vit_none"}, r"^metrics\.dinov2='vit_none': not a network that timm knows"),
         ({"dinov2": backbone, "dinov2_file": "/nowhere.pth"}, r"^metrics\.dinov2_file=/nowhere\.pth: there is no"),

@@ -6,8 +6,11 @@ import scipy.linalg
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from noise_search.measures.frechet import Gaussian, frechet_distance
+from noise_search.measures.judge import Space
 from noise_search.measures.scores import inception_score, jackknife_error, kernel_distance, precision_recall
 from noise_search.measures.statistics import Statistics
+from noise_search.measures.usual import precision_recall_metrics
+from noise_search.run.evaluate import cells, reference
 
 
 def correlated(n: int, d: int, seed: int) -> np.ndarray:
@@ -94,11 +97,42 @@ def test_inception_score_of_known_predictions() -> None:
 def test_precision_and_recall_see_collapse_and_strays() -> None:
     rng = np.random.default_rng(0)
     real = rng.standard_normal((400, 3))
-    assert min(precision_recall(rng.standard_normal((400, 3)), real)) > 0.8
+    assert min(precision_recall(rng.standard_normal((400, 3)), real)[0]) > 0.8
     collapsed = 0.05 * rng.standard_normal((400, 3))
-    assert precision_recall(collapsed, real)[0] > 0.95 and precision_recall(collapsed, real)[1] < 0.3
+    precision, recall = precision_recall(collapsed, real)[0]
+    assert precision > 0.95 and recall < 0.3
     wide = 4 * rng.standard_normal((400, 3))
-    assert precision_recall(wide, real)[0] < 0.4
+    assert precision_recall(wide, real)[0][0] < 0.4
+
+
+@pytest.mark.parametrize("counts", [(200, 80), (47, 90), (60, 60)])
+def test_precision_and_recall_are_the_definition_also_without_each_group(counts: tuple[int, int]) -> None:
+    x, y = np.split(correlated(sum(counts), 6, 0), counts[:1])
+    y = y + 0.5
+
+    def reached(a: np.ndarray, b: np.ndarray) -> float:
+        """Share of a within some ball of b's."""
+        radii = [sorted(np.linalg.norm(b - centre, axis=1))[3] for centre in b]
+        return float(np.mean([any(np.linalg.norm(b - image, axis=1) <= radii) for image in a]))
+
+    values, left_out = precision_recall(x, y, groups=10)
+    assert values == pytest.approx((reached(x, y), reached(y, x))) and 0.05 < min(values) < 1
+    for g, found in enumerate(left_out):
+        rest = x[np.arange(len(x)) * 10 // len(x) != g]
+        assert found == pytest.approx((reached(rest, y), reached(y, rest)))
+    assert precision_recall(x, y)[0] == values
+
+
+def test_precision_and_recall_name_both_counts() -> None:
+    """Of all samples and all real images, or of as many of each."""
+    x, y = np.split(correlated(150, 6, 0), [90])
+    main = Space(slice(None), gaussian(y), "real", "net")
+    for equal, n, told in ((False, 90, "real, 60 images"), (True, 60, "real")):
+        metrics = precision_recall_metrics(main, lambda: y, "real", equal)
+        for metric, value in ((metric, metric.of_set(x, np.zeros(90, np.int64))) for metric in metrics):
+            assert (value.images, value.real) == (n, 60) and reference(metric, value) == told
+            assert cells(value, 90)["n_images"] == n and value.low < value.value < value.high
+            assert value.value == precision_recall(x[:n], y)[0][["precision", "recall"].index(metric.name)]
 
 
 def test_the_kernel_does_not_depend_on_its_blocks() -> None:

@@ -1,6 +1,5 @@
 """What a judge says of images: a metric of a set, from features, or of every image by itself, from its pixels."""
 
-import math
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -23,13 +22,14 @@ SCORES = {  # of a verifier, told beside a judge's metrics: name -> title and sh
 class Value:
     """value, 95 % interval; None where there is none: too few images, or an interval the metric does not allow.
 
-    images: how many of the set it has seen; None: all.
+    images: how many of the set it has seen; None: all. real: against how many of the reference's, where it matters.
     """
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
     images: int | None = None
+    real: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,25 +74,18 @@ def mean_of(values: np.ndarray) -> Value:
     return Value(mean, mean - half, mean + half)
 
 
-def of_set(
-    metric: Callable[[np.ndarray], tuple[float, ...]],
-    n: int,
-    needed: int,
-    numbers: int = 1,
-    bounds: tuple[float, float] = (-math.inf, math.inf),
-) -> list[Value]:
-    """The `numbers` that a metric gives a set of n images, with jackknife intervals cut to `bounds`.
+def of_set(metric: Callable[[np.ndarray], float], n: int, needed: int) -> Value:
+    """What a metric gives a set of n images, by their numbers in it, with its jackknife interval.
 
     Empty below `needed` images; no interval below ten times as many.
     """
     if n < needed:
-        return [Value()] * numbers
-    values = metric(np.arange(n))
+        return Value()
+    value = metric(np.arange(n))
     if n < 10 * needed:
-        return [Value(value) for value in values]
-    half = 1.96 * jackknife_error(metric, n)
-    low, high = bounds
-    return [Value(v, max(low, v - h), min(high, v + h)) for v, h in zip(values, half.tolist(), strict=True)]
+        return Value(value)
+    (half,) = 1.96 * jackknife_error(lambda chosen: (metric(chosen),), n)
+    return Value(value, value - float(half), value + float(half))
 
 
 def once(measure: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T]:

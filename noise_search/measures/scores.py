@@ -1,9 +1,11 @@
 """Metrics of a set of images that come from its features: kernel distance, inception score, precision and recall."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+
+GROUPS = 10  # of a jackknife
 
 
 def kernel_distance(x: np.ndarray, y: np.ndarray, block: int = 2000) -> float:
@@ -39,33 +41,54 @@ def inception_score(probabilities: np.ndarray, splits: int = 1, shuffle: bool = 
     return float(np.mean([np.exp((q * (np.log(q) - np.log(q.mean(0)))).sum(1).mean()) for q in parts]))
 
 
-def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # [N, D], [M, D] -> [N, M], squared
-    return np.maximum((x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T, 0)
+def _distances(x: np.ndarray, y: np.ndarray, numbers: int = 20_000_000) -> Iterator[tuple[slice, np.ndarray]]:
+    """Squared, of x [N, D] to y [M, D]: (rows, [rows, M]), so many rows at a time that no piece has more `numbers`."""
+    size, squares = max(1, numbers // len(y)), (y**2).sum(1)
+    for rows in (slice(i, i + size) for i in range(0, len(x), size)):
+        yield rows, np.maximum((x[rows] ** 2).sum(1)[:, None] + squares - 2 * x[rows] @ y.T, 0)
 
 
-def precision_recall(x: np.ndarray, y: np.ndarray, k: int = 3) -> tuple[float, float]:
+def precision_recall(
+    x: np.ndarray, y: np.ndarray, k: int = 3, groups: int = 0
+) -> tuple[tuple[float, float], np.ndarray]:
     """Improved precision and recall (Kynkaanniemi et al. 2019) of samples x [N, D] against real images y [M, D].
 
     Precision: share of samples within some real image's k-nearest-neighbour ball; recall: the reverse. Both depend on
-    N and M, so only values at equal counts compare. Needs more than k images on either side.
+    N and M, so only values at equal N and equal M compare. Needs more than k images on either side. Second: the same
+    [groups, 2] without each of `groups` runs of neighbouring samples, of more than k each, from the same distances.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
+    group = np.arange(len(x)) * groups // len(x)
+    real, radii = np.empty(len(y)), np.empty((1 + groups, len(x)))  # squared; of all samples, then without each group
+    for rows, d in _distances(y, y):
+        real[rows] = np.partition(d, k, axis=1)[:, k]  # the k-th neighbour's; index 0 is the image itself
+    for rows, d in _distances(x, x):
+        parts = [np.partition(d[:, group == g], k, axis=1)[:, : k + 1] for g in range(groups)] or [d]
+        for out in range(1 + groups):  # the nearest of all are among the nearest of every group
+            near = np.concatenate([part for g, part in enumerate(parts) if g != out - 1], 1)
+            radii[out, rows] = np.partition(near, k, axis=1)[:, k]
+    for out in range(1, 1 + groups):
+        radii[out, group == out - 1] = -1  # left out: it reaches nobody
+    precise, recalled = np.empty(len(x), bool), np.zeros((1 + groups, len(y)), bool)
+    for rows, d in _distances(x, y):
+        precise[rows] = (d <= real).any(1)
+        for out in range(1 + groups):
+            recalled[out] |= (d <= radii[out, rows, None]).any(0)
+    left_out = [(precise[group != g].mean(), recalled[1 + g].mean()) for g in range(groups)]
+    return (float(precise.mean()), float(recalled[0].mean())), np.array(left_out).reshape(groups, 2)
 
-    def radii(a: np.ndarray) -> np.ndarray:  # squared distance to the k-th neighbour; index 0 is the image itself
-        return np.partition(_distances(a, a), k, axis=1)[:, k]
 
-    between = _distances(x, y)
-    precision = (between <= radii(y)[None, :]).any(1).mean()
-    recall = (between <= radii(x)[:, None]).any(0).mean()
-    return float(precision), float(recall)
-
-
-def jackknife_error(metric: Callable[[np.ndarray], tuple[float, ...]], n: int, groups: int = 10) -> np.ndarray:
+def jackknife_error(metric: Callable[[np.ndarray], tuple[float, ...]], n: int, groups: int = GROUPS) -> np.ndarray:
     """Standard errors of metric(all of n), from leaving out one of `groups` runs of neighbouring images at a time.
 
     metric maps indices [m] to numbers. Image ids cycle through the classes, so a run of neighbours is balanced. A
     bootstrap would repeat images, which biases distances between sets.
     """
     everything = np.arange(n)
-    left_out = np.array([metric(everything[everything * groups // n != g]) for g in range(groups)])
+    return spread(np.array([metric(everything[everything * groups // n != g]) for g in range(groups)]))
+
+
+def spread(left_out: np.ndarray) -> np.ndarray:
+    """Jackknife standard errors of numbers [groups, ...], each without one group."""
+    groups = len(left_out)
     return np.sqrt((groups - 1) / groups * ((left_out - left_out.mean(0)) ** 2).sum(0))

@@ -7,7 +7,7 @@ import numpy as np
 from noise_search.measures.frechet import Gaussian, frechet_distance
 from noise_search.measures.judge import Space
 from noise_search.measures.metric import Metric, Value, mean_of, of_set, once
-from noise_search.measures.scores import inception_score, kernel_distance, precision_recall
+from noise_search.measures.scores import GROUPS, inception_score, kernel_distance, precision_recall, spread
 
 NEIGHBOURS = 3  # of precision and recall
 Probabilities = Callable[[np.ndarray], np.ndarray]  # features -> [N, classes]
@@ -30,8 +30,7 @@ def frechet_metric(
 def kernel_metric(main: Space, reference: Real, reference_name: str) -> Metric:
     def distance(features: np.ndarray, index: np.ndarray) -> Value:
         x = features[:, main.columns]
-        (value,) = of_set(lambda chosen: (kernel_distance(x[chosen], reference()),), len(x), 2)
-        return value
+        return of_set(lambda chosen: kernel_distance(x[chosen], reference()), len(x), 2)
 
     title = "kernel distance (KID)"
     return Metric("kernel_distance", title, "KID", "lower", main.network, reference_name, of_set=distance)
@@ -48,8 +47,7 @@ def class_metrics(
 
     def score(features: np.ndarray, index: np.ndarray) -> Value:
         p = seen(features)
-        (value,) = of_set(lambda chosen: (inception_score(p[chosen], splits, shuffle),), len(p), splits)
-        return value
+        return of_set(lambda chosen: inception_score(p[chosen], splits, shuffle), len(p), splits)
 
     out = [Metric("inception_score", "inception score", "IS", "higher", probe, of_set=score)]
     if columns_of is not None:
@@ -63,22 +61,23 @@ def class_metrics(
     return out
 
 
-def precision_recall_metrics(main: Space, reference: Real, reference_name: str) -> list[Metric]:
-    """Both from one computation, of as many samples as there are real images, at most."""
+def precision_recall_metrics(main: Space, reference: Real, reference_name: str, equal: bool = True) -> list[Metric]:
+    """Both from one computation. equal: of as many samples as real images, the first of each; else of all of both, as
+    published. Between other counts the numbers are others: a number tells both."""
 
     @once
     def both(features: np.ndarray) -> list[Value]:
-        n = len(features)
-        if n <= NEIGHBOURS:
+        if len(features) <= NEIGHBOURS:
             return [Value(), Value()]
-        y = reference()
-        x, y = features[: len(y), main.columns], y[:n]
-
-        def pair(chosen: np.ndarray) -> tuple[float, float]:
-            return precision_recall(x[chosen], y, NEIGHBOURS)
-
-        values = of_set(pair, len(x), NEIGHBOURS + 1, numbers=2, bounds=(0.0, 1.0))
-        return [Value(v.value, v.low, v.high, images=len(x)) for v in values]
+        x, y = features[:, main.columns], reference()
+        if equal:
+            x, y = x[: len(y)], y[: len(x)]
+        groups = GROUPS if len(x) >= 10 * (NEIGHBOURS + 1) else 0  # fewer: no interval
+        values, left_out = precision_recall(x, y, NEIGHBOURS, groups)
+        if not groups:
+            return [Value(v, images=len(x), real=len(y)) for v in values]
+        half = (1.96 * spread(left_out)).tolist()
+        return [Value(v, max(0.0, v - h), min(1.0, v + h), len(x), len(y)) for v, h in zip(values, half, strict=True)]
 
     def one(which: int, name: str) -> Metric:
         def value(features: np.ndarray, index: np.ndarray) -> Value:

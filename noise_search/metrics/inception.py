@@ -66,6 +66,7 @@ def inception(
     label_map: str | None = None,
     splits: int = 10,
     shuffle: bool = True,
+    equal_counts: bool = False,
     dinov2: str | None = None,
     dinov2_file: str | None = None,
     export_npz: bool = False,
@@ -75,8 +76,9 @@ def inception(
 
     label_map: imagenet_2012_challenge_label_map_proto.pbtxt of TensorFlow's models, which says which of the network's
     1,008 outputs is which class: wanted by class accuracy and oracle IS only. splits, shuffle: of the inception score:
-    torch-fidelity shuffles, ADM's evaluator does not. dinov2: a timm name, for FD-DINOv2 too (Stein et al., arXiv
-    2306.04675: ViT-L/14 at 224 pixels, class token), from dinov2_file or timm's hub; it wants real images.
+    torch-fidelity shuffles, ADM's evaluator does not. equal_counts: precision and recall of as many samples as real
+    images; false: of all of both, as ADM's evaluator measures them. dinov2: a timm name, for FD-DINOv2 too (Stein et
+    al., arXiv 2306.04675: ViT-L/14 at 224 pixels, class token), from dinov2_file or timm's hub; it wants real images.
     export_npz: write the images of every budget for ADM's evaluator, too.
     """
     if not isinstance(reference, str) or not Path(reference).exists():
@@ -87,7 +89,7 @@ def inception(
         )
     if not whole(splits) or splits < 1:
         raise ValueError(f"metrics.splits={splits}: a whole number, at least 1")
-    for name, value in {"shuffle": shuffle, "export_npz": export_npz}.items():
+    for name, value in {"shuffle": shuffle, "equal_counts": equal_counts, "export_npz": export_npz}.items():
         if not isinstance(value, bool):
             raise ValueError(f"metrics.{name}={value}: true or false")
     path = Path(weights or local(Path(URL).name) or fetch())
@@ -115,7 +117,8 @@ def inception(
     else:
         kept = partial(main_features, real)
         metrics += [kernel_metric(main, kept, real.name), *distances]
-        metrics += precision_recall_metrics(main, kept, real.name)
+        against = f"{real.name}, as many of its images" if equal_counts else real.name
+        metrics += precision_recall_metrics(main, kept, against, equal_counts)
     return Judge(
         network=NETWORK,
         probe=NETWORK,

@@ -103,9 +103,15 @@ def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, A
         first = rows.scores_final if first is None else first
         bought = {k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)}
         for name, value in values_of(rows, first, parts).items():
-            told = {"metric": name, "network": metrics[name].network, "reference": metrics[name].reference}
+            told = {"metric": name, "network": metrics[name].network, "reference": reference(metrics[name], value)}
             out.append({**names, **bought, **told, **cells(value, len(rows.condition))})
     return out
+
+
+def reference(metric: Metric, value: Value) -> str:
+    """What a value was measured against: with its count, where that is not the samples'."""
+    counted = f", {value.real} images" if value.real not in (None, value.images) else ""
+    return metric.reference + counted
 
 
 def cells(value: Value, n: int) -> dict[str, Any]:

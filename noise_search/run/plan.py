@@ -42,7 +42,8 @@ def grids_of(cfg: DictConfig) -> list[Grid]:
     algorithm, budget = build(cfg.algorithm), build(cfg.budget)
     finals = {budget.cost(algorithm, point).final for point in budget.bought(algorithm)} - {0}
     legs = [*algorithm.legs(budget.search_nfe, budget.final_nfe), *(Leg(nfe) for nfe in sorted(finals))]
-    return [make_grid(*leg, cfg.model.solver, cfg.model.get("spacing", "uniform")) for leg in legs]
+    spacing = cfg.model.get("spacing", "uniform")
+    return [make_grid(leg.nfe, leg.start, leg.end, cfg.model.solver, spacing) for leg in legs]
 
 
 def refuse_population(cfg: DictConfig, settings: Settings, plan: Plan) -> None:
