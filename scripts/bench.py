@@ -26,7 +26,7 @@ from noise_search.measures.frechet import Gaussian, frechet_distance
 from noise_search.run.assemble import assemble
 from noise_search.run.parts import Parts, begin
 from noise_search.run.plan import plan_of
-from noise_search.run.search_units import clocks, compute
+from noise_search.run.search_units import clocks, search_and_render
 from noise_search.run.settings import read_settings, result_hash
 
 CANDIDATES, REPETITIONS = 4, 3
@@ -99,7 +99,9 @@ def anytime(algorithm: str, overrides: list[str], images: int = 32) -> None:
         parts = open_run(*overrides, f"algorithm={algorithm}", *budget)
         problem = begin(parts, list(range(images)))
         seconds, progress = clocks(parts, images)
-        return clock(lambda: compute(parts, problem, progress, seconds)), int(problem.meters.evaluations.count.sum())
+        return clock(lambda: search_and_render(parts, problem, progress, seconds)), int(
+            problem.meters.evaluations.count.sum()
+        )
 
     points = PAPER_POINTS[algorithm]
     measure(points[:2])

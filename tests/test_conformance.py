@@ -13,7 +13,7 @@ from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.core.algorithm import Result
 from noise_search.core.budget import Budget, make_plan
-from noise_search.core.driver import Readout, search, sweep
+from noise_search.core.driver import Readout, search, sweep_points
 from noise_search.core.guidance import Guidance
 from tests.conftest import KINDS, Setup, make_setup
 
@@ -49,7 +49,7 @@ def setup_of(kind: str, **options: Any) -> Setup:
 
 def run(setup: Setup, algorithm: Any, points: list[int]) -> dict[int, Readout]:
     with torch.no_grad():
-        events = list(sweep(setup.problem, algorithm, points, setup.guided))
+        events = list(sweep_points(setup.problem, algorithm, points, setup.guided))
     return {event.point: event for event in events if isinstance(event, Readout)}
 
 

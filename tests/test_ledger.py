@@ -5,7 +5,7 @@ import torch
 
 from noise_search.algorithms.random import Random
 from noise_search.core.budget import Budget, make_plan
-from noise_search.core.driver import Readout, sweep
+from noise_search.core.driver import Readout, sweep_points
 from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import Guidance
 from tests.conftest import make_setup
@@ -20,7 +20,7 @@ def test_plan_meter_and_spy_agree(solver: str, scale: float, path: str, nfe: int
     points, final = (1, 2, 5), 6
     setup = make_setup(nfe=nfe, solver=solver, scale=scale, path=path, batch_size=batch_size)
     plan = make_plan("toy", Random(), Budget(nfe, final, points=points), Guidance(scale).rows, 1)
-    readouts = [r for r in sweep(setup.problem, Random(), points, setup.guided) if isinstance(r, Readout)]
+    readouts = [r for r in sweep_points(setup.problem, Random(), points, setup.guided) if isinstance(r, Readout)]
     factor = 2 if scale != 1.0 else 1
     for purchase, readout in zip(plan.purchases, readouts, strict=True):
         assert purchase.nfe == purchase.nfe_search + final and purchase.network_rows == factor * purchase.nfe
@@ -36,7 +36,7 @@ def test_plan_meter_and_spy_agree(solver: str, scale: float, path: str, nfe: int
 
 def test_no_search_is_made_where_no_point_needs_one() -> None:
     setup = make_setup()
-    (readout,) = (r for r in sweep(setup.problem, Random(), [1], setup.guided) if isinstance(r, Readout))
+    (readout,) = (r for r in sweep_points(setup.problem, Random(), [1], setup.guided) if isinstance(r, Readout))
     assert setup.spy.rows == 0 and (readout.spent.evaluations == 0).all()
     assert torch.equal(readout.result.x, setup.problem.noise(0))
 

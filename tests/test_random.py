@@ -3,17 +3,19 @@
 import torch
 
 from noise_search.algorithms.random import Random
-from noise_search.core.driver import Readout, search, sweep
+from noise_search.core.driver import Readout, search, sweep_points
 from tests.conftest import make_setup
 
 
 def test_one_search_passes_through_every_smaller_one() -> None:
     long = make_setup()
     points = [1, 2, 3, 8]
-    readouts = {r.point: r.result for r in sweep(long.problem, Random(), points, long.guided) if isinstance(r, Readout)}
+    readouts = {
+        r.point: r.result for r in sweep_points(long.problem, Random(), points, long.guided) if isinstance(r, Readout)
+    }
     for n in points[1:]:
         short = make_setup()
-        (alone,) = (r for r in sweep(short.problem, Random(), [n], short.guided) if isinstance(r, Readout))
+        (alone,) = (r for r in sweep_points(short.problem, Random(), [n], short.guided) if isinstance(r, Readout))
         assert torch.equal(alone.result.x, readouts[n].x) and torch.equal(alone.result.score, readouts[n].score)
         assert torch.equal(alone.result.candidate, readouts[n].candidate)
 

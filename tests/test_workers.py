@@ -19,10 +19,10 @@ from torch import Tensor
 from noise_search.core.denoiser import Batches
 from noise_search.core.problem import Problem
 from noise_search.run.assemble import assemble, refuse_misfits
-from noise_search.run.execute import make, opened, run_one
+from noise_search.run.execute import make_missing_images, make_run, opened
 from noise_search.run.parts import Parts, begin
 from noise_search.run.plan import plan_of
-from noise_search.run.search_units import clocks, compute, run, walk
+from noise_search.run.search_units import clocks, make_units, search_and_render, walk
 from noise_search.run.settings import GROUPS, read_settings
 from noise_search.run.workers import Worker, this_worker
 from noise_search.storage.export import export_npz
@@ -92,7 +92,7 @@ def test_workers_start_apart_and_each_would_do_everything(tmp_path: Path) -> Non
 def test_a_worker_leaves_out_what_another_has_finished_meanwhile(tmp_path: Path) -> None:
     parts = toy_parts("batch_size=64", images=256)
     done = tmp_path / "done"
-    run(parts, done)
+    make_units(parts, done)
     seen = []
     for _, missing in walk(parts, tmp_path):
         seen += missing
@@ -102,25 +102,25 @@ def test_a_worker_leaves_out_what_another_has_finished_meanwhile(tmp_path: Path)
 
 
 def test_batches_change_no_choice_and_workers_not_a_bit(tmp_path: Path) -> None:
-    run(toy_parts("batch_size=64"), tmp_path / "one")
+    make_units(toy_parts("batch_size=64"), tmp_path / "one")
     expected = results(tmp_path / "one")
     assert len(expected) == 150 * 3
     for batch in (1, 7, 256):
-        run(toy_parts(f"batch_size={batch}"), tmp_path / f"batch{batch}")
+        make_units(toy_parts(f"batch_size={batch}"), tmp_path / f"batch{batch}")
         found = results(tmp_path / f"batch{batch}")
         assert [row[:3] for row in found] == [row[:3] for row in expected], batch
     for world in (2, 3):
         folder = tmp_path / f"world{world}"
         for rank in reversed(range(world)):
-            run(toy_parts("batch_size=64", worker=Worker(rank, world)), folder)
+            make_units(toy_parts("batch_size=64", worker=Worker(rank, world)), folder)
         assert results(folder) == expected, world
 
 
 def test_a_unit_made_again_is_the_same_to_the_bit(tmp_path: Path) -> None:
-    run(toy_parts("batch_size=128"), tmp_path)
+    make_units(toy_parts("batch_size=128"), tmp_path)
     before = results(tmp_path)
     (tmp_path / "units/00000064-00000127.parquet").unlink()
-    run(toy_parts("batch_size=128"), tmp_path)
+    make_units(toy_parts("batch_size=128"), tmp_path)
     assert results(tmp_path) == before
 
 
@@ -139,9 +139,9 @@ def test_a_worker_goes_on_where_a_refused_one_has_removed_the_folder(tmp_path: P
     refused, folder = composed(*TOY, "images=64", "seed=-1")[0], tmp_path / "run"
     folder.mkdir()  # as Hydra does for every worker
     with pytest.raises(ValueError, match="seed"):
-        run_one(refused, folder, choices)
+        make_run(refused, folder, choices)
     assert not folder.exists()
-    run_one(cfg, folder, choices)
+    make_run(cfg, folder, choices)
     assert (folder / "run.json").is_file()
 
 
@@ -179,10 +179,10 @@ def test_what_is_not_a_number_is_never_written(tmp_path: Path) -> None:
     parts = dataclasses.replace(
         parts, model=dataclasses.replace(parts.model, decoder=lambda x: (whole.append(x), x)[1])
     )
-    run(parts, tmp_path / "whole")
+    make_units(parts, tmp_path / "whole")
     target = float(torch.cat(whole).flatten(1).sum(1)[70])
     with pytest.raises(RuntimeError, match="ids 64-127 are missing: 70 have pixels or scores not finite"):
-        run(spoilt(parts, target), tmp_path / "broken")
+        make_units(spoilt(parts, target), tmp_path / "broken")
     assert finished_ids(tmp_path / "broken") == set(range(150)) - set(range(64, 128))
 
 
@@ -202,7 +202,7 @@ def test_a_candidate_that_is_not_finite_never_wins(
     monkeypatch.setattr(Problem, "score_rows", score_rows)
     parts = toy_parts(f"verifier={verifier}", images=150)
     with pytest.raises(RuntimeError, match=r"70 (have|are)"):
-        make(parts, tmp_path)
+        make_missing_images(parts, tmp_path)
     assert not finished_ids(tmp_path) & set(range(64, 128))
 
 
@@ -211,10 +211,10 @@ def test_the_one_who_finishes_says_how_many_images_there_are(tmp_path: Path, mon
 
     def interrupted(parts: Parts, folder: Path) -> dict[str, float]:
         (folder / "config.yaml").write_text("images: 640\n")  # by a worker that was asked for more
-        return make(parts, folder)
+        return make_missing_images(parts, folder)
 
-    monkeypatch.setattr("noise_search.run.execute.make", interrupted)
-    run_one(cfg, tmp_path, choices)
+    monkeypatch.setattr("noise_search.run.execute.make_missing_images", interrupted)
+    make_run(cfg, tmp_path, choices)
     assert opened(tmp_path)[1].images == 64
 
 
@@ -222,14 +222,14 @@ def test_an_incomplete_run_names_what_is_missing_and_fails(tmp_path: Path) -> No
     script = f"""
 import runpy, sys
 sys.argv = ["run.py", *sys.argv[1:]]
-import noise_search.run.search_units as runner
-whole = runner.compute
-def compute(*arguments, **named):
+import noise_search.run.search_units as units
+whole = units.search_and_render
+def search_and_render(*arguments, **named):
     problem = arguments[1]
     if 70 in problem.ids:
         problem.broken[list(problem.ids).index(70)] = True
     return whole(*arguments, **named)
-runner.compute = compute
+units.search_and_render = search_and_render
 runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
 """
     options = (*TOY, "images=150", "logger=none", "hydra.run.dir=run")
@@ -246,7 +246,7 @@ runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
 def test_out_of_memory_halves_the_batch_and_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, verifier: str
 ) -> None:
-    make(toy_parts(f"verifier={verifier}", "batch_size=64"), tmp_path / "whole")
+    make_missing_images(toy_parts(f"verifier={verifier}", "batch_size=64"), tmp_path / "whole")
     parts = toy_parts(f"verifier={verifier}", "batch_size=64")
     inner = parts.model.network
     calls: list[int] = []
@@ -268,7 +268,7 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing(
         model=dataclasses.replace(parts.model, network=small),
         judge=dataclasses.replace(parts.judge, features=judged),
     )
-    make(parts, tmp_path / "small")
+    make_missing_images(parts, tmp_path / "small")
     assert results(tmp_path / "small") == results(tmp_path / "whole")
     assert parts.batches.size == {"brightness": 8, "oracle_fid": 16}[verifier]  # groups of 3 images there
     assert sum(n > 20 for n in calls) == 2  # 64, 32; then it is known
@@ -310,7 +310,7 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, number: signal.Signals)
 
 def test_images_that_are_not_kept_cannot_be_exported(tmp_path: Path) -> None:
     parts = toy_parts("keep_images=false")
-    run(parts, tmp_path)
+    make_units(parts, tmp_path)
     with pytest.raises(ValueError, match="made with keep_images=false, its images were not stored"):
         export_npz(tmp_path, 1, 150, tmp_path / "samples.npz")
     assert not list(tmp_path.glob("samples*"))
@@ -320,7 +320,7 @@ def test_images_that_are_not_kept_cannot_be_exported(tmp_path: Path) -> None:
 
 
 def test_without_kept_images_only_the_shown_ones_are_stored(tmp_path: Path) -> None:
-    run(toy_parts("keep_images=false"), tmp_path)
+    make_units(toy_parts("keep_images=false"), tmp_path)
     table = read_units(tmp_path, ["image_id", "png", "digest"])
     kept = np.array([png is not None for png in table["png"].to_pylist()])
     assert (kept == (table["image_id"].to_numpy() < 100)).all() and table["digest"].null_count == 0
@@ -336,7 +336,7 @@ def test_batches_change_the_choices_of_the_real_model_at_ties_only(batch: int) -
     """float32; one search of 16 images, 4 candidates: a choice may differ where two scores are nearly the same."""
     cfg = ("model.build.precision=float32", "verifier.precision=float32", "budget.points=[1,4]")
     parts = [real_parts(*cfg, f"batch_size={size}", images=16) for size in (64, batch)]
-    whole, split = (compute(p, begin(p, list(range(16))), *reversed(clocks(p, 16))) for p in parts)
+    whole, split = (search_and_render(p, begin(p, list(range(16))), *reversed(clocks(p, 16))) for p in parts)
     others = 0
     for one, other in zip(whole, split, strict=True):
         assert one["scores"] == pytest.approx(other["scores"], abs=1e-2, nan_ok=True)

@@ -18,7 +18,7 @@ from noise_search import assets
 from noise_search.report.combined import combine_runs
 from noise_search.report.loggers import NoLogger, Record, WandbLogger
 from noise_search.run.assemble import assemble, versions
-from noise_search.run.execute import complete, opened, refuse_other_settings, start_log
+from noise_search.run.execute import make_and_finish, opened, refuse_other_settings, start_log
 from noise_search.run.finish import Run
 from noise_search.run.more_metrics import with_more_metrics
 from noise_search.run.plan import notes_of, plan_of, with_observers
@@ -85,7 +85,7 @@ def verify(run: Path, images: int = 8) -> int:
 def replay(run: Path, cfg: DictConfig, settings: Settings, choices: dict[str, str], ids: list[int]) -> list[str]:
     """Search for images again; what differs from the files by more than a batch's rounding."""
     from noise_search.run.parts import begin
-    from noise_search.run.search_units import clocks, compute
+    from noise_search.run.search_units import clocks, search_and_render
     from noise_search.verifiers.oracle_fid import OracleFID
 
     parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
@@ -94,7 +94,9 @@ def replay(run: Path, cfg: DictConfig, settings: Settings, choices: dict[str, st
         print("no image is made again: with verifier=oracle_fid a choice depends on all the images before")
         return []
     seconds, progress = clocks(parts, len(ids))
-    again = {(row["image_id"], row["point"]): row for row in compute(parts, begin(parts, ids), progress, seconds)}
+    again = {
+        (row["image_id"], row["point"]): row for row in search_and_render(parts, begin(parts, ids), progress, seconds)
+    }
     progress.close()
     stored = read_units(run, ["image_id", "point", "candidate", "digest", "png"])
     rows = [row for row in stored.to_pylist() if row["image_id"] in ids]
@@ -138,7 +140,7 @@ def report(folders: list[Path], into: Path | None) -> int:
     text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
     start_log(run, "the report is made again")
     (run / "run.json").unlink(missing_ok=True)
-    complete(Run(run, cfg, choices, parts, text), NoLogger())
+    make_and_finish(Run(run, cfg, choices, parts, text), NoLogger())
     return 0
 
 

@@ -38,10 +38,11 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
 @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")
 def job(cfg: DictConfig) -> None:
     """One run, or one job of a multirun."""
-    from noise_search.run.execute import run_experiment
+
+    from noise_search.run.execute import run_job
 
     with one_line_errors():
-        run_experiment(cfg)
+        run_job(cfg)
 
 
 def run() -> int:

@@ -43,7 +43,7 @@ def search(problem: Problem, algorithm: Algorithm, point: int, start: Any = None
         yield state
 
 
-def sweep(
+def sweep_points(
     problem: Problem,
     algorithm: Algorithm,
     points: Sequence[int],

@@ -30,23 +30,23 @@ if TYPE_CHECKING:  # what they import is not needed for a plan
 log = logging.getLogger("noise_search")
 
 
-def run_experiment(cfg: DictConfig) -> None:
+def run_job(cfg: DictConfig) -> None:
     """Everything that `python run.py` does; as a job of a sweep, the sweep's combined curve too."""
     hydra_cfg = HydraConfig.get()
     folder, choices = Path(hydra_cfg.runtime.output_dir), {name: hydra_cfg.runtime.choices[name] for name in GROUPS}
     if hydra_cfg.mode != RunMode.MULTIRUN or cfg.plan_only:
-        run_one(cfg, folder, choices)
+        make_run(cfg, folder, choices)
         return
     sweep = Path(hydra_cfg.sweep.dir) / sweep_name()
     note(folder, cfg.images, sweep)
-    run_one(cfg, folder, choices, sweep.name)
+    make_run(cfg, folder, choices, sweep.name)
 
     from noise_search.report.combined import combine
 
     combine(sweep)
 
 
-def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str | None = None) -> None:
+def make_run(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str | None = None) -> None:
     """One run into `folder`. Writes nothing if the configuration is refused."""
     try:
         settings = read_settings(cfg)
@@ -85,10 +85,10 @@ def run_one(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str |
     start_log(folder, text)
     from noise_search.run.finish import Run
 
-    complete(Run(folder, cfg, choices, parts, text), logger)
+    make_and_finish(Run(folder, cfg, choices, parts, text), logger)
 
 
-def complete(run: "Run", logger: "Logger") -> None:
+def make_and_finish(run: "Run", logger: "Logger") -> None:
     """Make what is missing, then everything that is made from it. A file found damaged on the way is made again."""
     from noise_search.run.finish import finish
     from noise_search.storage.units import Damaged
@@ -96,7 +96,7 @@ def complete(run: "Run", logger: "Logger") -> None:
     settings = run.parts.settings
     while True:
         try:
-            seconds = make(run.parts, run.folder)
+            seconds = make_missing_images(run.parts, run.folder)
             if is_complete(run.folder, settings.images, settings.axis):
                 log.info("another worker has found the run complete")
             else:
@@ -153,12 +153,12 @@ def start_log(folder: Path, text: str) -> None:
     handlers[0].emit(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
 
 
-def make(parts: "Parts", folder: Path) -> dict[str, float]:
+def make_missing_images(parts: "Parts", folder: Path) -> dict[str, float]:
     """Make the images that `folder` lacks; returns seconds by stage, and how many they were."""
     from noise_search.core.population import Population
     from noise_search.run.population import run_population
-    from noise_search.run.search_units import run
+    from noise_search.run.search_units import make_units
 
     if isinstance(parts.verifier, Population):
         return run_population(parts, parts.verifier, folder)
-    return run(parts, folder)
+    return make_units(parts, folder)

@@ -13,7 +13,7 @@ from noise_search.core.driver import Spent
 from noise_search.core.population import Population
 from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Progress
-from noise_search.run.search_units import clocks, compute, refuse_broken
+from noise_search.run.search_units import clocks, refuse_broken, search_and_render
 from noise_search.storage.atomic import replacing
 from noise_search.storage.run_folder import finished_ids
 from noise_search.storage.units import read_units, set_aside, write_unit
@@ -80,6 +80,6 @@ def group(
     problem.meters.network.rows.count += before.rows
     problem.bill(problem.who(1), 0)
     start = RandomState(1, torch.from_numpy(first)[:, None].to(parts.device))
-    rows = compute(parts, problem, progress, seconds, start, before)
+    rows = search_and_render(parts, problem, progress, seconds, start, before)
     refuse_broken(problem)
     return rows

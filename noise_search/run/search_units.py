@@ -10,7 +10,7 @@ from torch import Tensor
 
 from noise_search.algorithms.random import RandomState
 from noise_search.core.denoiser import Guided
-from noise_search.core.driver import Readout, Spent, sweep
+from noise_search.core.driver import Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
 from noise_search.core.verifier import Verifier
 from noise_search.run.parts import Parts, begin
@@ -43,7 +43,7 @@ def units(ids: range) -> list[range]:
     return [range(start, min(start + UNIT, ids.stop)) for start in range(ids.start, ids.stop, UNIT)]
 
 
-def run(parts: Parts, folder: Path) -> dict[str, float]:
+def make_units(parts: Parts, folder: Path) -> dict[str, float]:
     """Make every image id below settings.images that `folder` lacks. Returns seconds by stage, and images made.
 
     A unit where a candidate has pixels or a score that is not finite is not written; all others are, before the error.
@@ -54,7 +54,7 @@ def run(parts: Parts, folder: Path) -> dict[str, float]:
     broken: dict[int, range] = {}  # the first image of a unit that is broken -> the unit
     for group, missing in walk(parts, folder):
         problem = begin(parts, list(group))
-        rows = compute(parts, problem, progress, seconds)
+        rows = search_and_render(parts, problem, progress, seconds)
         for unit in missing:
             if bad := [i for i in problem.broken_ids if i in unit]:
                 broken[bad[0]] = unit
@@ -75,7 +75,7 @@ def clocks(parts: Parts, missing: int) -> tuple[dict[str, float], Progress]:
 
 
 @torch.no_grad()
-def compute(
+def search_and_render(
     parts: Parts,
     problem: Problem,
     progress: Progress,
@@ -83,11 +83,11 @@ def compute(
     start: RandomState | None = None,
     paid: Spent | None = None,
 ) -> list[dict[str, Any]]:
-    """Search and render: one row an (image, point), as `store.SCHEMA` says. start, paid: as `driver.sweep`."""
+    """Search and render: one row an (image, point), as `units.SCHEMA` says. start, paid: as `driver.sweep_points`."""
     points = [p.point for p in parts.plan.purchases]
     started, seen = time.monotonic(), 0
     readouts, bank = [], None
-    for event in sweep(problem, parts.algorithm, points, problem.meters, start, paid):
+    for event in sweep_points(problem, parts.algorithm, points, problem.meters, start, paid):
         if isinstance(event, Readout):
             readouts.append(event)
         elif isinstance(event, RandomState) and event.round:
