@@ -36,6 +36,14 @@ test-oldest: .venv-oldest/ready ## the same on Python 3.11 and the lowest versio
 test-newest: .venv-newest/ready ## the same on the newest versions, without constraints.txt
 	.venv-newest/bin/python -m pytest -n 2 --dist worksteal $(TESTS)
 
+test-wheel: setup ## a run from the wheel alone, in an empty folder and an environment of its own
+	rm -rf dist .venv-wheel
+	$(BIN)/uv build --quiet --wheel --out-dir dist
+	$(BIN)/uv venv --quiet .venv-wheel
+	$(BIN)/uv pip install --quiet --python .venv-wheel dist/*.whl
+	folder=$$(mktemp -d) && cd $$folder && $(CURDIR)/.venv-wheel/bin/noise-search experiment=toy images=20 logger=none \
+	    hydra.run.dir=run && $(CURDIR)/.venv-wheel/bin/noise-search verify run && test -s run/report.html && rm -r $$folder
+
 test-slurm: setup ## a sweep on a two-node SLURM of this machine's own (Debian, root; about 6 minutes)
 	apt-get update --quiet
 	apt-get install --yes --quiet --no-install-recommends slurm-wlm munge
@@ -57,7 +65,7 @@ bench: setup ## how much of a search's time the bare networks take, and what the
 	$(BIN)/python scripts/bench.py
 
 clean: ## remove caches; outputs/, data/ and .venv/ stay
-	rm -rf .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-oldest test-newest test-slurm lint figures bench clean
+.PHONY: help setup demo test test-oldest test-newest test-wheel test-slurm lint figures bench clean
