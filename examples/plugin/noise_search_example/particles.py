@@ -38,7 +38,7 @@ class Particles:
     leg_nfe: int = 4
     leap: float = 0.5
     eta: float = 1.0
-    strength: float = 1.0
+    strength: float = 200.0
     name: ClassVar[str] = "particles"
     anytime: ClassVar[bool] = False
 
