@@ -70,6 +70,7 @@ def child(path: str, folder: str, arguments: Sequence[str], environment: dict[st
     os.environ.clear()
     os.environ.update(environment)
     sys.argv, sys.path[0] = [path, *arguments], str(ROOT)
+    sys.path[1:1] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
     torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
     runpy.run_path(path, run_name="__main__")
 

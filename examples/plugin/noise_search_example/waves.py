@@ -1,0 +1,67 @@
+"""The toy mixture, told its class in words: a model, its prompts, a verifier that reads them and a judge."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from noise_search.core.dataset import Dataset
+from noise_search.core.denoiser import Condition, Prediction
+from noise_search.core.model import Model
+from noise_search.core.verifier import Candidates, Verifier
+from noise_search.measures.judge import Judge
+from noise_search.metrics.pixels import pixels
+from noise_search.models.toy import toy
+from noise_search.networks.mixture import Mixture, coloured_waves
+
+NAMES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+
+
+def wave_of(text: str) -> int:
+    """The class that a text names, the first one if there are several; len(NAMES), any, if there is none."""
+    return next((NAMES.index(word) for word in text.lower().split() if word in NAMES), len(NAMES))
+
+
+def prompt_toy(name: str, interpolant: str = "linear", device: str = "cpu") -> Model:
+    """The mixture behind an encoder of texts: one-hot [B, classes + 1], the last for a text that names no class."""
+    model = toy(name, interpolant, device)
+
+    def encode(texts: Sequence[str]) -> Condition:
+        return (torch.eye(len(NAMES) + 1, device=device)[[wave_of(text) for text in texts]],)
+
+    def network(x: Tensor, t: Tensor, hot: Tensor) -> Prediction:
+        return model.network(x, t, hot.argmax(1))
+
+    return replace(model, classes=None, encode=encode, network=network)
+
+
+def prompts(file: str | None = None, classes: list[int] | None = None) -> Dataset:
+    """The lines of a text file, by default of the one in this package."""
+    path = Path(file) if file else Path(__file__).with_name("prompts.txt")
+    texts = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+    return Dataset("prompts_toy", texts, classes, has_classes=False)
+
+
+class WordLikelihood(Verifier):
+    """log p(image | the class that its text names) per pixel value, up to a constant, under the exact mixture."""
+
+    differentiable = True
+    reads = ("texts",)
+
+    def __init__(self, device: str = "cpu") -> None:
+        mixture = coloured_waves()
+        self.name, self.weights = "word likelihood", dict[str, str]()
+        self.mixture = Mixture(mixture.means.to(device), mixture.std)
+
+    def score(self, candidates: Candidates) -> Tensor:
+        b, k = candidates.images.shape[:2]
+        labels = candidates.condition.new_tensor([wave_of(text) for text in candidates.texts]).repeat_interleave(k)
+        return self.mixture.log_likelihood(candidates.images.flatten(0, 1), labels).view(b, k)
+
+
+def prompt_pixels(device: str = "cpu") -> Judge:
+    """The toy's judge without what wants classes, which prompts have none of."""
+    judge = pixels(device)
+    return replace(judge, metrics=[metric for metric in judge.metrics if not metric.needs_classes], columns_of=None)
