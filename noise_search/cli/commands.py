@@ -84,13 +84,13 @@ def verify(run: Path, images: int = 8) -> int:
 
 def replay(run: Path, cfg: DictConfig, settings: Settings, choices: dict[str, str], ids: list[int]) -> list[str]:
     """Search for images again; what differs from the files by more than a batch's rounding."""
+    from noise_search.core.population import Population
     from noise_search.run.parts import begin
     from noise_search.run.search_units import clocks, search_and_render
-    from noise_search.verifiers.oracle_fid import OracleFID
 
     parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
     refuse_other_settings(run, {"weights": parts.weights})
-    if isinstance(parts.verifier, OracleFID):
+    if isinstance(parts.verifier, Population):
         print("no image is made again: with verifier=oracle_fid a choice depends on all the images before")
         return []
     seconds, progress = clocks(parts, len(ids))
