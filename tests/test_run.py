@@ -413,7 +413,7 @@ def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
     subprocess.run(fewer, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert [row["point"] for row in curve(tmp_path / "fewer") if row["metric"] == "score_final"] == ["1", "3"]
     most = curve(folder)[-1]["point"]
-    for points, words in ((f"1,{int(most) + 1}", f"has {most} candidates an image"), ("x", "usage: python -m")):
+    for points, words in ((f"1,{int(most) + 1}", f"has {most} candidates an image"), ("x", "usage: noise-search")):
         wrong = subprocess.run(
             [*arguments, "verifier=brightness", f"points={points}", "into=other"],
             cwd=tmp_path, capture_output=True, text=True, check=False,

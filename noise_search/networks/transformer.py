@@ -6,9 +6,12 @@ What its time and its output mean is the business of `models/sit.py` and `models
 import math
 
 import torch
-from timm.layers import GELUTanh, Mlp
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from noise_search.networks.efficientnet import import_timm
+
+layers = import_timm().layers
 
 
 def sinusoids(values: Tensor, width: int, shift: int = 0) -> Tensor:
@@ -70,7 +73,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.norm2 = nn.LayerNorm(width, eps=norm2_eps, elementwise_affine=False)
-        self.attn, self.mlp = Attention(width, heads), Mlp(width, 4 * width, act_layer=GELUTanh)
+        self.attn, self.mlp = Attention(width, heads), layers.Mlp(width, 4 * width, act_layer=layers.GELUTanh)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
     def forward(self, x: Tensor, c: Tensor, rows: Tensor | slice) -> Tensor:  # [N, T, D], [U, D], [N] -> [N, T, D]
