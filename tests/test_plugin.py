@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from noise_search.core.driver import Readout, search, sweep
+from noise_search.core.driver import Readout, search, sweep_points
 from tests.conftest import Likeness, make_setup
 from tests.test_commands import ask
 from tests.test_run import ROOT, call, curve, values
@@ -106,7 +106,7 @@ def test_what_particles_cost_is_what_the_meters_count(particles: Any, solver: st
     for options in ({}, {"parts": 1}, {"parts": 3, "leg_nfe": 5, "leap": 0.3, "eta": 0.5}):
         algorithm, setup = particles(**options), make_setup(solver=solver, path=path, scale=1.5, batch_size=7)
         with torch.no_grad():
-            events = list(sweep(setup.problem, algorithm, [0, 1, 3], setup.guided))
+            events = list(sweep_points(setup.problem, algorithm, [0, 1, 3], setup.guided))
         for readout in (event for event in events if isinstance(event, Readout)):
             cost, result = algorithm.cost(readout.point, 4, 8), readout.result
             assert (readout.spent.evaluations == cost.search).all() and (readout.spent.rows == 2 * cost.search).all()
