@@ -20,8 +20,8 @@ from noise_search.report.loggers import NoLogger, Record, WandbLogger
 from noise_search.run.assemble import assemble, versions
 from noise_search.run.execute import make_and_finish, opened, refuse_other_settings, start_log
 from noise_search.run.finish import Run
-from noise_search.run.more_metrics import with_more_metrics
-from noise_search.run.plan import notes_of, plan_of, with_observers
+from noise_search.run.named_parts import with_named_parts
+from noise_search.run.plan import notes_of, plan_of
 from noise_search.run.plugins import plugins
 from noise_search.run.settings import GROUPS, Settings, read_settings, settings_digest
 from noise_search.storage import cache
@@ -193,7 +193,7 @@ def prefetch(overrides: list[str]) -> int:
     if names:
         fetch_named(names, Path("weights"))
     settings = read_settings(cfg)
-    cfg = with_more_metrics(with_observers(cfg, choices["verifier"]))
+    cfg = with_named_parts(cfg, choices["verifier"])
     parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
     for name, digest in parts.weights.items():
         print(f"{name}  {digest}")

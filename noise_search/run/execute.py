@@ -15,8 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from noise_search.run.instantiate import build
-from noise_search.run.more_metrics import with_more_metrics
-from noise_search.run.plan import POPULATION, notes_of, plan_of, refuse_population, with_observers, write_plan
+from noise_search.run.named_parts import with_named_parts
+from noise_search.run.plan import POPULATION, notes_of, plan_of, refuse_population, write_plan
 from noise_search.run.plugins import versions_of
 from noise_search.run.settings import GROUPS, Settings, read_settings, result_settings, sweep_name
 from noise_search.storage.atomic import write_text
@@ -50,7 +50,7 @@ def make_run(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str 
     """One run into `folder`. Writes nothing if the configuration is refused."""
     try:
         settings = read_settings(cfg)
-        cfg = with_more_metrics(with_observers(cfg, choices["verifier"]))
+        cfg = with_named_parts(cfg, choices["verifier"])
         plan = plan_of(cfg, settings, choices)
         if cfg.verifier.get("_target_") == POPULATION:
             refuse_population(cfg, settings, plan)

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
-from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.algorithms.random import Random
@@ -13,7 +11,6 @@ from noise_search.core.budget import Plan, make_plan
 from noise_search.core.grid import SOLVERS, Grid, make_grid
 from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.settings import Settings
-from noise_search.run.told import explain
 from noise_search.run.workers import this_worker
 from noise_search.storage.atomic import write_text
 
@@ -57,23 +54,6 @@ def refuse_population(cfg: DictConfig, settings: Settings, plan: Plan) -> None:
         raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
     if cfg.observers:
         raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
-
-
-def with_observers(cfg: DictConfig, choice: str) -> DictConfig:
-    """cfg with the names in `observers` replaced by their configurations; choice: the name of cfg.verifier."""
-    names = list(cfg.observers) if OmegaConf.is_list(cfg.observers) else None
-    if names is None or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"observers={cfg.observers}: a list of verifiers, each once")
-    if again := set(names) & set(columns_of(cfg, choice)):
-        raise ValueError(f"observers={names}: {', '.join(again)} scores every candidate already")
-    try:
-        nodes = {name: compose("config", [f"verifier={name}"]).verifier for name in names}
-    except ConfigCompositionException as error:
-        raise ValueError(f"observers={names}: {explain(error)}") from error
-    out = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-    assert isinstance(out, DictConfig)
-    out.observers = {name: OmegaConf.to_container(node, resolve=True) for name, node in nodes.items()}
-    return out
 
 
 def columns_of(cfg: DictConfig, choice: str) -> dict[str, Any]:
