@@ -67,9 +67,8 @@ class Settings:
 
 def read_settings(cfg: DictConfig) -> Settings:
     """An unknown key is refused, at the top level, in the guidance and beside the model's own."""
-    values = {name: cfg[name] for name in Settings.__dataclass_fields__}
     known = {
-        "": (*values, "guidance", "observers", "more_metrics", "hydra", "logger", *GROUPS),
+        "": (*Settings.__dataclass_fields__, "observers", "more_metrics", "hydra", "logger", *GROUPS),
         "guidance.": GUIDANCE,
         "model.": MODEL,
     }
@@ -80,6 +79,7 @@ def read_settings(cfg: DictConfig) -> Settings:
             raise ValueError(f"unknown option '{prefix}{unknown[0]}': there are {', '.join(names)}")
     if not OmegaConf.is_dict(cfg.guidance):
         raise ValueError(f"guidance={cfg.guidance}: a group of channels and interval")
+    values = {name: cfg[name] for name in Settings.__dataclass_fields__}
     channels, interval = cfg.guidance.channels, cfg.guidance.interval
     values["guidance"] = Guidance(cfg.cfg_scale, None if channels == "all" else channels, interval)
     return Settings(**values)
