@@ -17,6 +17,7 @@ from noise_search.core.checks import whole
 from noise_search.core.dataset import Dataset
 from noise_search.core.model import Model
 from noise_search.core.verifier import Verifier
+from noise_search.errors import Refused
 
 
 def search(
@@ -78,7 +79,7 @@ def render(
     numbers |= {"device": device, "batch_size": batch_size}
     asked = order(model, conditions, lambda images, texts: [0.0] * len(texts), "none", dataset, numbers)
     if len(addresses) != len(asked.texts):
-        raise ValueError(f"addresses: {len(addresses)} for {len(asked.texts)} conditions")
+        raise Refused(f"addresses: {len(addresses)} for {len(asked.texts)} conditions")
     problem = asked.problem([image for image, _ in addresses])
     numbered = torch.tensor([candidate for _, candidate in addresses])
     with torch.no_grad():
@@ -88,11 +89,11 @@ def render(
 
 def require_one(given: dict[str, Any]) -> None:
     if sum(value is not None for value in given.values()) != 1:
-        raise ValueError(f"{', '.join(f'{k}={v}' for k, v in given.items())}: give exactly one of n, nfe and seconds")
+        raise Refused(f"{', '.join(f'{k}={v}' for k, v in given.items())}: give exactly one of n, nfe and seconds")
     for name, value in given.items():
         if value is None:
             continue
         if name == "seconds" and not (isinstance(value, int | float) and value >= 0):
-            raise ValueError(f"seconds={value}: a number, at least 0")
+            raise Refused(f"seconds={value}: a number, at least 0")
         if name != "seconds" and not (whole(value) and value >= 1):
-            raise ValueError(f"{name}={value}: a whole number, at least 1")
+            raise Refused(f"{name}={value}: a whole number, at least 1")

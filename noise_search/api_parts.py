@@ -26,6 +26,7 @@ from noise_search.core.denoiser import Batches
 from noise_search.core.model import Model
 from noise_search.core.problem import Problem, open_problem
 from noise_search.core.verifier import Candidates, Verifier
+from noise_search.errors import Refused
 from noise_search.run.instantiate import build
 from noise_search.run.plugins import config_folder, register_plugins
 from noise_search.run.settings import Settings, read_settings
@@ -55,11 +56,11 @@ class Own(Verifier):
         except Exception as error:
             raise RuntimeError(f"verifier {self.name} raised {type(error).__name__}: {error}") from error
         if scores.shape != (b * k,):
-            raise ValueError(f"verifier {self.name} returned shape {tuple(scores.shape)}, not ({b * k},)")
+            raise Refused(f"verifier {self.name} returned shape {tuple(scores.shape)}, not ({b * k},)")
         if bad := int((~scores.isfinite()).sum()):
-            raise ValueError(f"verifier {self.name} returned NaN or infinity for {bad} of {b * k} images")
+            raise Refused(f"verifier {self.name} returned NaN or infinity for {bad} of {b * k} images")
         if images.requires_grad and torch.is_grad_enabled() and not scores.requires_grad:
-            raise ValueError(f"verifier {self.name} has no gradient, which algorithm=first_order needs")
+            raise Refused(f"verifier {self.name} has no gradient, which algorithm=first_order needs")
         return scores.float().view(b, k)
 
 
@@ -126,11 +127,11 @@ def order(
         verifier = build(cfg.verifier, **context)
     elif not isinstance(verifier, Verifier):
         if not callable(verifier):
-            raise ValueError(f"verifier={verifier!r}: a name, a Verifier, or a function (images, texts) -> [N]")
+            raise Refused(f"verifier={verifier!r}: a name, a Verifier, or a function (images, texts) -> [N]")
         verifier = Own(verifier)
     assert isinstance(verifier, Verifier)
     if verifier.columns > len(verifier.members):
-        raise ValueError(f"verifier {verifier.name} chooses for a whole set of images: use run.py")
+        raise Refused(f"verifier {verifier.name} chooses for a whole set of images: use run.py")
     chosen = build(cfg.algorithm) if isinstance(algorithm, str) else algorithm
     ids, spacing = torch.tensor(classes, device=device), cfg.model.get("spacing", "uniform")
     return Order(built, verifier, chosen, budget, settings, cfg.model.solver, spacing, ids, texts)
@@ -143,14 +144,14 @@ def classes_of(
     model's; for a model that reads texts: any text, numbered in their order here."""
     asked = [conditions] if isinstance(conditions, str | int) else list(conditions)
     if not asked:
-        raise ValueError("conditions: none are given")
+        raise Refused("conditions: none are given")
     if model.classes is None:
         if wrong := [condition for condition in asked if not isinstance(condition, str)]:
-            raise ValueError(f"condition {wrong[0]!r}: {model.name} reads texts")
+            raise Refused(f"condition {wrong[0]!r}: {model.name} reads texts")
         return list(range(len(asked))), [str(condition) for condition in asked]
     if dataset is not None and (dataset.classes is None or len(dataset.classes) != model.classes):
         held = "no" if dataset.classes is None else len(dataset.classes)
-        raise ValueError(f"dataset {dataset.name} has {held} classes, model {model.name} {model.classes}")
+        raise Refused(f"dataset {dataset.name} has {held} classes, model {model.name} {model.classes}")
     classes = []
     for condition in asked:
         if isinstance(condition, str):
@@ -158,21 +159,21 @@ def classes_of(
         elif whole(condition) and 0 <= condition < model.classes:
             classes.append(condition)
         else:
-            raise ValueError(f"condition {condition!r}: a class name, or a class id from 0 to {model.classes - 1}")
+            raise Refused(f"condition {condition!r}: a class name, or a class id from 0 to {model.classes - 1}")
     return classes, [name_of(k, condition, dataset) for k, condition in zip(classes, asked, strict=True)]
 
 
 def class_of(name: str, dataset: Dataset | None, model: Model) -> int:
     if dataset is None:
-        raise ValueError(f"condition {name!r}: {model.name} has class ids only; dataset=... gives them names")
+        raise Refused(f"condition {name!r}: {model.name} has class ids only; dataset=... gives them names")
     names = [str(other) for other in dataset.texts]
     found = [k for k, other in enumerate(names) if other == name]
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f"condition {name!r}: {dataset.name} calls classes {found} so; give one of these ids")
+        raise Refused(f"condition {name!r}: {dataset.name} calls classes {found} so; give one of these ids")
     near = difflib.get_close_matches(name, names, 3) or names[:10]
-    raise ValueError(f"condition {name!r}: not a class of {dataset.name}; near it are {', '.join(near)}")
+    raise Refused(f"condition {name!r}: not a class of {dataset.name}; near it are {', '.join(near)}")
 
 
 def name_of(k: int, condition: Condition, dataset: Dataset | None) -> str:
@@ -192,7 +193,7 @@ def device_of(device: str, model: str | Model) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+        raise Refused(f"device={device}: no CUDA device here; use device=cpu or device=auto")
     return device
 
 
@@ -204,7 +205,7 @@ def composed(named: dict[str, str]) -> DictConfig:
         for group, name in named.items():
             known = loader.get_group_options(group)
             if name not in known:
-                raise ValueError(f"{group}={name!r}: one of {', '.join(known)}")
+                raise Refused(f"{group}={name!r}: one of {', '.join(known)}")
         overrides = [f"{group}={name}" for group, name in named.items()]
         if named.get("model") in loader.get_group_options("experiment"):
             overrides.append(f"experiment={named['model']}")

@@ -22,6 +22,7 @@ from noise_search.core.algorithm import Algorithm, Result, unsearched
 from noise_search.core.gather import take
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
+from noise_search.errors import Refused
 
 ENDLESS = 2**40  # the point of a search that a clock ends
 
@@ -38,20 +39,20 @@ def point_of(asked: Order, n: int | None, nfe: int | None) -> int:
     algorithm, budget = asked.algorithm, asked.budget
     if nfe is not None:
         if nfe < budget.final_nfe:
-            raise ValueError(f"nfe={nfe}: below the final generation, final_nfe={budget.final_nfe}")
+            raise Refused(f"nfe={nfe}: below the final generation, final_nfe={budget.final_nfe}")
         return budget.most(algorithm, nfe)
     if n is None:
         if not algorithm.anytime:
-            raise ValueError(f"seconds: algorithm {algorithm.name} has no result before its end; give n or nfe")
+            raise Refused(f"seconds: algorithm {algorithm.name} has no result before its end; give n or nfe")
         return ENDLESS
     if isinstance(algorithm, NoSearch) and n > 1:
-        raise ValueError(f"n={n}: algorithm none scores no candidates; give nfe")
+        raise Refused(f"n={n}: algorithm none scores no candidates; give nfe")
     point = 0
     while n > 1 and candidates(algorithm, point + 1, budget.search_nfe, budget.final_nfe) <= n:
         point += 1
     if n > 1 and not point:
         least = candidates(algorithm, 1, budget.search_nfe, budget.final_nfe)
-        raise ValueError(f"n={n}: the first round of {algorithm.name} scores {least} candidates")
+        raise Refused(f"n={n}: the first round of {algorithm.name} scores {least} candidates")
     return point
 
 

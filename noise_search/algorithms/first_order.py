@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, no_views, require, require_point, unsearched
-from noise_search.core.checks import refuse_types
+from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
+from noise_search.core.checks import require
 from noise_search.core.gather import mix
+from noise_search.errors import Refused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,6 @@ class FirstOrder:
     anytime: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        refuse_types(self, "algorithm")
         require("step_size", self.step_size, 0 < self.step_size <= 1, "above 0, at most 1")
 
     def cost(self, point: int, c: int, final: int) -> Cost:
@@ -56,7 +56,7 @@ class FirstOrder:
 
     def init(self, problem: Problem, point: int) -> FirstOrderState:
         if not problem.verifier.differentiable:
-            raise ValueError(f"algorithm=first_order: verifier {problem.verifier.name} has no gradient")
+            raise Refused(f"algorithm=first_order: verifier {problem.verifier.name} has no gradient")
         x, _, score, address, _ = unsearched(problem)
         return FirstOrderState(0, x, x, score, address)
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, require, require_point, unsearched
-from noise_search.core.checks import refuse_types
+from noise_search.core.algorithm import Cost, Leg, Result, require_point, unsearched
+from noise_search.core.checks import require
 from noise_search.core.gather import take, top
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class Paths:
     anytime: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        refuse_types(self, "algorithm")
         for name in ("paths", "backward_nfe", "last_nfe"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         top = self.start + self.forward

@@ -52,6 +52,12 @@ class Random:
         scores = problem.evaluate(problem.noise(state.round)[:, None])
         return RandomState(state.round + 1, torch.cat([state.scores, scores], 1))
 
+    def bank(self, state: RandomState) -> Tensor:
+        return state.scores
+
+    def resumed(self, bank: Tensor) -> RandomState:
+        return RandomState(bank.shape[1], bank)
+
     def result(self, problem: Problem, state: RandomState, point: int) -> Result:
         if state.round == 0:
             return unsearched(problem)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, no_views, require, require_point, unsearched
-from noise_search.core.checks import refuse_types
+from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
+from noise_search.core.checks import require
 from noise_search.core.gather import mix, take
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ class ZeroOrder:
     anytime: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        refuse_types(self, "algorithm")
         require("neighbours", self.neighbours, self.neighbours >= 1, "at least 1")
         require("similarity", self.similarity, -1 < self.similarity < 1, "between -1 and 1, ends excluded")
         require("pivot", self.pivot, self.pivot in ("best", "latest"), "best or latest")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from noise_search.errors import MissingFile
+
 FOLDER = Path(__file__).parent
 
 
@@ -9,5 +11,5 @@ def asset(name: str) -> Path:
     """The path of a shipped file."""
     path = FOLDER / name
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: it comes with the package; install it again")
+        raise MissingFile(f"{path} is missing: it comes with the package; install it again")
     return path

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from noise_search import assets
+from noise_search.errors import Refused
 from noise_search.report.combined import combine_runs
 from noise_search.report.loggers import NoLogger, Record, WandbLogger
 from noise_search.run.assemble import assemble, versions
@@ -126,14 +127,14 @@ def report(folders: list[Path], into: Path | None) -> int:
     """Make the curve, figures and report of a run again from its units; of several, their combined curve in `into`."""
     if len(folders) > 1:
         if into is None:
-            raise ValueError("report of several runs: into=FOLDER, where the combined curve goes")
+            raise Refused("report of several runs: into=FOLDER, where the combined curve goes")
         combine_runs(folders, into)
         print(into)
         return 0
     (run,) = folders
     cfg, settings, choices = opened(run)
     if missing := missing_ids(run, settings.images):
-        raise ValueError(f"{run} is incomplete: image ids {words(runs(missing))} are missing")
+        raise Refused(f"{run} is incomplete: image ids {words(runs(missing))} are missing")
     plan = plan_of(cfg, settings, choices)
     parts = assemble(cfg, settings, plan)
     refuse_other_settings(run, {"weights": parts.weights})
@@ -147,7 +148,7 @@ def report(folders: list[Path], into: Path | None) -> int:
 def export(run: Path, form: str) -> int:
     """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0) or png (a folder)."""
     if form not in FORMS:
-        raise ValueError(f"as={form}: one of {', '.join(FORMS)}")
+        raise Refused(f"as={form}: one of {', '.join(FORMS)}")
     cfg, settings, choices = opened(run)
     for p in plan_of(cfg, settings, choices).purchases:
         path = run / f"samples/nfe{p.nfe:06d}{'.npz' * (form == 'npz')}"
@@ -160,7 +161,7 @@ def log_run(run: Path, **options: str) -> int:
     """Send a finished run to wandb from what is on the disk. options: of the logger (project, group)."""
     cfg, settings, _ = opened(run)
     if not finished_images(run):
-        raise ValueError(f"{run}: not a finished run")
+        raise Refused(f"{run}: not a finished run")
     with (run / "curve.csv").open() as file:
         rows: list[dict[str, Any]] = list(csv.DictReader(file))
     for row in rows:

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from noise_search.errors import Refused
 from noise_search.run.told import explain
 
 SHOWN = (ValueError, TypeError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
@@ -24,7 +25,7 @@ def refuse_numbers_for_groups(arguments: list[str]) -> None:
         match = re.fullmatch(r"budget=\[?([0-9][0-9_, ]*)\]?", argument)
         if match:
             totals = f"budget.nfe=[{match.group(1)}]"
-            raise ValueError(f"{argument}: budget is a group (demo, paper, results); totals go in {totals}")
+            raise Refused(f"{argument}: budget is a group (demo, paper, results); totals go in {totals}")
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from huggingface_hub import HfApi, hf_hub_download
 
-from noise_search.metrics.inception import URL as INCEPTION
+from noise_search.errors import Refused
+from noise_search.networks.inception import URL as INCEPTION
 from noise_search.storage.atomic import sha256, write_text
 from noise_search.verifiers.dino import URL as DINO_HEAD
 
@@ -95,11 +96,11 @@ def listed(source: Hub | Url) -> list[File]:
     found = [file for file in info.siblings or [] if re.fullmatch(source.pattern, file.rfilename)]
     if not found:
         names = ", ".join(file.rfilename for file in info.siblings or [])
-        raise ValueError(f"{source.repo} has no file like {source.pattern!r}; it has {names}")
+        raise Refused(f"{source.repo} has no file like {source.pattern!r}; it has {names}")
     folder = source.name.endswith("/")
     if not folder and len(found) > 1:
         several = ", ".join(file.rfilename for file in found)
-        raise ValueError(f"{source.repo} has several files like {source.pattern!r}: {several}")
+        raise Refused(f"{source.repo} has several files like {source.pattern!r}: {several}")
     licence = str(getattr(info.card_data, "license", None) or "none given")
     return [
         File(
@@ -127,7 +128,7 @@ def fetch(file: File, into: Path) -> None:
     digest = sha256(target)
     if file.sha256 not in (None, digest):
         target.unlink()
-        raise ValueError(f"{target}: sha256 {digest}, but its host says {file.sha256}; fetch it again")
+        raise Refused(f"{target}: sha256 {digest}, but its host says {file.sha256}; fetch it again")
     record, known = into / "SOURCES.json", {}
     if record.is_file():
         known = json.loads(record.read_text())
@@ -150,4 +151,4 @@ def fetch_named(names: Iterable[str], into: Path, only_list: bool = False) -> No
     except ValueError:
         raise
     except Exception as error:  # networks and hubs fail in many ways
-        raise ValueError(f"not to be had: {' '.join(str(error).split())[:300]}") from error
+        raise Refused(f"not to be had: {' '.join(str(error).split())[:300]}") from error

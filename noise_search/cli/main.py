@@ -19,6 +19,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from noise_search.cli.errors import one_line_errors, run_cleanly
+from noise_search.errors import Refused
 from noise_search.run.multirun import Sweep
 from noise_search.run.plugins import config_folder, register_plugins
 from noise_search.run.settings import result_hash, sweep_name
@@ -58,7 +59,7 @@ def command() -> int:
 
     name, arguments = sys.argv[1], sys.argv[2:]
     if name not in USAGE:
-        raise ValueError(f"{name}: the commands are {', '.join(USAGE)}; noise-search help")
+        raise Refused(f"{name}: the commands are {', '.join(USAGE)}; noise-search help")
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         if name == "prefetch":
             return commands.prefetch(arguments)
@@ -67,7 +68,7 @@ def command() -> int:
         fewest, most, known = OPTIONS[name]
         number = options.get("images", "8")
         if not fewest <= len(runs) <= most or set(options) - known or not number.isdigit():
-            raise ValueError(f"usage: {USAGE[name]}")
+            raise Refused(f"usage: {USAGE[name]}")
         into = Path(options["into"]) if "into" in options else None
         if name == "status":
             return commands.status(runs[0])
@@ -83,7 +84,7 @@ def command() -> int:
             return commands.doctor()
         points = options["points"].split(",") if "points" in options else []
         if "verifier" not in options or not all(map(str.isdigit, points)):
-            raise ValueError(f"usage: {USAGE[name]}")
+            raise Refused(f"usage: {USAGE[name]}")
         return commands.select(runs[0], options["verifier"], into, [int(point) for point in points])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from noise_search.errors import Refused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +55,7 @@ class State(Protocol):
     def round(self) -> int: ...
 
 
+@runtime_checkable
 class Algorithm(Protocol):
     """A frozen dataclass of hyper-parameters. `points`: its own axis of cost (N, K or M in the paper); 0: no search."""
 
@@ -76,15 +79,21 @@ class Algorithm(Protocol):
         """What the search found, read from the state after rounds(point) rounds; no evaluation."""
 
 
-def require(name: str, value: Any, good: bool, allowed: str) -> None:
-    """Refuse a hyper-parameter by its key."""
-    if not good:
-        raise ValueError(f"algorithm.{name}={value}: {allowed}")
-
-
 def require_point(name: str, point: int) -> None:
     if point < 0:
-        raise ValueError(f"{name}: point {point}; at least 0 (no search)")
+        raise Refused(f"{name}: point {point}; at least 0 (no search)")
+
+
+@runtime_checkable
+class Independent(Algorithm, Protocol):
+    """An algorithm whose candidates do not depend on their scores: a run keeps the scores of all, and another verifier
+    can choose among them afterwards (`noise-search select`)."""
+
+    def bank(self, state: Any) -> Tensor:
+        """float32 [B, N, V], the scores of the first N candidates; an address is a column of it."""
+
+    def resumed(self, bank: Tensor) -> Any:
+        """The state that has these scores of the first candidates."""
 
 
 def unsearched(problem: Problem) -> Result:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from noise_search.core.checks import whole
+from noise_search.errors import Refused
 
 if TYPE_CHECKING:
     from noise_search.core.algorithm import Algorithm, Cost
@@ -46,16 +47,16 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("search_nfe", "final_nfe"):
             if not whole(getattr(self, name)) or getattr(self, name) < 1:
-                raise ValueError(f"budget.{name}={getattr(self, name)}: a whole number, at least 1")
+                raise Refused(f"budget.{name}={getattr(self, name)}: a whole number, at least 1")
         if self.nfe is not None and self.points is not None:
-            raise ValueError(f"budget.nfe={self.nfe} budget.points={self.points}: give one of them")
+            raise Refused(f"budget.nfe={self.nfe} budget.points={self.points}: give one of them")
         for name in ("nfe", "points", "default_nfe"):
             values = getattr(self, name)
             if values is None or (name == "default_nfe" and not values):
                 continue
             values = list(values) if isinstance(values, list | tuple) else [values]
             if not values or not all(map(whole, values)) or values != sorted(set(values)):
-                raise ValueError(f"budget.{name}={values}: growing whole numbers, at least one")
+                raise Refused(f"budget.{name}={values}: growing whole numbers, at least one")
             object.__setattr__(self, name, tuple(values))
 
     def cost(self, algorithm: Algorithm, point: int) -> Cost:
@@ -70,7 +71,7 @@ class Budget:
         least = min(self.total(algorithm, 0), self.total(algorithm, 1))
         if nfe < least:
             what = f"the final generation, budget.final_nfe={least}" if least == self.final_nfe else f"{least} NFE"
-            raise ValueError(f"budget.nfe={nfe}: below {what}, the least of {algorithm.name}")
+            raise Refused(f"budget.nfe={nfe}: below {what}, the least of {algorithm.name}")
         low, high = 0, 1
         while self.total(algorithm, high) <= nfe:
             low, high = high, 2 * high
@@ -86,7 +87,7 @@ class Budget:
             for i, total in enumerate(totals[1:]):
                 if total == totals[i]:
                     both = " and ".join(map(str, self.points[i : i + 2]))
-                    raise ValueError(f"budget.points={list(self.points)}: {both} cost the same {total} NFE")
+                    raise Refused(f"budget.points={list(self.points)}: {both} cost the same {total} NFE")
             return list(self.points)
         points: list[int] = []
         for nfe in self.nfe or self.default_nfe:
@@ -95,13 +96,13 @@ class Budget:
                 if self.nfe is None:
                     continue
                 least = self.total(algorithm, point + 1)
-                raise ValueError(
+                raise Refused(
                     f"budget.nfe={nfe}: buys nothing more than a smaller one does"
                     f" ({algorithm.name} with {point}); the next point costs {least}"
                 )
             points.append(point)
         if not points:
-            raise ValueError("budget: give budget.nfe=[...] or budget.points=[...]")
+            raise Refused("budget: give budget.nfe=[...] or budget.points=[...]")
         return points
 
     def purchases(self, algorithm: Algorithm, each: int, multiply_adds: int) -> list[Purchase]:

@@ -6,47 +6,52 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from noise_search.errors import Refused
+
+IMAGENET = "imagenet1k"  # the class set that published heads were trained for
+
 
 @dataclass(frozen=True)
 class Dataset:
     """texts: of all conditions: class names, or prompts. chosen: a list of the conditions (numbers into texts) that the
-    images draw on, None: all. has_classes: are they classes, which class-conditional models and classifiers know by
-    their numbers?
+    images draw on, None: all. class_set: whose classes they are ("imagenet1k", "cifar10"), which class-conditional
+    models and classifiers know by their numbers; None: they are prompts.
 
     sampling: "balanced", where image ids cycle through them, or "uniform", where each id draws its own by `seed`.
 
     labelled: kind of head -> () -> the images, uint8 [M, H, W, 3], and labels [M] that it is made from, for verifiers
-    without a published head. published_heads: are these the classes that published ImageNet heads were trained for?
+    without a published head.
     """
 
     name: str
     texts: Sequence[str]
     chosen: list[int] | None = None
     labelled: Mapping[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
-    published_heads: bool = False
     sampling: str = "balanced"
     seed: int = 0
-    has_classes: bool = True
+    class_set: str | None = None
 
     def __post_init__(self) -> None:
+        if not len(self.texts):
+            raise Refused(f"dataset {self.name} holds no conditions")
         if self.chosen is not None and (not isinstance(self.chosen, list) or not self.chosen):
-            raise ValueError(f"dataset.classes={self.chosen}: a list of class ids, or null for all")
+            raise Refused(f"dataset.classes={self.chosen}: a list of class ids, or null for all")
         if self.sampling not in ("balanced", "uniform"):
-            raise ValueError(f"dataset.sampling={self.sampling}: balanced or uniform")
+            raise Refused(f"dataset.sampling={self.sampling}: balanced or uniform")
         for k in self.chosen or ():
             if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < len(self.texts):
-                raise ValueError(f"dataset.classes: {k} is not a class id of {self.name}; 0 to {len(self.texts) - 1}")
+                raise Refused(f"dataset.classes: {k} is not a class id of {self.name}; 0 to {len(self.texts) - 1}")
 
     @property
     def classes(self) -> Sequence[str] | None:
         """Names of the classes; None where the conditions are none."""
-        return self.texts if self.has_classes else None
+        return None if self.class_set is None else self.texts
 
     @property
     def digest(self) -> str:
         """sha256 over all conditions, in hexadecimal: an edited list is another data set. ImageNet's classes are known
         by their numbers; what they are called comes from another package."""
-        if self.published_heads:
+        if self.class_set == IMAGENET:
             return "ImageNet-1k"
         return hashlib.sha256("\0".join(self.texts).encode()).hexdigest()
 

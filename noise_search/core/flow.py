@@ -14,6 +14,7 @@ from torch import Tensor
 from noise_search.core.denoiser import Denoiser, Prediction
 from noise_search.core.grid import Grid
 from noise_search.core.interpolant import Interpolant
+from noise_search.errors import Refused
 
 
 class Solution(NamedTuple):
@@ -69,7 +70,7 @@ class Flow:
         limit of small steps, with an error of the order of a step.
         """
         if not 0 <= s < t or not 0 <= eta <= 1:
-            raise ValueError(f"jump from t={t} to s={s} with eta={eta}: s must be below t, eta from 0 to 1")
+            raise Refused(f"jump from t={t} to s={s} with eta={eta}: s must be below t, eta from 0 to 1")
         (a_t, a_s), (s_t, s_s) = self.coefficients((t, s))
         fresh = eta * s_s / s_t * (s_t**2 - (a_t * s_s / a_s) ** 2) ** 0.5
         return a_s * prediction.x0 + (s_s**2 - fresh**2) ** 0.5 * prediction.eps + fresh * eps
@@ -80,7 +81,7 @@ class Flow:
         x_s = (a_s / a_t) x_t + sqrt(s_s^2 - (a_s / a_t)^2 s_t^2) eps, with eps [N, ...] standard normal; no evaluation.
         """
         if not t < s:
-            raise ValueError(f"renoise from t={t} to s={s}: s must be above t")
+            raise Refused(f"renoise from t={t} to s={s}: s must be above t")
         (a_t, a_s), (s_t, s_s) = self.coefficients((t, s))
         ratio = a_s / a_t
         return ratio * x + (s_s**2 - (ratio * s_t) ** 2) ** 0.5 * eps

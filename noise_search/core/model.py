@@ -1,13 +1,24 @@
-"""What a model brings to a run, whatever stands behind it."""
+"""What a model brings to a run, whatever stands behind it: first its settings, which a plan is made from, then the
+network."""
 
+from __future__ import annotations
+
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
+from noise_search.core.checks import finite, require, require_one_of, whole
+from noise_search.core.grid import SOLVERS
+from noise_search.core.schedule import UNIFORM, Schedule
+from noise_search.errors import Refused
 
-from noise_search.core.denoiser import Condition, Network
-from noise_search.core.interpolant import Interpolant
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from noise_search.core.denoiser import Condition, Network
+    from noise_search.core.interpolant import Interpolant
 
 
 @dataclass(frozen=True)
@@ -18,7 +29,8 @@ class Model:
     device is at its best. classes: number of class labels that the network was trained on; the label `classes` means
     "no class"; None: it reads texts. encode: B texts -> their condition, one row a text; the null condition is that of
     `null_text`. reconstruct: images -> images through the autoencoder, None where there is none. weights: file name ->
-    sha256.
+    sha256. solver, schedule: see `ModelSettings`. distilled: the scale of guidance is the last tensor that the network
+    is called with, [N].
     """
 
     name: str
@@ -32,10 +44,13 @@ class Model:
     null_text: str = ""
     reconstruct: Callable[[Tensor], Tensor] | None = None
     weights: dict[str, str] = field(default_factory=dict)
+    solver: str = "heun"
+    schedule: Schedule = UNIFORM
+    distilled: bool = False
 
     def __post_init__(self) -> None:
         if (self.classes is None) == (self.encode is None):
-            raise ValueError(f"model {self.name}: give `classes` or `encode`, one of the two")
+            raise Refused(f"model {self.name}: give `classes` or `encode`, one of the two")
 
     def condition(self, index: Tensor, texts: Sequence[str]) -> Condition:
         """index int64 [B], texts of the same B images -> tensors [B, ...]; made for a unit of images at a time."""
@@ -43,7 +58,53 @@ class Model:
 
     def null(self, device: torch.device) -> Condition:
         """The condition that asks for nothing: tensors [1, ...]."""
+        import torch
+
         if self.encode is not None:
             return self.encode([self.null_text])
         assert self.classes is not None
         return (torch.tensor([self.classes], device=device),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """What is known of a model before anything is loaded. A subclass adds its own settings, `classes`, `shape`, `load`.
+
+    solver: "heun" (2 evaluations a step) or "euler". schedule: where the network is evaluated. multiply_adds: of one
+    network row; None: not known, then a run tells no gflops. rows_per_second: network rows, for the plan's estimate of
+    time; None: not known, it is measured when the model has been loaded. distilled: see `Guidance`.
+    """
+
+    name: str
+    solver: str = "heun"
+    schedule: Schedule = UNIFORM
+    multiply_adds: int | None = None
+    rows_per_second: float | None = None
+
+    distilled: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_one_of("solver", self.solver, SOLVERS)
+        require("schedule", self.schedule, isinstance(self.schedule, Schedule), "a time schedule (core/schedule.py)")
+        count, rate = self.multiply_adds, self.rows_per_second
+        require("multiply_adds", count, count is None or (whole(count) and count >= 1), "at least 1, or null")
+        require("rows_per_second", rate, rate is None or (finite(rate) and rate > 0), "a number above 0, or null")
+
+    @property
+    @abstractmethod
+    def classes(self) -> int | None:
+        """How many classes the model knows; None: it reads texts."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Of a latent: (C, H, W)."""
+
+    @abstractmethod
+    def load(self, device: str) -> Model:
+        """The model, its weights on `device`."""
+
+    def model(self, **loaded: Any) -> Model:
+        """A `Model` of these settings, with what was loaded."""
+        shared = {"name": self.name, "shape": self.shape, "solver": self.solver, "schedule": self.schedule}
+        return Model(**(shared | {"classes": self.classes, "distilled": self.distilled} | loaded))

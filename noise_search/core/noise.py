@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from noise_search.errors import Refused
+
 # what a draw is for; a new purpose gets the next number
 TAGS = {"noise": 0, "neighbour": 1, "pivot": 2, "renoise": 3, "uniform": 4}
 
@@ -21,7 +23,7 @@ def tag_number(tag: str) -> int:
     if ":" in tag:
         return int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8], "big") | 1 << 63
     if tag not in TAGS:
-        raise ValueError(f"noise for {tag!r}: one of {', '.join(TAGS)}, or your own as 'package:purpose'")
+        raise Refused(f"noise for {tag!r}: one of {', '.join(TAGS)}, or your own as 'package:purpose'")
     return TAGS[tag]
 
 

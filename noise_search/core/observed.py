@@ -1,40 +1,38 @@
 """A verifier that chooses, and observers that score every candidate beside it and choose nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from noise_search.core.verifier import Candidates, Several, Surroundings, Verifier
+from noise_search.errors import Refused
 
-from noise_search.core.verifier import Candidates, Verifier, each
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class Observed(Verifier):
+class Observed(Several):
     """The columns of `verifier` first, then one for each of `observers` (name -> verifier)."""
 
     def __init__(self, verifier: Verifier, observers: Mapping[str, Verifier]) -> None:
         for name, observer in observers.items():
             if len(observer.members) != 1:
-                raise ValueError(f"observers: {name} gives no score of one image; observe its members")
+                raise Refused(f"observers: {name} gives no score of one image; observe its members")
+        super().__init__({"": verifier, **observers})
         self.verifier, self.observers = verifier, dict(observers)
-        self.name, self.differentiable = verifier.name, verifier.differentiable
-        self.weights = dict(verifier.weights)
-        for observer in observers.values():
-            self.weights |= observer.weights
-        self.members = (*verifier.members, *observers)
-        self.reads = tuple(dict.fromkeys(word for part in self.parts for word in part.reads))
-        self.needs = tuple(level for part in self.parts for level in part.needs)
+        self.differentiable, self.members = verifier.differentiable, (*verifier.members, *observers)
 
-    @property
-    def parts(self) -> tuple[Verifier, ...]:
-        return (self.verifier, *self.observers.values())
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        return tuple(name for part in self.parts for name in part.networks)
+    def load(self, into: Surroundings) -> Observed:
+        super().load(into)
+        self.name = self.verifier.name
+        return self
 
     def scores(self, candidates: Candidates) -> Tensor:
+        import torch
+
         columns = []
-        for part, seen in each(self.parts, candidates):
+        for part, seen in self.each(candidates):
             with torch.set_grad_enabled(torch.is_grad_enabled() and part is self.verifier):
                 columns.append(part.scores(seen))
         return torch.cat(columns, 2)

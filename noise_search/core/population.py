@@ -1,5 +1,7 @@
 """Verifiers that look at the whole set of images: every choice depends on what was chosen before."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +24,7 @@ class Population(Verifier):
         """The memory of sets in which every image has its candidate 0, with features [images, D]."""
 
     @abstractmethod
-    def against(self, memory: Any) -> "Population":
+    def against(self, memory: Any) -> Population:
         """This verifier, frozen at the sets of `memory`: what a group chooses with."""
 
     @abstractmethod

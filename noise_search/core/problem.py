@@ -1,7 +1,7 @@
 """What a search is allowed to touch: the flow, the verifier, the noise, and which images it works for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
@@ -10,10 +10,11 @@ from torch.utils.checkpoint import checkpoint
 
 from noise_search.core.denoiser import Batches, Guided, Meter, Prediction, differentiated, metered_denoiser
 from noise_search.core.flow import Flow
-from noise_search.core.grid import Grid, make_grid
+from noise_search.core.grid import Grid
 from noise_search.core.guidance import NO_GUIDANCE, Guidance
 from noise_search.core.model import Model
 from noise_search.core.noise import normal, uniform
+from noise_search.core.schedule import UNIFORM, Schedule
 from noise_search.core.verifier import Candidates, Verifier
 
 
@@ -32,7 +33,7 @@ class Problem:
     final_nfe: int
     solver: str
     seed: int
-    spacing: str = "uniform"
+    schedule: Schedule = UNIFORM
 
     @property
     def device(self) -> torch.device:
@@ -77,7 +78,7 @@ class Problem:
         return uniform(self.seed, self.ids, count, round, tag).to(self.device)
 
     def grid(self, nfe: int, start: float = 1.0, end: float = 0.0) -> Grid:
-        return make_grid(nfe, start, end, self.solver, self.spacing)
+        return self.schedule(nfe, start, end, self.solver)
 
     def who(self, k: int) -> Tensor:
         """int64 [B * k]: the image that each row of [B, k, ...] works for."""
@@ -159,19 +160,21 @@ def open_problem(
     search_nfe: int = 10,
     final_nfe: int = 20,
     guidance: Guidance = NO_GUIDANCE,
-    solver: str = "heun",
     seed: int = 0,
     batch_size: Batches | int | None = None,
     texts: Sequence[str] = (),
-    spacing: str = "uniform",
 ) -> Problem:
     """The problem of searching for B images with a model; `problem.meters` count what it costs.
 
     index: int64 [B], what each is asked to show; texts: the same in words, for models and verifiers that read them.
     ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
     """
+    guidance = replace(guidance, distilled=model.distilled)
     condition, null = model.condition(index, texts), model.null(index.device) if guidance.rows == 2 else ()
+    if guidance.distilled:
+        condition = (*condition, torch.full((len(index),), float(guidance.scale), device=index.device))
     denoiser = metered_denoiser(model.network, condition, null, guidance, batch_size or model.batch_size)
     flow = Flow(denoiser, model.interpolant, model.decoder)
     ids = range(len(index)) if ids is None else ids
-    return Problem(flow, verifier, ids, index, texts, model.shape, search_nfe, final_nfe, solver, seed, spacing)
+    nfe = search_nfe, final_nfe
+    return Problem(flow, verifier, ids, index, texts, model.shape, *nfe, model.solver, seed, model.schedule)

@@ -1,41 +1,65 @@
 """What a verifier is: candidates in, scores out. Higher is better, always."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import torch
-from torch import Tensor
+from noise_search.core.dataset import Dataset
+from noise_search.errors import Refused
 
-NO_VIEWS = torch.empty(0, 0, 0)
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Candidates(NamedTuple):
     """images: [B, K, 3, H, W] in [-1, 1]; condition: int64 [B], its number in the data set (the class, where it has
     classes); texts: the same in words, B of them.
 
-    views: [B, K, L, 3, H, W], the clean predictions of each candidate at the verifier's L `needs`; most need none.
+    views: [B, K, L, 3, H, W], the clean predictions of each candidate at the verifier's L `needs`; None: it has none.
     """
 
     images: Tensor
     condition: Tensor
-    views: Tensor = NO_VIEWS
+    views: Tensor | None = None
     texts: Sequence[str] = ()
 
 
-class Verifier:
-    """Ordinary verifiers implement `score`; ensembles and populations, several numbers a candidate, the rest as well.
+class Surroundings(NamedTuple):
+    """What a verifier is loaded into. judge: a `measures.judge.Judge`, given where the verifier's `needs_judge`."""
 
-    name: as in tables; weights: file name -> sha256 of all it was loaded from; needs: noise levels t whose clean
-    predictions it compares with; members: metric suffixes of its scores' columns; differentiable: may `score` be
-    differentiated in its images? reads: what of the condition it looks at, of "classes" and "texts".
+    device: str = "cpu"
+    dataset: Dataset | None = None
+    judge: Any = None
+
+    def the_dataset(self, verifier: str) -> Dataset:
+        if self.dataset is None:
+            raise Refused(f"verifier {verifier}: give dataset=..., whose classes it scores")
+        return self.dataset
+
+
+class Verifier:
+    """Ordinary verifiers implement `score`, and `load` where they have networks; ensembles and populations, several
+    numbers a candidate, the rest as well. A plan is made from the attributes before anything is loaded.
+
+    name: as in tables; weights: file name -> sha256 of all it was loaded from; both may be set by `load`. needs: noise
+    levels t whose clean predictions it compares with; members: metric suffixes of its scores' columns; differentiable:
+    may `score` be differentiated in its images? reads: what of the condition it looks at, of "classes" and "texts".
+    class_set: whose classes it knows (`Dataset.class_set`); None: any. needs_judge: does it look through the judge?
     """
 
-    name: str
+    name: str = ""
     weights: dict[str, str]
     needs: tuple[float, ...] = ()
     members: tuple[str, ...] = ("",)
     differentiable: bool = False
     reads: tuple[str, ...] = ()
+    class_set: str | None = None
+    needs_judge: bool = False
+
+    def load(self, into: Surroundings) -> Self:
+        """Load the networks onto into.device, and return this verifier."""
+        return self
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -64,12 +88,37 @@ class Verifier:
         return scores
 
 
+class Several(Verifier):
+    """Verifiers side by side: what they are and need together. parts: name -> verifier."""
+
+    parts: dict[str, Verifier]
+
+    def __init__(self, parts: dict[str, Verifier]) -> None:
+        self.parts, self.weights = parts, {}
+        self.reads = tuple(dict.fromkeys(word for part in parts.values() for word in part.reads))
+        self.needs = tuple(level for part in parts.values() for level in part.needs)
+        self.needs_judge = any(part.needs_judge for part in parts.values())
+
+    def load(self, into: Surroundings) -> Self:
+        for part in self.parts.values():
+            self.weights |= part.load(into).weights
+        return self
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        return tuple(name for part in self.parts.values() for name in part.networks)
+
+    def each(self, candidates: Candidates) -> Iterator[tuple[Verifier, Candidates]]:
+        """Every part with the candidates as it wants them: with its own of the views, which lie one after another."""
+        return each(self.parts.values(), candidates)
+
+
 def each(verifiers: Iterable[Verifier], candidates: Candidates) -> Iterator[tuple[Verifier, Candidates]]:
-    """Every verifier with the candidates as it wants them: with its own of the views, which lie one after another."""
     at = 0
     for verifier in verifiers:
         end = at + len(verifier.needs)
-        yield verifier, candidates._replace(views=candidates.views[:, :, at:end])
+        views = candidates.views[:, :, at:end] if candidates.views is not None else None
+        yield verifier, candidates._replace(views=views)
         at = end
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from noise_search.assets import asset
 from noise_search.core.dataset import Dataset
+from noise_search.errors import MissingFile, Refused
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PATH = Path("data/cifar10.npz")
@@ -16,15 +17,15 @@ HALVES = ("heads", "reference")  # for verifiers' prototypes; for metrics
 def cifar10(classes: list[int] | None = None) -> Dataset:
     """Conditions over the ten classes, or over the class ids in `classes`."""
     labelled = {"prototypes": lambda: shipped_images("heads"), "linear": lambda: load_cifar10("train")}
-    return Dataset("cifar10", CLASSES, classes, labelled)
+    return Dataset("cifar10", CLASSES, classes, labelled, class_set="cifar10")
 
 
 def load_cifar10(split: str, path: Path = PATH) -> tuple[np.ndarray, np.ndarray]:
     """The full "train" (50,000) or "test" (10,000) split: uint8 [B, 32, 32, 3] and int64 labels [B]."""
     if split not in ("train", "test"):
-        raise ValueError(f"split={split!r}: train or test")
+        raise Refused(f"split={split!r}: train or test")
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is not there: run `python scripts/fetch_cifar10.py`")
+        raise MissingFile(f"{path} is not there: run `python scripts/fetch_cifar10.py`")
     with np.load(path) as arrays:
         return arrays[f"{split}_images"], arrays[f"{split}_labels"].astype(np.int64)
 
@@ -35,7 +36,7 @@ def shipped_images(half: str) -> tuple[np.ndarray, np.ndarray]:
     half: "heads" or "reference", disjoint. The order cycles through the classes, so every prefix is balanced.
     """
     if half not in HALVES:
-        raise ValueError(f"half={half!r}: one of {', '.join(HALVES)}")
+        raise Refused(f"half={half!r}: one of {', '.join(HALVES)}")
     sprite = np.asarray(Image.open(asset(f"cifar10_{half}.webp")).convert("RGB"))  # 10 rows (classes) of 100
     images = sprite.reshape(10, 32, 100, 32, 3).transpose(2, 0, 1, 3, 4).reshape(1000, 32, 32, 3)
     return images, np.tile(np.arange(10, dtype=np.int64), 100)

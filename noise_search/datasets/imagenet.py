@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import overload
 
-from noise_search.core.dataset import Dataset
+from noise_search.core.dataset import IMAGENET, Dataset
+from noise_search.errors import Refused
 
 
 class ClassNames(Sequence[str]):
@@ -15,7 +16,7 @@ class ClassNames(Sequence[str]):
         try:
             from open_clip import IMAGENET_CLASSNAMES
         except ImportError as error:
-            raise ValueError("dataset: ImageNet's class names need open_clip; `pip install open_clip_torch`") from error
+            raise Refused("dataset: ImageNet's class names need open_clip; `pip install open_clip_torch`") from error
         return tuple(IMAGENET_CLASSNAMES)
 
     def __len__(self) -> int:
@@ -34,4 +35,4 @@ def imagenet(name: str, classes: list[int] | None = None, sampling: str = "balan
 
     sampling: see `Dataset`; published numbers differ by about 0.1 FID between the two.
     """
-    return Dataset(name, ClassNames(), classes, published_heads=True, sampling=sampling, seed=seed)
+    return Dataset(name, ClassNames(), classes, sampling=sampling, seed=seed, class_set=IMAGENET)

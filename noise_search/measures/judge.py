@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from noise_search.errors import Refused
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.metric import SCORES, Metric
 
@@ -18,6 +19,21 @@ class Space(NamedTuple):
     gaussian: Gaussian
     reference: str
     network: str
+
+
+class JudgeSettings:
+    """What is known of a judge before its networks are loaded.
+
+    class_set: whose classes its metrics and oracle IS know (`Dataset.class_set`); None: none. needing_classes: names of
+    the metrics that want classes. export_npz: see `Judge`.
+    """
+
+    class_set: str | None = None
+    needing_classes: Sequence[str] = ()
+    export_npz: bool = False
+
+    def load(self, device: str) -> "Judge":
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -49,9 +65,9 @@ class Judge:
         names = {metric.name for metric in self.metrics}
         for metric in more:
             if metric.name in names or metric.name.split("/")[0] in SCORES:
-                raise ValueError(f"more_metrics: {metric.name} is told already")
+                raise Refused(f"more_metrics: {metric.name} is told already")
             if metric.of_set is None and metric.of_images is None:
-                raise ValueError(f"more_metrics: {metric.name} measures nothing, neither of_set nor of_images")
+                raise Refused(f"more_metrics: {metric.name} measures nothing, neither of_set nor of_images")
             names.add(metric.name)
         weights = {file: digest for metric in more for file, digest in metric.weights.items()}
         return replace(self, metrics=(*self.metrics, *more), weights=self.weights | weights)

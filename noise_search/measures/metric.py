@@ -3,10 +3,11 @@
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from noise_search.errors import Refused
 from noise_search.measures.scores import jackknife_error
 
 T = TypeVar("T")
@@ -56,11 +57,26 @@ class Metric:
     biased: bool = False
     weights: dict[str, str] = field(default_factory=dict)
 
+    def load(self, device: str) -> "Metric":
+        """Of a metric that is still to be loaded (`MetricSettings`): the metric. This one is."""
+        return self
+
     def __post_init__(self) -> None:
         if self.better not in BETTER:
-            raise ValueError(f"metric {self.name}: better={self.better!r}: higher or lower")
+            raise Refused(f"metric {self.name}: better={self.better!r}: higher or lower")
         if self.of_set and self.of_images:
-            raise ValueError(f"metric {self.name}: of_set or of_images, not both")
+            raise Refused(f"metric {self.name}: of_set or of_images, not both")
+
+
+@runtime_checkable
+class MetricSettings(Protocol):
+    """What is known of a metric before its networks are loaded. A `Metric` without any is its own settings."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def needs_classes(self) -> bool: ...
+    def load(self, device: str) -> Metric: ...
 
 
 def mean_of(values: np.ndarray) -> Value:
@@ -109,6 +125,6 @@ def measures_of(metrics: Iterable[Metric], images: np.ndarray, index: np.ndarray
             continue
         values = np.asarray(metric.of_images(images, index), np.float64)
         if values.shape != (len(images),):
-            raise ValueError(f"metric {metric.name}: of {len(images)} images it made numbers {list(values.shape)}")
+            raise Refused(f"metric {metric.name}: of {len(images)} images it made numbers {list(values.shape)}")
         columns.append(values)
     return np.stack(columns, 1) if columns else np.empty((len(images), 0))

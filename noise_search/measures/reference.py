@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from noise_search.errors import Refused
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.statistics import Statistics
 from noise_search.storage.atomic import sha256
@@ -73,8 +74,8 @@ def folder_digest(folder: Path, files: list[Path]) -> str:
     return bytes(cached("folder", digest(*looks), content).tolist()).hex()
 
 
-def wrong(path: Path, what: str) -> ValueError:
-    return ValueError(f"metrics.reference={path}: {what}")
+def wrong(path: Path, what: str) -> Refused:
+    return Refused(f"metrics.reference={path}: {what}")
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -125,7 +126,7 @@ def opened(files: list[Path]) -> Iterator[np.ndarray]:
         images = [picture(file) for file in files[start : start + BATCH]]
         for file, image in zip(files[start:], images, strict=False):
             if image.shape != images[0].shape:
-                raise ValueError(
+                raise Refused(
                     f"metrics.reference: {file}: {image.shape[:2]} pixels, not {images[0].shape[:2]} as others there"
                 )
         yield np.stack(images)
@@ -137,7 +138,7 @@ def picture(file: Path) -> np.ndarray:
         with Image.open(file) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's, for damaged files
-        raise ValueError(f"metrics.reference: {file}: not a whole image ({told(error)})") from error
+        raise Refused(f"metrics.reference: {file}: not a whole image ({told(error)})") from error
 
 
 def measure(

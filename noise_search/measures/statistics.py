@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from noise_search.errors import Refused
+
 ROWS = 1000  # that are added at once
 
 
@@ -44,7 +46,7 @@ class Statistics:
 
     def _check(self, other: Statistics) -> None:
         if self.total.shape != other.total.shape or not np.array_equal(self.origin, other.origin):
-            raise ValueError(
+            raise Refused(
                 f"statistics of {self.total.shape} and {other.total.shape} features, or about different origins,"
                 " cannot be added"
             )
@@ -57,5 +59,5 @@ class Statistics:
     def covariance(self) -> np.ndarray:
         """Unbiased, [D, D]; needs n >= 2."""
         if self.n < 2:
-            raise ValueError(f"a covariance of n={self.n} images: at least 2")
+            raise Refused(f"a covariance of n={self.n} images: at least 2")
         return (self.outer - np.outer(self.total, self.total) / self.n) / (self.n - 1)

@@ -1,53 +1,62 @@
 """The embedded judge: EfficientNet-Lite2 on CIFAR-10; Lite0 and Lite1 belong to the verifiers."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import torch
 
 from noise_search.assets import asset
 from noise_search.datasets.cifar10 import heldout_images, shipped_images
 from noise_search.measures.frechet import Gaussian
-from noise_search.measures.judge import Judge, Space
+from noise_search.measures.judge import Judge, JudgeSettings, Space
 from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
-from noise_search.networks.efficientnet import FEATURES, EfficientNetLite, lite_features, weights_path
 from noise_search.storage.atomic import sha256
-from noise_search.storage.weights import load_weights
 
 
-def lite2(device: str = "cpu") -> Judge:
+@dataclass(frozen=True)
+class Lite2(JudgeSettings):
     """EfficientNet-Lite2 on CIFAR-10, its linear probe and its statistics of the 50,000 training images."""
-    path = asset("judge_lite2.safetensors")
-    state, card = load_weights(path, "covariance")
-    net = EfficientNetLite(2, card["config"]["resolution"]).to(device)
-    weight, bias = state["weight"].numpy(), state["bias"].numpy()
-    covariance = np.zeros((FEATURES, FEATURES))
-    covariance[np.triu_indices(FEATURES)] = state["covariance"].numpy()
-    covariance += np.triu(covariance, 1).T
 
-    def features(images: np.ndarray) -> np.ndarray:
-        return lite_features(net, images, device)
+    class_set = "cifar10"
+    needing_classes = ("class_accuracy",)
 
-    def probabilities(values: np.ndarray) -> np.ndarray:
-        return torch.from_numpy(values @ weight.T + bias).softmax(1).numpy()
+    def load(self, device: str = "cpu") -> Judge:
+        import torch
 
-    gaussian, classes = Gaussian(state["mean"].double().numpy(), covariance), np.arange(10)
-    main = Space(slice(None), gaussian, "CIFAR-10 train (50000 images)", "Lite2")
-    real = cache(lambda: features(shipped_images("reference")[0])), "CIFAR-10 test (1000 images)"
-    return Judge(
-        network="Lite2",
-        probe="Lite2 probe",
-        features=features,
-        probabilities=probabilities,
-        main=main,
-        metrics=(
-            *class_metrics(probabilities, "Lite2 probe", classes),
-            kernel_metric(main, *real),
-            frechet_metric(main),
-            *precision_recall_metrics(main, *real),
-        ),
-        heldout=heldout_images,
-        heldout_name="CIFAR-10 test (other images)",
-        columns_of=classes,
-        weights={file.name: sha256(file) for file in (path, weights_path(2))},
-    )
+        from noise_search.networks.efficientnet import FEATURES, EfficientNetLite, lite_features, weights_path
+        from noise_search.storage.weights import load_weights
+
+        path = asset("judge_lite2.safetensors")
+        state, card = load_weights(path, "covariance")
+        net = EfficientNetLite(2, card["config"]["resolution"]).to(device)
+        weight, bias = state["weight"].numpy(), state["bias"].numpy()
+        covariance = np.zeros((FEATURES, FEATURES))
+        covariance[np.triu_indices(FEATURES)] = state["covariance"].numpy()
+        covariance += np.triu(covariance, 1).T
+
+        def features(images: np.ndarray) -> np.ndarray:
+            return lite_features(net, images, device)
+
+        def probabilities(values: np.ndarray) -> np.ndarray:
+            return torch.from_numpy(values @ weight.T + bias).softmax(1).numpy()
+
+        gaussian, classes = Gaussian(state["mean"].double().numpy(), covariance), np.arange(10)
+        main = Space(slice(None), gaussian, "CIFAR-10 train (50000 images)", "Lite2")
+        real = cache(lambda: features(shipped_images("reference")[0])), "CIFAR-10 test (1000 images)"
+        return Judge(
+            network="Lite2",
+            probe="Lite2 probe",
+            features=features,
+            probabilities=probabilities,
+            main=main,
+            metrics=(
+                *class_metrics(probabilities, "Lite2 probe", classes),
+                kernel_metric(main, *real),
+                frechet_metric(main),
+                *precision_recall_metrics(main, *real),
+            ),
+            heldout=heldout_images,
+            heldout_name="CIFAR-10 test (other images)",
+            columns_of=classes,
+            weights={file.name: sha256(file) for file in (path, weights_path(2))},
+        )

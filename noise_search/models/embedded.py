@@ -1,80 +1,90 @@
 """The embedded default: a latent SiT trained on CIFAR-10, with its autoencoder."""
 
-from pathlib import Path
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from noise_search.assets import asset
-from noise_search.core.interpolant import LinearInterpolant
-from noise_search.core.model import Model
-from noise_search.networks.autoencoder import ConvAutoencoder
-from noise_search.networks.sit import SiTNetwork
-from noise_search.networks.transformer import DiffusionTransformer
+from noise_search.core.checks import require_precision
+from noise_search.core.model import Model, ModelSettings
 from noise_search.storage.atomic import sha256
-from noise_search.storage.weights import dtype_of, load_weights
+from noise_search.storage.card import read_card
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 ROWS = {"cpu": 256, "cuda": 4096}  # where the denoiser's rate stops growing
 
 
-def load_autoencoder(path: Path) -> ConvAutoencoder:
-    """The autoencoder of a file that scripts/train_autoencoder.py wrote, in evaluation mode, float32."""
-    state, card = load_weights(path, "linear_in.weight")
-    config = card["config"]
-    net = ConvAutoencoder(config["latent"], tuple(config["widths"]), tuple(config["depths"]))
-    net.load_state_dict(state)
-    return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-
-def load_sit(path: Path) -> DiffusionTransformer:
-    """The SiT of a file that scripts/train_sit.py wrote, in evaluation mode, float32."""
-    state, card = load_weights(path, "pos_embed")
-    net = DiffusionTransformer(**card["config"]["net"])
-    net.load_state_dict(state)
-    return net.eval().requires_grad_(False)
-
-
-def embedded_sit(
-    name: str,
-    weights: str | None = None,
-    autoencoder: str | None = None,
-    precision: str = "bfloat16",
-    compile: bool = False,
-    device: str = "cpu",
-) -> Model:
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedSiT(ModelSettings):
     """weights, autoencoder: files, by default those in the package; precision: "float32" or "bfloat16" (autocast).
 
     compile: let torch.compile fuse the SiT's operations; the first call takes half a minute.
     """
-    paths = {
-        "sit": Path(weights) if weights else asset("sit_cifar10.safetensors"),
-        "autoencoder": Path(autoencoder) if autoencoder else asset("autoencoder.safetensors"),
-    }
-    dtype = dtype_of(precision)
-    sit, coder = load_sit(paths["sit"]).to(device), load_autoencoder(paths["autoencoder"]).to(device)
-    network, kind = SiTNetwork(sit, dtype), torch.device(device).type
-    if compile:
-        network.compile()
 
-    def autocast() -> torch.autocast:
-        return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
+    weights: str | None = None
+    autoencoder: str | None = None
+    precision: str = "bfloat16"
+    compile: bool = False
 
-    def decode(x: Tensor) -> Tensor:
-        with autocast():
-            return torch.cat([coder.decode(part) for part in x.split(ROWS[kind])]).float()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_precision("precision", self.precision)
 
-    def reconstruct(images: Tensor) -> Tensor:
-        with autocast():
-            return torch.cat([coder.decode(coder.encode(part)) for part in images.split(ROWS[kind])]).float()
+    @property
+    def file(self) -> Path:
+        return Path(self.weights) if self.weights else asset("sit_cifar10.safetensors")
 
-    return Model(
-        name=name,
-        network=network,
-        interpolant=LinearInterpolant(),
-        shape=sit.shape,
-        classes=sit.classes,
-        decoder=decode,
-        reconstruct=reconstruct,
-        batch_size=ROWS[kind],
-        weights={path.name: sha256(path) for path in paths.values()},
-    )
+    @cached_property
+    def net(self) -> dict[str, Any]:
+        """The sizes of the SiT, as its file says them."""
+        sizes: dict[str, Any] = read_card(self.file)["config"]["net"]
+        return sizes
+
+    @property
+    def classes(self) -> int:
+        return int(self.net["classes"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.net["channels"], self.net["size"], self.net["size"])
+
+    def load(self, device: str = "cpu") -> Model:
+        import torch
+
+        from noise_search.core.interpolant import LinearInterpolant
+        from noise_search.networks.embedded import load_autoencoder, load_sit
+        from noise_search.networks.precision import dtype_of
+        from noise_search.networks.sit import SiTNetwork
+
+        paths = self.file, Path(self.autoencoder) if self.autoencoder else asset("autoencoder.safetensors")
+        dtype = dtype_of(self.precision)
+        sit, coder = load_sit(paths[0]).to(device), load_autoencoder(paths[1]).to(device)
+        network, kind = SiTNetwork(sit, dtype), torch.device(device).type
+        if self.compile:
+            network.compile()
+
+        def autocast() -> torch.autocast:
+            return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
+
+        def decode(x: Tensor) -> Tensor:
+            with autocast():
+                return torch.cat([coder.decode(part) for part in x.split(ROWS[kind])]).float()
+
+        def reconstruct(images: Tensor) -> Tensor:
+            with autocast():
+                return torch.cat([coder.decode(coder.encode(part)) for part in images.split(ROWS[kind])]).float()
+
+        return self.model(
+            network=network,
+            interpolant=LinearInterpolant(),
+            decoder=decode,
+            reconstruct=reconstruct,
+            batch_size=ROWS[kind],
+            weights={path.name: sha256(path) for path in paths},
+        )

@@ -1,57 +1,87 @@
 """The published SiT and DiT of ImageNet, from their files (docs/reproduce-imagenet.md)."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
 
-from noise_search.core.checks import whole
-from noise_search.core.interpolant import DDPMInterpolant, Interpolant, LinearInterpolant
-from noise_search.core.model import Model
-from noise_search.networks.checkpoints import load_transformer, locate
-from noise_search.networks.dit import DiTNetwork
-from noise_search.networks.sit import SiTNetwork
-from noise_search.networks.vae import load_vae
+from noise_search.core.checks import require, require_one_of, require_precision, whole
+from noise_search.core.model import Model, ModelSettings
+from noise_search.errors import MissingFile
 from noise_search.storage.atomic import sha256
-from noise_search.storage.weights import dtype_of
+
+KINDS = ("sit", "dit")
+SIZES = ("channels", "size", "patch", "width", "depth", "heads", "classes")
+DEVICES = ("cpu", "cuda")
 
 
-def published(
-    name: str,
-    kind: str,
-    net: dict[str, int],
-    weights: str,
-    vae: str,
-    precision: str,
-    vae_precision: str,
-    rows: dict[str, int],
-    decode_rows: int,
-    compile: bool = False,
-    device: str = "cpu",
-) -> Model:
+@dataclass(frozen=True, kw_only=True)
+class Published(ModelSettings):
     """kind: "sit" or "dit"; a file does not say which. net: the sizes that `weights` must have. vae: see `load_vae`.
 
     rows: kind of device -> network rows at which it is at its best; decode_rows: latents decoded at once.
     compile: let torch.compile fuse the transformer's operations; the first call takes a minute.
     """
-    if not isinstance(weights, str) or not Path(weights).exists():
-        raise FileNotFoundError(
-            f"model.build.weights={weights}: there is no such file; `python scripts/fetch_weights.py {name}` fetches it"
+
+    kind: str
+    net: dict[str, int]
+    weights: str
+    vae: str
+    precision: str
+    vae_precision: str
+    rows: dict[str, int]
+    decode_rows: int
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_one_of("kind", self.kind, KINDS)
+        for name in ("precision", "vae_precision"):
+            require_precision(name, getattr(self, name))
+        for name, keys in (("net", SIZES), ("rows", DEVICES)):
+            value = getattr(self, name)
+            good = isinstance(value, dict) and set(value) == set(keys)
+            good = good and all(whole(count) and count >= 1 for count in value.values())
+            require(name, value, good, f"whole numbers, at least 1, of {', '.join(keys)}")
+        require("decode_rows", self.decode_rows, self.decode_rows >= 1, "at least 1")
+
+    @property
+    def classes(self) -> int:
+        return self.net["classes"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.net["channels"], self.net["size"], self.net["size"])
+
+    def load(self, device: str = "cpu") -> Model:
+        from noise_search.core.interpolant import DDPMInterpolant, Interpolant, LinearInterpolant
+        from noise_search.networks.checkpoints import load_transformer, locate
+        from noise_search.networks.dit import DiTNetwork
+        from noise_search.networks.precision import dtype_of
+        from noise_search.networks.sit import SiTNetwork
+        from noise_search.networks.vae import load_vae
+
+        weights = Path(self.weights)
+        if not weights.exists():
+            raise MissingFile(
+                f"model.weights={weights}: there is no such file; `python scripts/fetch_weights.py {self.name}`"
+                " fetches it"
+            )
+        transformer, dtype = load_transformer(weights, self.kind, self.net).to(device), dtype_of(self.precision)
+        vae = load_vae(self.vae, transformer.channels, self.vae_precision, self.decode_rows, device)
+        decode, reconstruct, vae_digest = vae
+        interpolant: Interpolant = LinearInterpolant() if self.kind == "sit" else DDPMInterpolant()
+        network = SiTNetwork(transformer, dtype) if self.kind == "sit" else DiTNetwork(transformer, precision=dtype)
+        if self.compile:
+            network.compile()
+        file = locate(weights)
+        return self.model(
+            network=network,
+            interpolant=interpolant,
+            shape=transformer.shape,
+            classes=transformer.classes,
+            decoder=decode,
+            reconstruct=reconstruct,
+            batch_size=self.rows["cuda" if device.startswith("cuda") else "cpu"],
+            weights={file.name: sha256(file)} | vae_digest,
         )
-    if not all(whole(count) and count >= 1 for count in rows.values()):
-        raise ValueError(f"model.build.rows={rows}: whole numbers, at least 1")
-    transformer, dtype = load_transformer(Path(weights), kind, net).to(device), dtype_of(precision)
-    decode, reconstruct, vae_digest = load_vae(vae, transformer.channels, vae_precision, decode_rows, device)
-    interpolant: Interpolant = LinearInterpolant() if kind == "sit" else DDPMInterpolant()
-    network = SiTNetwork(transformer, dtype) if kind == "sit" else DiTNetwork(transformer, precision=dtype)
-    if compile:
-        network.compile()
-    file = locate(Path(weights))
-    return Model(
-        name=name,
-        network=network,
-        interpolant=interpolant,
-        shape=transformer.shape,
-        classes=transformer.classes,
-        decoder=decode,
-        reconstruct=reconstruct,
-        batch_size=rows["cuda" if device.startswith("cuda") else "cpu"],
-        weights={file.name: sha256(file)} | vae_digest,
-    )

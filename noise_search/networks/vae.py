@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from noise_search.core.checks import whole
+from noise_search.errors import MissingFile, Refused
+from noise_search.networks.precision import dtype_of
 from noise_search.networks.vision import fetched, loaded
 from noise_search.storage.cache import state_digest
-from noise_search.storage.weights import dtype_of
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 Map = Callable[[Tensor], Tensor]
@@ -26,12 +27,12 @@ def load_vae(source: str, channels: int, precision: str, rows: int, device: str)
     try:
         from diffusers import AutoencoderKL
     except ImportError as error:
-        raise ValueError("model.build.vae: diffusers is not installed; `pip install noise_search[imagenet]`") from error
-    key = "model.build.vae"
+        raise Refused("model.vae: diffusers is not installed; `pip install noise_search[imagenet]`") from error
+    key = "model.vae"
     if not isinstance(source, str):
-        raise ValueError(f"{key}={source}: a folder of diffusers, or hub:owner/name")
+        raise Refused(f"{key}={source}: a folder of diffusers, or hub:owner/name")
     if not whole(rows) or rows < 1:
-        raise ValueError(f"model.build.decode_rows={rows}: a whole number, at least 1")
+        raise Refused(f"model.decode_rows={rows}: a whole number, at least 1")
     hub = source.startswith("hub:")
     what = "an AutoencoderKL of diffusers; `python scripts/fetch_weights.py vae` fetches it"
     folder = Path(source) / "vae" if (Path(source) / "vae").is_dir() else Path(source)
@@ -46,19 +47,17 @@ def load_vae(source: str, channels: int, precision: str, rows: int, device: str)
         vae, found = fetched(load, key, what, f"hf download {name} --local-dir weights/{Path(name).name}")
     else:
         if (folder / "config.json").is_file() and not (folder / WEIGHTS).is_file():
-            raise FileNotFoundError(f"{key}={folder}: holds no {WEIGHTS}, the only kind of file that is read ({what})")
+            raise MissingFile(f"{key}={folder}: holds no {WEIGHTS}, the only kind of file that is read ({what})")
         vae, found = loaded(load, str(folder / "config.json"), key, what)
     for problem in ("missing", "unexpected"):
         if names := sorted(found[f"{problem}_keys"]):
-            raise ValueError(f"{key}={source}: {len(names)} {problem} tensors, {names[0]} first: not {what}")
+            raise Refused(f"{key}={source}: {len(names)} {problem} tensors, {names[0]} first: not {what}")
     scale = vae.config.scaling_factor
     more = [name for name in ("shift_factor", "latents_mean", "latents_std") if vae.config.get(name) is not None]
     if not isinstance(scale, int | float) or not scale > 0 or more:
-        raise ValueError(f"{key}={source}: scaling_factor {scale!r}{', '.join(['', *more])} in config.json: not {what}")
+        raise Refused(f"{key}={source}: scaling_factor {scale!r}{', '.join(['', *more])} in config.json: not {what}")
     if vae.config.latent_channels != channels:
-        raise ValueError(
-            f"{key}={source}: latents of {vae.config.latent_channels} channels, the model's have {channels}"
-        )
+        raise Refused(f"{key}={source}: latents of {vae.config.latent_channels} channels, the model's have {channels}")
     vae, dtype = vae.to(device).eval().requires_grad_(False), dtype_of(precision)
     kind = torch.device(device).type
 

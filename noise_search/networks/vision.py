@@ -10,19 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from noise_search.errors import MissingFile, Refused
 from noise_search.networks.efficientnet import create, known_to_timm
+from noise_search.networks.precision import dtype_of
 from noise_search.storage.cache import cached, digest, state_digest
-from noise_search.storage.weights import dtype_of, told
+from noise_search.storage.weights import told
 
 
 def loaded(load: Callable[[], Any], path: str, key: str, what: str) -> Any:
     """load(), which reads `path`; what is wrong with the file is told by its key."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{key}={path}: there is no such file ({what})")
+        raise MissingFile(f"{key}={path}: there is no such file ({what})")
     try:
         return load()
     except Exception as error:  # damaged, of another network, or not weights at all: libraries say it in many ways
-        raise ValueError(f"{key}={path}: not {what} ({told(error)})") from error
+        raise Refused(f"{key}={path}: not {what} ({told(error)})") from error
 
 
 def local(name: str) -> str | None:
@@ -41,7 +43,7 @@ def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
     try:
         return load()
     except Exception as error:  # hubs raise errors of many kinds
-        raise FileNotFoundError(
+        raise MissingFile(
             f"{what}: not in weights/, {HF_HOME} or {torch.hub.get_dir()}, and not to be had from the network"
             f" ({type(error).__name__}). Where there is internet: `{command}`; then give the file as {key}=..."
         ) from error
@@ -100,9 +102,9 @@ class DinoV2(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(resolution, int) or resolution % 14 or resolution < 14:
-            raise ValueError(f"verifier.resolution={resolution}: a multiple of 14 (the patch size)")
+            raise Refused(f"verifier.resolution={resolution}: a multiple of 14 (the patch size)")
         if not isinstance(backbone, str) or not known_to_timm(backbone):
-            raise ValueError(f"{key}={backbone!r}: not a network that timm knows")
+            raise Refused(f"{key}={backbone!r}: not a network that timm knows")
         file, what, key = file or local(f"{backbone}/model.safetensors"), f"weights of {backbone}", f"{key}_file"
         overlay = {"file": file} if file else None
 
@@ -145,15 +147,15 @@ class Clip(nn.Module):
         try:
             import open_clip
         except ImportError as error:
-            raise ValueError("verifier=clip: open_clip is not installed; `pip install open_clip_torch`") from error
+            raise Refused("verifier=clip: open_clip is not installed; `pip install open_clip_torch`") from error
         self.open_clip, self.name, self.dtype = open_clip, name, dtype_of(precision)
         if name not in open_clip.list_models():
-            raise ValueError(f"verifier.backbone={name!r}: not an architecture of open_clip (open_clip.list_models())")
+            raise Refused(f"verifier.backbone={name!r}: not an architecture of open_clip (open_clip.list_models())")
         pretrained = local(f"{name}-{pretrained}/open_clip_model.safetensors") or pretrained
         given = "/" in pretrained or Path(pretrained).suffix != ""
         tags = open_clip.list_pretrained_tags_by_model(name)
         if not given and pretrained not in tags:
-            raise ValueError(f"verifier.pretrained={pretrained!r}: a file, or one of {', '.join(tags)}")
+            raise Refused(f"verifier.pretrained={pretrained!r}: a file, or one of {', '.join(tags)}")
 
         def load() -> Any:
             return open_clip.create_model(name, pretrained=pretrained, require_pretrained=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
+from noise_search.errors import Refused
 from noise_search.measures.metric import Metric
 from noise_search.report.figures import axes_of, save, unknown
 from noise_search.storage.curve_csv import COLUMNS, write_csv
@@ -28,7 +29,7 @@ def combine_runs(folders: list[Path], into: Path) -> None:
     """Write into/curve.csv, one row per (run, budget, metric), and into/figures/ from finished runs."""
     for folder in folders:
         if not (folder / "run.json").is_file():
-            raise ValueError(f"{folder}: not a finished run (no run.json)")
+            raise Refused(f"{folder}: not a finished run (no run.json)")
     rows: Rows = []
     for folder, name in zip(folders, series_names(folders), strict=True):
         with (folder / "curve.csv").open() as file:

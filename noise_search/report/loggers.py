@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from noise_search.errors import Refused
+
 
 @dataclass(frozen=True)
 class Record:
@@ -49,7 +51,7 @@ class WandbLogger:
         try:
             import wandb
         except ImportError as error:
-            raise ValueError("logger=wandb: wandb is not installed; `pip install wandb` or use logger=none") from error
+            raise Refused("logger=wandb: wandb is not installed; `pip install wandb` or use logger=none") from error
         self.wandb, self.project, self.group, self.tags = wandb, project, group or sweep, list(tags)
 
     def mode(self) -> Any:

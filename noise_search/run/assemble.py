@@ -14,6 +14,7 @@ from noise_search.core.denoiser import Batches
 from noise_search.core.images import tensor_to_images
 from noise_search.core.observed import Observed
 from noise_search.core.population import Population
+from noise_search.errors import Refused
 from noise_search.measures.metric import Metric, Value, measures_of
 from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.parts import Parts, begin
@@ -33,7 +34,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
     if device == "auto":
         device = f"cuda:{worker.local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+        raise Refused(f"device={device}: no CUDA device here; use device=cpu or device=auto")
     for name in ("model", "metrics", "verifier", "observers"):
         refuse_unknown(cfg[name], name)
     dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
@@ -68,7 +69,7 @@ def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
 
 def metric_of(built: object, name: str) -> Metric:
     if not isinstance(built, Metric):
-        raise ValueError(f"more_metrics: {name} is a {type(built).__name__}, not a metric")
+        raise Refused(f"more_metrics: {name} is a {type(built).__name__}, not a metric")
     return built
 
 
@@ -77,15 +78,15 @@ def refuse_misfits(parts: Parts) -> None:
     model, dataset = parts.model, parts.dataset
     if model.classes is not None and model.classes != (len(dataset.classes) if dataset.classes is not None else None):
         held = f"{len(dataset.classes)} classes" if dataset.classes is not None else "prompts, no classes"
-        raise ValueError(f"dataset {dataset.name} has {held}, model {model.name} {model.classes} classes")
+        raise Refused(f"dataset {dataset.name} has {held}, model {model.name} {model.classes} classes")
     if "classes" in parts.verifier.reads and dataset.classes is None:
-        raise ValueError(f"verifier {parts.verifier.name} knows classes, dataset {dataset.name} has prompts")
+        raise Refused(f"verifier {parts.verifier.name} knows classes, dataset {dataset.name} has prompts")
     if dataset.classes is None and (wanting := [m.name for m in parts.judge.metrics if m.needs_classes]):
-        raise ValueError(f"metrics: {', '.join(wanting)} needs classes, dataset {dataset.name} has prompts")
+        raise Refused(f"metrics: {', '.join(wanting)} needs classes, dataset {dataset.name} has prompts")
     if (parts.settings.guidance.channels or 0) > model.shape[0]:
-        raise ValueError(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
+        raise Refused(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
     if parts.judge.export_npz and not parts.settings.keep_images:
-        raise ValueError("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
+        raise Refused("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
     problem = begin(parts, [0])
     parts.algorithm.init(problem, parts.plan.purchases[-1].point)
     with torch.no_grad():
@@ -95,16 +96,16 @@ def refuse_misfits(parts: Parts) -> None:
         try:
             scores = problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
         except RuntimeError as error:
-            raise ValueError(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
+            raise Refused(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
         features = parts.judge.features(tensor_to_images(image))
         seen = features[:, parts.judge.main.columns]
         if seen.shape[1] != len(parts.judge.main.gaussian.mean):
-            raise ValueError(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
+            raise Refused(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
     try_metrics(parts, tensor_to_images(image), features, dataset.index([0]))
     tried = {f"the decoder of {model.name}": image, f"verifier {parts.verifier.name}": scores}
     for what, values in (tried | {f"metrics on {parts.judge.network}": torch.from_numpy(seen)}).items():
         if not values.isfinite().all():
-            raise ValueError(f"{what}: what it makes of a blank image is not finite; are its weights damaged?")
+            raise Refused(f"{what}: what it makes of a blank image is not finite; are its weights damaged?")
 
 
 def try_metrics(parts: Parts, images: np.ndarray, features: np.ndarray, index: np.ndarray) -> None:
@@ -116,9 +117,9 @@ def try_metrics(parts: Parts, images: np.ndarray, features: np.ndarray, index: n
             else:
                 fits = isinstance(metric.of_set(features, index), Value)
         except (IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"metric {metric.name} cannot measure {parts.model.name}'s images: {error}") from error
+            raise Refused(f"metric {metric.name} cannot measure {parts.model.name}'s images: {error}") from error
         if not fits:
-            raise ValueError(f"metric {metric.name}: what it makes of a blank image is no finite number")
+            raise Refused(f"metric {metric.name}: what it makes of a blank image is no finite number")
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from noise_search.errors import Refused
 from noise_search.run.instantiate import build
 from noise_search.run.named_parts import with_named_parts
 from noise_search.run.plan import POPULATION, notes_of, plan_of, refuse_population, write_plan
@@ -64,7 +65,7 @@ def make_run(cfg: DictConfig, folder: Path, choices: dict[str, str], sweep: str 
             return
         folder.mkdir(parents=True, exist_ok=True)  # a refused worker may have removed what this one's Hydra had made
         if not os.access(folder, os.W_OK) and not is_complete(folder, settings.images, settings.axis):
-            raise ValueError(f"{folder} cannot be written: choose another hydra.run.dir")
+            raise Refused(f"{folder} cannot be written: choose another hydra.run.dir")
         from noise_search.run.assemble import assemble
 
         logger = build(cfg.logger, sweep=sweep)
@@ -113,17 +114,17 @@ def opened(run: Path) -> tuple[DictConfig, Settings, dict[str, str]]:
     """
     path = run / "config.yaml"
     if not path.is_file():
-        raise ValueError(f"{run}: not the folder of a run (no config.yaml)")
+        raise Refused(f"{run}: not the folder of a run (no config.yaml)")
     try:
         if "${" in path.read_text():
-            raise ValueError("it has an interpolation, which no run writes")
+            raise Refused("it has an interpolation, which no run writes")
         cfg = OmegaConf.load(path)
         if not isinstance(cfg, DictConfig):
-            raise ValueError("it is not a mapping")
+            raise Refused("it is not a mapping")
         cfg.device = "auto"
         return cfg, read_settings(cfg), identity_of(run)["choices"]
     except (ValueError, TypeError, KeyError, YAMLError, OmegaConfBaseException) as error:
-        raise ValueError(f"{path} or identity.json is not as this version writes it: {error}") from error
+        raise Refused(f"{path} or identity.json is not as this version writes it: {error}") from error
 
 
 def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
@@ -131,13 +132,13 @@ def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:
     known = identity_of(folder)
     if not known:
         if finished_ids(folder):
-            raise ValueError(f"{folder} holds results, but no identity.json says of what: choose another hydra.run.dir")
+            raise Refused(f"{folder} holds results, but no identity.json says of what: choose another hydra.run.dir")
         return
     stored, asked = flatten({part: known.get(part) for part in identity}), flatten(identity)
     keys = [key for key in stored | asked if stored.get(key) != asked.get(key)]
     if keys:
         differences = "; ".join(f"{key}={stored.get(key)}, not {asked.get(key)}" for key in keys)
-        raise ValueError(f"{folder} holds results of {differences}: choose another hydra.run.dir")
+        raise Refused(f"{folder} holds results of {differences}: choose another hydra.run.dir")
 
 
 def start_log(folder: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from noise_search.errors import Refused
 from noise_search.run.plugins import owner
 
 PLACES = (
@@ -42,11 +43,11 @@ def target_of(node: Mapping[str, Any]) -> Any:
     try:
         factory: Any = pkgutil.resolve_name(target) if target.startswith("noise_search.") or owner(target) else None
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"_target_={target!r}: there is no such part ({error})") from error
+        raise Refused(f"_target_={target!r}: there is no such part ({error})") from error
     home = str(getattr(factory, "__module__", ""))  # a module's imports are reachable too: os.system is not ours
     ours = home.startswith(tuple(f"noise_search.{place}" for place in PLACES))
     if not callable(factory) or not (ours or owner(f"{home}.")):
-        raise ValueError(f"_target_={target!r}: only parts of noise_search and of its plug-ins can be built")
+        raise Refused(f"_target_={target!r}: only parts of noise_search and of its plug-ins can be built")
     return factory
 
 
@@ -58,7 +59,7 @@ def refuse_unknown(node: Any, key: str) -> None:
     for name, part in node.items():
         if known is not None and name != "_target_" and name not in known:
             there = ", ".join(f"{key}.{k}" for k in known) or f"no options of {node['_target_']}"
-            raise ValueError(f"unknown option '{key}.{name}': there are {there}")
+            raise Refused(f"unknown option '{key}.{name}': there are {there}")
         refuse_unknown(part, f"{key}.{name}")
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from noise_search.errors import Refused
 from noise_search.run.settings import sweep_name
 from noise_search.storage.run_folder import finished_images, noted
 
@@ -27,4 +28,4 @@ class Sweep(Callback):
     def refuse_incomplete(cls) -> None:
         if cls.incomplete:
             names = ", ".join(map(str, cls.incomplete))
-            raise RuntimeError(f"{len(cls.incomplete)} jobs are not complete: {names}; the same command goes on")
+            raise Refused(f"{len(cls.incomplete)} jobs are not complete: {names}; the same command goes on")

@@ -9,6 +9,7 @@ from noise_search.algorithms.random import Random
 from noise_search.core.algorithm import Leg
 from noise_search.core.budget import Plan, make_plan
 from noise_search.core.grid import SOLVERS, Grid, make_grid
+from noise_search.errors import Refused
 from noise_search.run.instantiate import build, refuse_unknown
 from noise_search.run.settings import Settings
 from noise_search.run.workers import this_worker
@@ -21,10 +22,10 @@ def plan_of(cfg: DictConfig, settings: Settings, choices: dict[str, str]) -> Pla
     """The plan, from the configuration alone: nothing heavy is imported."""
     series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}"
     if cfg.model.solver not in SOLVERS:
-        raise ValueError(f"model.solver={cfg.model.solver}: {' or '.join(SOLVERS)}")
+        raise Refused(f"model.solver={cfg.model.solver}: {' or '.join(SOLVERS)}")
     rate = cfg.model.rows_per_second
     if not isinstance(rate, int | float) or not rate > 0:
-        raise ValueError(f"model.rows_per_second={rate}: a number above 0")
+        raise Refused(f"model.rows_per_second={rate}: a number above 0")
     for name in ("dataset", "algorithm", "budget", "logger"):  # the other groups' modules import torch
         refuse_unknown(cfg[name], name)
     build(cfg.dataset)  # refuses a class id that is out of range
@@ -47,13 +48,13 @@ def refuse_population(cfg: DictConfig, settings: Settings, plan: Plan) -> None:
     """What a verifier that looks at the whole set cannot do."""
     algorithm, world = build(cfg.algorithm), this_worker(settings.rank, settings.world).world
     if not isinstance(algorithm, Random):
-        raise ValueError(f"verifier=oracle_fid: with algorithm=random only, not {algorithm.name}")
+        raise Refused(f"verifier=oracle_fid: with algorithm=random only, not {algorithm.name}")
     if world > 1:
-        raise ValueError(f"verifier=oracle_fid: one worker only, not world={world}: groups follow one another")
+        raise Refused(f"verifier=oracle_fid: one worker only, not world={world}: groups follow one another")
     if plan.purchases[0].point < 1 or not plan.sweep_search:
-        raise ValueError("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
+        raise Refused("verifier=oracle_fid: budget points from N = 1 on, at least one above 1")
     if cfg.observers:
-        raise ValueError("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
+        raise Refused("observers: not beside verifier=oracle_fid, whose candidates' features are not kept")
 
 
 def columns_of(cfg: DictConfig, choice: str) -> dict[str, Any]:

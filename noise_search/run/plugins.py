@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from noise_search.errors import Refused
+
 GROUP = "noise_search"
 
 
@@ -42,15 +44,15 @@ def plugins() -> tuple[Plugin, ...]:
         spec = find_spec(point.module)
         places = list(spec.submodule_search_locations or ()) if spec else []
         if point.dist is None or not places:
-            raise ValueError(f"plug-in {point.name} = {point.value}: there is no package {point.module}")
+            raise Refused(f"plug-in {point.name} = {point.value}: there is no package {point.module}")
         found.append(Plugin(point.dist.name, point.dist.version, point.module, Path(places[0]) / "configs"))
     owners = dict.fromkeys(choices(config_folder()), "noise_search")
     for plugin in found:
         if (plugin.configs / "config.yaml").is_file():
-            raise ValueError(f"plug-in {plugin.name}: its configs/config.yaml would take the place of noise_search's")
+            raise Refused(f"plug-in {plugin.name}: its configs/config.yaml would take the place of noise_search's")
         for choice in choices(plugin.configs):
             if choice in owners:
-                raise ValueError(f"plug-in {plugin.name}: {owners[choice]} has a {choice} already; rename one")
+                raise Refused(f"plug-in {plugin.name}: {owners[choice]} has a {choice} already; rename one")
             owners[choice] = plugin.name
     return tuple(found)
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from noise_search.algorithms.random import RandomState
 from noise_search.core.driver import Readout, Spent
 from noise_search.core.problem import Problem
+from noise_search.errors import Refused
 from noise_search.report.loggers import NoLogger
 from noise_search.report.matrix import banks
 from noise_search.run.assemble import assemble
@@ -45,18 +46,16 @@ def reselect(run: Path, name: str, into: Path | None = None, points: list[int] |
     numbers of candidates to read out, up to those of RUN; None: its own.
     """
     if not finished_images(run):
-        raise ValueError(f"{run}: not a finished run")
+        raise Refused(f"{run}: not a finished run")
     record, (cfg, settings, choices) = json.loads((run / "run.json").read_text()), opened(run)
     if not record["columns"]:
-        raise ValueError(f"{run}: keeps no bank of candidates; only a search with algorithm=random does")
+        raise Refused(f"{run}: keeps no bank of candidates; only a search with algorithm=random does")
     columns = columns_of(cfg, choices["verifier"])
     verifier = columns[name] if name in columns else compose("config", [f"verifier={name}"]).verifier
     needed = {name: verifier} if name in columns else dict(verifier.get("members", {name: verifier}))
     for member, node in needed.items():
         if columns.get(member) != node:
-            raise ValueError(
-                f"verifier={name}: {run} has no scores of {member} like that, only of {', '.join(columns)}"
-            )
+            raise Refused(f"verifier={name}: {run} has no scores of {member} like that, only of {', '.join(columns)}")
     choices = choices | {"verifier": name}
     with open_dict(cfg):
         cfg.verifier = verifier
@@ -64,7 +63,7 @@ def reselect(run: Path, name: str, into: Path | None = None, points: list[int] |
         if points is not None:
             most = plan_of(cfg, settings, choices).purchases[-1].point
             if not points or max(points) > most:
-                raise ValueError(f"points={points}: {run} has {most} candidates an image")
+                raise Refused(f"points={points}: {run} has {most} candidates an image")
             cfg.budget.points, cfg.budget.nfe = points, None
     folder = into or run.parent / f"{run.name}-select-{name}"
     plan = plan_of(cfg, settings, choices)

@@ -13,6 +13,7 @@ from noise_search.core.denoiser import Guided
 from noise_search.core.driver import Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
 from noise_search.core.verifier import Verifier
+from noise_search.errors import Refused
 from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Progress
 from noise_search.run.render import Key, keys_of, render
@@ -64,7 +65,7 @@ def make_units(parts: Parts, folder: Path) -> dict[str, float]:
     progress.close()
     if broken:
         spans, names = words(broken.values()), ", ".join(map(str, broken))
-        raise RuntimeError(f"{folder} is incomplete: ids {spans} are missing: {names} have pixels or scores not finite")
+        raise Refused(f"{folder} is incomplete: ids {spans} are missing: {names} have pixels or scores not finite")
     return seconds
 
 
@@ -151,7 +152,7 @@ def kept(verifier: Verifier, bank: Tensor | None, candidate: int, last: bool) ->
 def refuse_broken(problem: Problem) -> None:
     """For those whose other results depend on every image of the problem."""
     if problem.broken_ids:
-        raise RuntimeError(f"pixels or scores of {', '.join(map(str, problem.broken_ids))} are not finite")
+        raise Refused(f"pixels or scores of {', '.join(map(str, problem.broken_ids))} are not finite")
 
 
 def check_ledger(parts: Parts, meters: Guided, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from noise_search.core.checks import whole
 from noise_search.core.guidance import Guidance
+from noise_search.errors import Refused
 
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
 GUIDANCE = ("channels", "interval")  # its keys
@@ -46,7 +47,7 @@ class Settings:
     def __post_init__(self) -> None:
         def require(name: str, good: bool, allowed: str) -> None:
             if not good:
-                raise ValueError(f"{name}={getattr(self, name)}: {allowed}")
+                raise Refused(f"{name}={getattr(self, name)}: {allowed}")
 
         require("images", whole(self.images) and self.images >= 1, "a whole number, at least 1")
         require("seed", whole(self.seed) and 0 <= self.seed < 2**63, "a whole number from 0 to 2**63 - 1")
@@ -76,9 +77,9 @@ def read_settings(cfg: DictConfig) -> Settings:
         node = cfg[prefix[:-1]] if prefix else cfg
         unknown = [str(name) for name in node if name not in names] if OmegaConf.is_dict(node) else []
         if unknown:
-            raise ValueError(f"unknown option '{prefix}{unknown[0]}': there are {', '.join(names)}")
+            raise Refused(f"unknown option '{prefix}{unknown[0]}': there are {', '.join(names)}")
     if not OmegaConf.is_dict(cfg.guidance):
-        raise ValueError(f"guidance={cfg.guidance}: a group of channels and interval")
+        raise Refused(f"guidance={cfg.guidance}: a group of channels and interval")
     values = {name: cfg[name] for name in Settings.__dataclass_fields__}
     channels, interval = cfg.guidance.channels, cfg.guidance.interval
     values["guidance"] = Guidance(cfg.cfg_scale, None if channels == "all" else channels, interval)

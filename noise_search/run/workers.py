@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass
 
+from noise_search.errors import Refused
+
 NAMES = (("RANK", "WORLD_SIZE", "LOCAL_RANK"), ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"))  # torchrun, SLURM
 
 
@@ -23,7 +25,7 @@ def this_worker(rank: int | None, world: int | None) -> Worker:
         if names[0] in os.environ and names[1] in os.environ:
             said = {name: os.environ[name] for name in names if name in os.environ}
             if not all(map(str.isdigit, said.values())) or not int(said[names[0]]) < int(said[names[1]]):
-                raise ValueError(f"{said}: a worker's number, from 0, and how many there are")
+                raise Refused(f"{said}: a worker's number, from 0, and how many there are")
             rank, world = int(said[names[0]]), int(said[names[1]])
             return Worker(rank, world, int(said.get(names[2], rank)))
     return Worker()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from noise_search.errors import Refused
 from noise_search.storage.atomic import replacing
 from noise_search.storage.units import units
 
@@ -17,7 +18,7 @@ def pngs(run: Path, point: int, count: int) -> Iterator[tuple[int, bytes]]:
     for unit in units(run, ("image_id", "point", "png"), count, point):
         for row in unit.sort_by("image_id").to_pylist():
             if row["png"] is None:
-                raise ValueError(f"{run}: made with keep_images=false, its images were not stored")
+                raise Refused(f"{run}: made with keep_images=false, its images were not stored")
             yield row["image_id"], row["png"]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from noise_search.errors import Refused
 from noise_search.storage.atomic import write_text
 
 
@@ -17,7 +18,7 @@ def unit_paths(folder: Path) -> list[Path]:
 def span(path: Path) -> range:
     """The image ids of a unit's file, by its name."""
     if not (found := re.fullmatch(r"(\d+)-(\d+)", path.stem)):
-        raise ValueError(f"{path}: not the name of a unit, <first id>-<last id>; move it elsewhere")
+        raise Refused(f"{path}: not the name of a unit, <first id>-<last id>; move it elsewhere")
     first, last = map(int, found.groups())
     return range(first, last + 1)
 
@@ -77,9 +78,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it") from error
+        raise Refused(f"{path} is damaged ({error}); remove it") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged (not an object); remove it")
+        raise Refused(f"{path} is damaged (not an object); remove it")
     return content
 
 

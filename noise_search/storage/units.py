@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from noise_search.errors import Refused
 from noise_search.storage.atomic import replacing
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
@@ -47,7 +48,7 @@ SCHEMA = pa.schema(
 )
 
 
-class Damaged(ValueError):
+class Damaged(Refused):
     """A file was not what had been written. It has been set aside: its images have to be made again."""
 
 
@@ -120,10 +121,10 @@ def units(
         made_with = table.schema.metadata or {}
         version = made_with.get(b"schema", b"1").decode()
         if version != VERSION:
-            raise ValueError(f"{path} was written by another version (schema {version}, not {VERSION})")
+            raise Refused(f"{path} was written by another version (schema {version}, not {VERSION})")
         first = first or made_with
         if other := [name.decode() for name in (b"settings", b"weights") if made_with.get(name) != first.get(name)]:
-            raise ValueError(f"{path} was made with other {' and '.join(other)} than the files before it; remove it")
+            raise Refused(f"{path} was made with other {' and '.join(other)} than the files before it; remove it")
         if len(new) < len(span(path)):
             table = table.filter(pa.array(np.isin(table["image_id"].to_numpy(), new)))
         yield table

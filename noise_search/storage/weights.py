@@ -8,16 +8,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from noise_search.errors import MissingFile, Refused
 from noise_search.storage.atomic import replacing
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-def dtype_of(precision: str) -> torch.dtype:
-    """The torch type that a `precision` setting names."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}: one of {', '.join(PRECISIONS)}")
-    return PRECISIONS[precision]
 
 
 def told(error: BaseException) -> str:
@@ -36,7 +28,7 @@ def save_weights(path: Path, state: dict[str, Tensor], card: dict, dtype: torch.
 def load_weights(path: Path, expected: str) -> tuple[dict[str, Tensor], dict]:
     """float32 tensors and the card of a file that `save_weights` wrote; `expected` is a tensor that it must hold."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file of weights")
+        raise MissingFile(f"{path}: there is no such file of weights")
     try:
         with safe_open(path, framework="pt") as file:
             if expected not in file.keys():  # noqa: SIM118 (not a dict)
@@ -44,4 +36,4 @@ def load_weights(path: Path, expected: str) -> tuple[dict[str, Tensor], dict]:
             state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
             return state, json.loads(file.metadata()["card"])
     except (SafetensorError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: not the weights that were expected ({error})") from error
+        raise Refused(f"{path}: not the weights that were expected ({error})") from error

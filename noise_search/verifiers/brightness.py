@@ -1,8 +1,13 @@
 """The simplest verifier: it is easily hacked, so it shows what hacking looks like."""
 
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from noise_search.core.verifier import Candidates, Verifier
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Brightness(Verifier):

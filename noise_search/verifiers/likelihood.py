@@ -1,9 +1,13 @@
 """The exact verifier of the toy: the log-likelihood of an image under its class."""
 
-from torch import Tensor
+from __future__ import annotations
 
-from noise_search.core.verifier import Candidates, Verifier
-from noise_search.networks.mixture import Mixture, coloured_waves
+from typing import TYPE_CHECKING
+
+from noise_search.core.verifier import Candidates, Surroundings, Verifier
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Likelihood(Verifier):
@@ -11,11 +15,17 @@ class Likelihood(Verifier):
 
     differentiable = True
     reads = ("classes",)
+    class_set = "mixture"
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self) -> None:
+        self.name, self.weights = "likelihood", {}
+
+    def load(self, into: Surroundings) -> Likelihood:
+        from noise_search.networks.mixture import Mixture, coloured_waves
+
         mixture = coloured_waves()
-        self.name, self.weights = "likelihood", dict[str, str]()
-        self.mixture = Mixture(mixture.means.to(device), mixture.std)
+        self.mixture = Mixture(mixture.means.to(into.device), mixture.std)
+        return self
 
     def score(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]

@@ -6,20 +6,24 @@ frozen between commits. It is exact: a first-order estimate overrates what is ne
 are wide, whose covariance is singular, and made the distance of such a set grow.
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from noise_search.core.images import tensor_to_images
+from noise_search.core.checks import require
 from noise_search.core.population import Population
-from noise_search.core.verifier import Candidates
+from noise_search.core.verifier import Candidates, Surroundings
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge
 from noise_search.measures.statistics import Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STEP = 0.5  # of the integral's logarithmic grid: its error falls as exp(-pi^2 / STEP)
 
@@ -37,7 +41,7 @@ class Exchange(NamedTuple):
     values: np.ndarray
 
     @classmethod
-    def of(cls, current: Statistics, reference: Gaussian) -> "Exchange":
+    def of(cls, current: Statistics, reference: Gaussian) -> Exchange:
         """One eigen-decomposition."""
         values, vectors = np.linalg.eigh(reference.factor.T @ current.covariance @ reference.factor)
         mean = current.mean
@@ -68,6 +72,7 @@ class Exchange(NamedTuple):
         return means + traces - 2 * STEP / np.pi * (np.log1p(grown) @ roots)
 
 
+@dataclass(eq=False)
 class OracleFID(Population):
     """Greedy against the judge's population statistics; with random search only, one set of images for each budget.
 
@@ -83,29 +88,40 @@ class OracleFID(Population):
     1,000 images with 256 candidates of 2,048 features. They are compared an image at a time.
     """
 
-    members = ()
+    images: int
+    share: float = 0.02
 
-    def __init__(self, judge: Judge, images: int, share: float = 0.02) -> None:
-        if not 0 < share <= 0.02:
-            raise ValueError(
-                f"verifier.share={share}: above 0, at most 0.02: larger groups choose against stale statistics"
-            )
-        if images < 2:
-            raise ValueError(f"verifier=oracle_fid: images={images}; a distance needs at least 2")
-        self.judge, self.images, self.name, self.weights = judge, images, f"oracle FD ({judge.network})", judge.weights
-        self.group = max(1, int(images * share))
+    members = ()
+    needs_judge = True
+
+    def __post_init__(self) -> None:
+        why = "above 0, at most 0.02: larger groups choose against stale statistics"
+        require("share", self.share, 0 < self.share <= 0.02, why)
+        require("images", self.images, self.images >= 2, "a distance needs at least 2")
+        self.group = max(1, int(self.images * self.share))
         self.exchanges: dict[int, Exchange] = {}
+
+    def load(self, into: Surroundings) -> OracleFID:
+        judge: Judge = into.judge
+        self.judge, self.name, self.weights = judge, f"oracle FD ({judge.network})", judge.weights
+        return self
 
     @property
     def columns(self) -> int:
         return len(self.judge.main.gaussian.mean)
 
     def scores(self, candidates: Candidates) -> Tensor:
+        import torch
+
+        from noise_search.core.images import tensor_to_images
+
         b, k = candidates.images.shape[:2]
         features = self.judge.features(tensor_to_images(candidates.images.flatten(0, 1)))[:, self.judge.main.columns]
         return torch.from_numpy(np.ascontiguousarray(features)).view(b, k, -1).to(candidates.condition.device)
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
+        import torch
+
         exchange, features = self.exchanges[point], scores.cpu().numpy()
         each = [exchange.change(own[:, :1], own) for own in np.split(features, len(features))]  # bounds the memory
         return torch.from_numpy(-np.concatenate(each)).float().to(scores.device)
@@ -113,7 +129,7 @@ class OracleFID(Population):
     def shown(self, scores: Tensor) -> Tensor:
         return scores[..., :0]
 
-    def against(self, memory: dict[int, Statistics]) -> "OracleFID":
+    def against(self, memory: dict[int, Statistics]) -> OracleFID:
         """This verifier, frozen at the sets of `memory`: point -> statistics."""
         frozen = copy.copy(self)
         frozen.exchanges = {point: Exchange.of(s, self.judge.main.gaussian) for point, s in memory.items()}

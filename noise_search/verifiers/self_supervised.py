@@ -1,46 +1,65 @@
 """Self-supervised verifiers: how alike the finished image and an early prediction of it are (paper, section 3.1)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-from torch.nn import functional as F
-
-from noise_search.core.verifier import Candidates, Verifier
-from noise_search.networks.efficientnet import EfficientNetLite, weights_path
+from noise_search.core.checks import require, require_precision
+from noise_search.core.verifier import Candidates, Surroundings, Verifier
 from noise_search.storage.atomic import sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SelfSupervised(Verifier):
     """Cosine similarity, -1 to 1, between features of the image and of the clean prediction at t = `view`.
 
-    features: images [N, 3, H, W] in [-1, 1] -> [N, D]. The prediction is the solver's own at its nearest knot, so it
-    costs no evaluation. The label is not used. Cost: two forwards of the feature network an image.
+    The prediction is the solver's own at its nearest knot, so it costs no evaluation. The label is not used. Cost: two
+    forwards of the feature network an image. A subclass has the setting `view`, calls `__post_init__`, and its `load`
+    sets name, weights and `features`: images [N, 3, H, W] in [-1, 1] -> [N, D].
     """
 
-    def __init__(
-        self,
-        name: str,
-        features: Callable[[Tensor], Tensor],
-        view: float,
-        weights: dict[str, str],
-        differentiable: bool,
-    ) -> None:
-        if not 0 < view < 1:
-            raise ValueError(f"verifier.view={view}: a noise level between 0 and 1, ends excluded")
-        self.name, self.features, self.weights, self.needs = f"{name} (similarity)", features, weights, (view,)
-        self.differentiable = differentiable
+    differentiable = True
+    view: float
+    features: Callable[[Tensor], Tensor]
+
+    def __post_init__(self) -> None:
+        require("view", self.view, 0 < self.view < 1, "a noise level between 0 and 1, ends excluded")
+        self.needs = (self.view,)
 
     def score(self, candidates: Candidates) -> Tensor:
+        from torch.nn import functional as F
+
+        assert candidates.views is not None
         b, k = candidates.images.shape[:2]
         final = self.features(candidates.images.flatten(0, 1))
         early = self.features(candidates.views[:, :, 0].flatten(0, 1))
         return F.cosine_similarity(final, early, dim=1).view(b, k)
 
 
-def classifier_ssl(
-    size: int, resolution: int, view: float, precision: str = "bfloat16", device: str = "cpu"
-) -> SelfSupervised:
+@dataclass(eq=False)
+class ClassifierSimilarity(SelfSupervised):
     """On EfficientNet-Lite `size` at `resolution` pixels: the embedded twin of the paper's DINO and CLIP similarity."""
-    net = EfficientNetLite(size, resolution, precision).to(device)
-    path = weights_path(size)
-    return SelfSupervised(f"self-supervised Lite{size}", net, view, {path.name: sha256(path)}, differentiable=True)
+
+    size: int
+    resolution: int
+    view: float
+    precision: str = "bfloat16"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("size", self.size, self.size in (0, 1, 2), "0, 1 or 2")
+        require("resolution", self.resolution, self.resolution >= 32, "pixels, at least 32")
+        require_precision("precision", self.precision)
+
+    def load(self, into: Surroundings) -> ClassifierSimilarity:
+        from noise_search.networks.efficientnet import EfficientNetLite, weights_path
+
+        path = weights_path(self.size)
+        self.features = EfficientNetLite(self.size, self.resolution, self.precision).to(into.device)
+        self.weights = {path.name: sha256(path)}
+        self.name = f"self-supervised Lite{self.size} (similarity)"
+        return self

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, no_views, require, require_point, unsearched
-from noise_search.core.checks import refuse_types
+from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
+from noise_search.core.checks import require
 from noise_search.core.denoiser import Prediction
 from noise_search.core.gather import take
+from noise_search.errors import Refused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,6 @@ class Particles:
     anytime: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        refuse_types(self, "algorithm")
         for name in ("parts", "leg_nfe"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         require("leap", self.leap, 0 < self.leap < 1, "between 0 and 1, ends excluded")
@@ -65,7 +65,7 @@ class Particles:
 
     def init(self, problem: Problem, point: int) -> ParticleState:
         if problem.verifier.needs:
-            raise ValueError(f"{self.name}: verifier {problem.verifier.name} compares with views; they have none")
+            raise Refused(f"{self.name}: verifier {problem.verifier.name} compares with views; they have none")
         x = problem.noises(max(point, 1))
         score = x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
         return ParticleState(0, x, score)

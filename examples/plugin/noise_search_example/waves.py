@@ -41,7 +41,7 @@ def prompts(file: str | None = None, classes: list[int] | None = None) -> Datase
     """The lines of a text file, by default of the one in this package."""
     path = Path(file) if file else Path(__file__).with_name("prompts.txt")
     texts = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
-    return Dataset("prompts_toy", texts, classes, has_classes=False)
+    return Dataset("prompts_toy", texts, classes)
 
 
 class WordLikelihood(Verifier):
