@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from PIL import Image
 
-from noise_search.api_found import Found
-from noise_search.api_parts import Condition, OwnVerifier, order
-from noise_search.api_run import finished, point_of, searched
 from noise_search.core.algorithm import Algorithm, unsearched
 from noise_search.core.checks import whole
 from noise_search.core.dataset import Dataset
 from noise_search.core.model import Model
 from noise_search.core.verifier import Verifier
 from noise_search.errors import Refused
+from noise_search.front.found import Found
+from noise_search.front.order import Condition, OwnVerifier, order
+from noise_search.front.rounds import finished, point_of, searched
 
 
 def search(

@@ -54,7 +54,7 @@ def matrix_rate(seconds: float) -> float:
 
 
 def random_net(cfg: DictConfig) -> DiffusionTransformer:
-    net = DiffusionTransformer(**cfg.model.build.net, out_channels=8)
+    net = DiffusionTransformer(**cfg.model.net, out_channels=8)
     with torch.no_grad():
         for name, value in net.named_parameters():
             if name != "pos_embed":
@@ -66,7 +66,7 @@ def diffusers_pipeline(cfg: DictConfig) -> Callable[[int], object]:
     """STEPS steps of diffusers' DiTPipeline on n rows, bfloat16, unguided; its VAE a tiny one, so as not to count."""
     from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
 
-    net = cfg.model.build.net
+    net = cfg.model.net
     shape = {"sample_size": net.size, "patch_size": net.patch, "num_embeds_ada_norm": net.classes}
     transformer = DiTTransformer2DModel(net.heads, net.width // net.heads, 4, 8, net.depth, **shape)
     vae = AutoencoderKL(block_out_channels=(32,), latent_channels=4, down_block_types=("DownEncoderBlock2D",))
@@ -82,7 +82,7 @@ def ways(cfg: DictConfig) -> dict[str, tuple[int, Callable[[int], object]]]:
 
     def forward(network: SiTNetwork) -> Callable[[int], object]:
         def call(n: int) -> object:
-            x = torch.randn(n, 4, cfg.model.build.net.size, cfg.model.build.net.size, device=DEVICE)
+            x = torch.randn(n, 4, cfg.model.net.size, cfg.model.net.size, device=DEVICE)
             return network(x, torch.full((n,), 0.5, device=DEVICE), torch.arange(n, device=DEVICE) % 1000)
 
         return call
@@ -103,7 +103,7 @@ def speed(cfg: DictConfig, rows: list[int], seconds: float) -> None:
     peak = matrix_rate(seconds)
     flops = 2 * cfg.model.multiply_adds
     where = torch.cuda.get_device_name() if CUDA else f"{torch.get_num_threads()} CPU threads"
-    print(f"{cfg.model.build.name} on {where}: {flops / 1e9:.0f} GFLOP a row; matrix rate {peak / 1e12:.2f} TFLOP/s")
+    print(f"{cfg.model.name} on {where}: {flops / 1e9:.0f} GFLOP a row; matrix rate {peak / 1e12:.2f} TFLOP/s")
     for name, (evaluations, call) in ways(cfg).items():
         for n in rows:
             if CUDA:

@@ -154,12 +154,12 @@ def overrides(folder: Path, depth: int = 2, model: str = "SiT-XL-2-256x256.pt", 
     """Of run.py with model=sit_xl_2 or dit_xl_2, for the files in `folder`."""
     net = {"depth": depth} | {name: SIZES[name] for name in ("width", "heads")}
     files = {
-        "model.build.weights": model,
-        "model.build.vae": "vae",
+        "model.weights": model,
+        "model.vae": "vae",
         "metrics.weights": "weights-inception-2015-12-05-6726825d.pth",
         "metrics.reference": "VIRTUAL_imagenet256_labeled.npz",
     }
-    out = [f"model.build.net.{name}={value}" for name, value in net.items()]
+    out = [f"model.net.{name}={value}" for name, value in net.items()]
     if verifier == "dino":
         out += [f"verifier.backbone={BACKBONE}"]
         files |= {"verifier.backbone_file": "dinov2_vits14_pretrain.pth"}

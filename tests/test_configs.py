@@ -40,7 +40,7 @@ WANTING = {  # choices whose weights are not in the package: what they say
     "clip_ssl": r"`hf download .*verifier\.pretrained",
     "inception": r"metrics.reference=weights/.*`python scripts/fetch_weights.py references`",
 }
-PUBLISHED = r"model.build.weights=weights/\w\wT-.*`python scripts/fetch_weights.py {}`"
+PUBLISHED = r"model.weights=weights/\w\wT-.*`python scripts/fetch_weights.py {}`"
 
 
 @pytest.mark.parametrize(("group", "name"), [c for c in CHOICES if c[0] != "experiment"])
@@ -64,8 +64,8 @@ def test_the_costs_of_published_models_are_those_of_their_networks() -> None:
         assert cfg.guidance.channels == 3 and cfg.budget.final_nfe == 250
         assert cfg.dataset.name == ("imagenet512" if "512" in name else "imagenet256")
         with torch.device("meta"), counted_multiply_adds() as count:
-            net = DiffusionTransformer(**cfg.model.build.net, out_channels=8)
-            x, c, rows = torch.empty(1, *net.shape), torch.empty(1, cfg.model.build.net.width), slice(None)
+            net = DiffusionTransformer(**cfg.model.net, out_channels=8)
+            x, c, rows = torch.empty(1, *net.shape), torch.empty(1, cfg.model.net.width), slice(None)
             tokens = net.embed(x)
             for block in net.blocks:
                 tokens = block(tokens, c, rows)

@@ -231,7 +231,7 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
     (tmp_path / "bad.safetensors").write_bytes(b"1234567890")
     refused("bad.safetensors", "damaged")
     write_diffusers_dit(tmp_path, **SMALL)
-    refused("transformer", "but model.build.kind=sit")
+    refused("transformer", "but model.kind=sit")
     refused("transformer", "'size': 8.*not.*'size': 16", kind="dit", size=16)
     config = tmp_path / "transformer/config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": 16}))
@@ -240,8 +240,8 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
     wrong = {
         "sample_size='8'": {"sample_size": "8"},
         "norm_eps=0": {"norm_eps": 0},
-        "num_attention_heads=3, but model.build.net.heads=6": {"num_attention_heads": 3},
-        "num_layers=9, but model.build.net.depth=2": {"num_layers": 9},
+        "num_attention_heads=3, but model.net.heads=6": {"num_attention_heads": 3},
+        "num_layers=9, but model.net.depth=2": {"num_layers": 9},
         "a UNet2DModel, not a": {"_class_name": "UNet2DModel"},
     }
     for words, changed in wrong.items():
@@ -258,7 +258,7 @@ def test_wrong_files_are_refused_by_what_they_hold(tmp_path: Path) -> None:
     refused("transformer", "config.json", kind="dit")
     (tmp_path / "empty").mkdir()
     refused("empty", "diffusion_pytorch_model", kind="dit")
-    with pytest.raises(ValueError, match=r"model.build.kind='unet'"):
+    with pytest.raises(ValueError, match=r"model.kind='unet'"):
         load_transformer(tmp_path / "good.pt", "unet", NET)
 
 

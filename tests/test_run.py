@@ -236,7 +236,7 @@ def test_a_plan_needs_neither_weights_nor_torch(tmp_path: Path) -> None:
         f"try: runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')\n"
         "except SystemExit as end: assert not end.code, end.code"
     )
-    arguments = ("plan_only=true", "model.build.weights=/nowhere", "hydra.run.dir=plan")
+    arguments = ("plan_only=true", "model.weights=/nowhere", "hydra.run.dir=plan")
     subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "plan").iterdir()] == ["plan.csv"]
 
@@ -318,12 +318,12 @@ WRONG = {
     "model.solver=rk4": "model.solver=rk4: heun or euler",
     "+model.spacing=bent": "model.spacing=bent: one of uniform, trailing, spaced, ddim",
     "+model.spacing=ddim budget.final_nfe=300": "model.spacing=ddim: no whole stride through 1000 makes",
-    "model.build.interpolant=bent": "model.build.interpolant='bent': one of linear, cosine",
+    "model.interpolant=bent": "model.interpolant='bent': one of linear, cosine",
     "hydra.run.dir=/dev/null/out": "/dev/null",
     "+foo=1": "unknown option 'foo': there are images, seed",
     "+guidance.foo=1": "unknown option 'guidance.foo': there are channels, interval",
     "+model.foo=1": "unknown option 'model.foo': there are solver",
-    "+model.build.foo=1": "unknown option 'model.build.foo': there are model.build.name",
+    "+model.foo=1": "unknown option 'model.foo': there are model.name",
     **{
         f"+{key}.foo=1": f"unknown option '{key}.foo': there are {key}."
         for key in ("budget", "dataset", "metrics", "verifier")
@@ -453,7 +453,7 @@ def test_missing_assets_and_other_settings_are_told(tmp_path: Path) -> None:
     missing = call(tmp_path, *base, "verifier.head=/nowhere/head.safetensors", code=1)
     assert "/nowhere/head.safetensors" in missing.stderr
     (tmp_path / "broken.safetensors").write_bytes(b"not weights at all")
-    broken = call(tmp_path, *base, "model.build.weights=broken.safetensors", code=1)
+    broken = call(tmp_path, *base, "model.weights=broken.safetensors", code=1)
     assert "broken.safetensors" in broken.stderr and len(broken.stderr.strip().splitlines()) == 1
     call(tmp_path, *TOY, *base, "hydra.run.dir=mine")
     other = call(tmp_path, *TOY, *base, "seed=1", "budget.final_nfe=8", "hydra.run.dir=mine", code=1)

@@ -64,7 +64,7 @@ def test_a_name_of_the_hub_is_fetched_and_what_fails_is_told(good: Path, monkeyp
     monkeypatch.undo()
     assert digest == load_vae(str(good), 4, "float32", 1, "cpu")[2]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(FileNotFoundError, match=r"hf download owner/name .*model.build.vae=") as caught:
+    with pytest.raises(FileNotFoundError, match=r"hf download owner/name .*model.vae=") as caught:
         load_vae("hub:owner/name", 4, "float32", 1, "cpu")
     assert "\n" not in str(caught.value)
 
@@ -73,7 +73,7 @@ def test_wrong_folders_are_refused_by_what_they_hold(tmp_path: Path, good: Path)
     state = load_file(good / WEIGHTS)
 
     def refused(words: str, name: str, channels: int = 4) -> None:
-        with pytest.raises((ValueError, FileNotFoundError), match=rf"^model.build.vae=.*{words}") as caught:
+        with pytest.raises((ValueError, FileNotFoundError), match=rf"^model.vae=.*{words}") as caught:
             load_vae(str(tmp_path / name), channels, "float32", 1, "cpu")
         assert name in str(caught.value) and "\n" not in str(caught.value)
 

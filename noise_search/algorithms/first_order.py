@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class FirstOrderState(NamedTuple):
@@ -43,6 +44,10 @@ class FirstOrder:
     def __post_init__(self) -> None:
         require("step_size", self.step_size, 0 < self.step_size <= 1, "above 0, at most 1")
 
+    def refuse(self, verifier: Verifier) -> None:
+        if not verifier.differentiable:
+            raise Refused(f"algorithm=first_order: verifier {verifier.name} has no gradient")
+
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
         search = c * (point + 1) if point else 0
@@ -55,8 +60,7 @@ class FirstOrder:
         return point + 1 if point else 0
 
     def init(self, problem: Problem, point: int) -> FirstOrderState:
-        if not problem.verifier.differentiable:
-            raise Refused(f"algorithm=first_order: verifier {problem.verifier.name} has no gradient")
+        self.refuse(problem.verifier)
         x, _, score, address, _ = unsearched(problem)
         return FirstOrderState(0, x, x, score, address)
 

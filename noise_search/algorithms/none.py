@@ -9,6 +9,7 @@ from noise_search.core.algorithm import Cost, Leg, Result, require_point, unsear
 
 if TYPE_CHECKING:
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class NoState(NamedTuple):
@@ -21,6 +22,9 @@ class NoSearch:
 
     name: ClassVar[str] = "none"
     anytime: ClassVar[bool] = False
+
+    def refuse(self, verifier: Verifier) -> None:
+        """Any will do."""
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point("no search", point)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class PathsState(NamedTuple):
@@ -69,6 +70,9 @@ class Paths:
 
     def start_nfe(self, final: int) -> int:
         return 2 * math.ceil(round((1 - self.start) * final / 2, 9))
+
+    def refuse(self, verifier: Verifier) -> None:
+        """Any will do."""
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)

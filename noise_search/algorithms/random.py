@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class RandomState(NamedTuple):
@@ -31,6 +32,9 @@ class Random:
 
     name: ClassVar[str] = "random"
     anytime: ClassVar[bool] = True
+
+    def refuse(self, verifier: Verifier) -> None:
+        """Any will do."""
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point("random search", point)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class ZeroOrderState(NamedTuple):
@@ -69,6 +70,9 @@ class ZeroOrder:
     @property
     def name(self) -> str:
         return f"ZO-{self.neighbours}"
+
+    def refuse(self, verifier: Verifier) -> None:
+        """Any will do."""
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)

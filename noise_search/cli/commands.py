@@ -10,21 +10,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hydra import compose
-from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from noise_search import assets
+from noise_search.configuration.compose import composed, verifier_named
+from noise_search.core.population import Population
 from noise_search.errors import Refused
 from noise_search.report.combined import combine_runs
 from noise_search.report.loggers import NoLogger, Record, WandbLogger
 from noise_search.run.assemble import assemble, versions
-from noise_search.run.execute import make_and_finish, opened, refuse_other_settings, start_log
-from noise_search.run.finish import Run
-from noise_search.run.named_parts import with_named_parts
-from noise_search.run.plan import notes_of, plan_of
+from noise_search.run.description import Description, describe
+from noise_search.run.execute import make_and_finish, refuse_other_settings, start_log
 from noise_search.run.plugins import plugins
-from noise_search.run.settings import GROUPS, Settings, read_settings, settings_digest
+from noise_search.run.reopen import reopen
 from noise_search.storage import cache
 from noise_search.storage.atomic import sha256
 from noise_search.storage.export import export_npz, export_png
@@ -37,7 +35,7 @@ ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made 
 
 def status(run: Path) -> int:
     """Print how far a run is; 1 if images are missing."""
-    _, settings, _ = opened(run)
+    settings = reopen(run).settings
     missing = missing_ids(run, settings.images)
     files = sorted(unit_paths(run), key=lambda path: path.stat().st_mtime)
     print(f"{run}: {settings.images - len(missing):,} of {settings.images:,} images in {len(files)} units")
@@ -57,15 +55,15 @@ def status(run: Path) -> int:
 
 def verify(run: Path, images: int = 8) -> int:
     """Check every file of a run, make some of its images again and compare them; 1 if anything is wrong."""
-    cfg, settings, choices = opened(run)
-    plan, problems = plan_of(cfg, settings, choices), list[str]()
+    described, problems = reopen(run), list[str]()
+    plan, settings = described.plan, described.settings
     for path in unit_paths(run):
         try:
             table = pq.read_table(pa.BufferReader(read_file(path)), page_checksum_verification=True)
         except (Damaged, OSError) as error:  # in a folder that cannot be written, nothing can be set aside
             problems.append(str(error))
             continue
-        if table.schema.metadata[b"settings"].decode() != settings_digest(cfg):
+        if table.schema.metadata[b"settings"].decode() != described.digest:
             problems.append(f"{path}: made with other settings")
         expected = [(i, p.point) for i in span(path) for p in plan.purchases]
         found = sorted(zip(table["image_id"].to_pylist(), table["point"].to_pylist(), strict=True))
@@ -76,23 +74,23 @@ def verify(run: Path, images: int = 8) -> int:
         problems.append(f"missing: image ids {words(runs(missing))}")
     print(f"{run}: {len(done):,} images checked", flush=True)
     if done and images and not problems:
-        problems += replay(run, cfg, settings, choices, random.sample(done, min(images, len(done))))
+        problems += replay(run, described, random.sample(done, min(images, len(done))))
     for problem in problems:
         print(f"problem: {problem}")
     print(f"{len(problems)} problems" if problems else "nothing is wrong")
     return int(bool(problems))
 
 
-def replay(run: Path, cfg: DictConfig, settings: Settings, choices: dict[str, str], ids: list[int]) -> list[str]:
+def replay(run: Path, described: Description, ids: list[int]) -> list[str]:
     """Search for images again; what differs from the files by more than a batch's rounding."""
-    from noise_search.core.population import Population
     from noise_search.run.parts import begin
     from noise_search.run.search_units import clocks, search_and_render
 
-    parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
+    parts = assemble(described)
     refuse_other_settings(run, {"weights": parts.weights})
     if isinstance(parts.verifier, Population):
-        print("no image is made again: with verifier=oracle_fid a choice depends on all the images before")
+        choice = described.choices["verifier"]
+        print(f"no image is made again: with verifier={choice} a choice depends on all the images before")
         return []
     seconds, progress = clocks(parts, len(ids))
     again = {
@@ -132,16 +130,14 @@ def report(folders: list[Path], into: Path | None) -> int:
         print(into)
         return 0
     (run,) = folders
-    cfg, settings, choices = opened(run)
-    if missing := missing_ids(run, settings.images):
+    described = reopen(run)
+    if missing := missing_ids(run, described.settings.images):
         raise Refused(f"{run} is incomplete: image ids {words(runs(missing))} are missing")
-    plan = plan_of(cfg, settings, choices)
-    parts = assemble(cfg, settings, plan)
+    parts = assemble(described)
     refuse_other_settings(run, {"weights": parts.weights})
-    text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
     start_log(run, "the report is made again")
     (run / "run.json").unlink(missing_ok=True)
-    make_and_finish(Run(run, cfg, choices, parts, text), NoLogger())
+    make_and_finish(parts, run, NoLogger())
     return 0
 
 
@@ -149,17 +145,17 @@ def export(run: Path, form: str) -> int:
     """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0) or png (a folder)."""
     if form not in FORMS:
         raise Refused(f"as={form}: one of {', '.join(FORMS)}")
-    cfg, settings, choices = opened(run)
-    for p in plan_of(cfg, settings, choices).purchases:
-        path = run / f"samples/nfe{p.nfe:06d}{'.npz' * (form == 'npz')}"
-        FORMS[form](run, p.point, settings.images, path)
+    described = reopen(run)
+    for p in described.plan.purchases:
+        path = run / f"samples/{p.label}{'.npz' * (form == 'npz')}"
+        FORMS[form](run, p.point, described.settings.images, path)
         print(path)
     return 0
 
 
-def log_run(run: Path, **options: str) -> int:
+def log_run(run: Path, **options: Any) -> int:
     """Send a finished run to wandb from what is on the disk. options: of the logger (project, group)."""
-    cfg, settings, _ = opened(run)
+    described = reopen(run)
     if not finished_images(run):
         raise Refused(f"{run}: not a finished run")
     with (run / "curve.csv").open() as file:
@@ -167,10 +163,10 @@ def log_run(run: Path, **options: str) -> int:
     for row in rows:
         row |= {"value": float(row["value"]) if row["value"] else None, "point": int(row["point"])}
         row |= {name: int(row[name]) for name in ("nfe", "nfe_paper")}
-    nfe = {row["point"]: row["nfe"] for row in rows}
-    grids = {point: np.asarray(Image.open(run / f"images/nfe{value:06d}.png")) for point, value in nfe.items()}
-    config: Any = OmegaConf.to_container(cfg, resolve=True)
-    sent = WandbLogger(**options).log(Record(run, config, rows, settings.axis, grids))
+    purchases = described.plan.purchases
+    grids = {p.point: np.asarray(Image.open(run / f"images/{p.label}.png")) for p in purchases}
+    record = Record(run, dict(described.config), rows, described.settings.axis, grids)
+    sent = WandbLogger(**options).log(record)
     return int(not sent)
 
 
@@ -178,7 +174,7 @@ def select(run: Path, verifier: str, into: Path | None, points: list[int]) -> in
     """Read a finished random search again as if `verifier` had chosen, and print the new run's folder."""
     from noise_search.run.reselect import reselect
 
-    print(reselect(run, verifier, into, points or None))
+    print(reselect(run, verifier, verifier_named, into, points or None))
     return 0
 
 
@@ -186,16 +182,14 @@ def prefetch(overrides: list[str]) -> int:
     """Fetch all files that `run.py` with these overrides needs, then load everything once, as a run would."""
     from noise_search.cli.fetch import SOURCES, fetch_named
 
-    cfg = compose("config", overrides, return_hydra_config=True)
-    choices = {name: cfg.hydra.runtime.choices[name] for name in GROUPS}
+    config, choices = composed(overrides)
+    described = describe(config, choices)
     names = [choices["model"]] * (choices["model"] in SOURCES)
     if choices["metrics"] == "inception":
         names.append("references_512" if choices["dataset"].endswith("512") else "references")
     if names:
         fetch_named(names, Path("weights"))
-    settings = read_settings(cfg)
-    cfg = with_named_parts(cfg, choices["verifier"])
-    parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
+    parts = assemble(described)
     for name, digest in parts.weights.items():
         print(f"{name}  {digest}")
     return 0

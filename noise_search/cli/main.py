@@ -16,13 +16,16 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from noise_search.cli.errors import one_line_errors, run_cleanly
+from noise_search.cli.one_line import run_cleanly, told_errors
+from noise_search.configuration.compose import own_hydra, read, result_hash
+from noise_search.configuration.multirun import Sweep, sweep_name
+from noise_search.configuration.search_path import register_plugins
 from noise_search.errors import Refused
-from noise_search.run.multirun import Sweep
-from noise_search.run.plugins import config_folder, register_plugins
-from noise_search.run.settings import result_hash, sweep_name
+from noise_search.run.plugins import config_folder
 
 USAGE = {line.split()[1]: line.split("  ")[0] for line in (__doc__ or "").splitlines()[3:] if line.strip()}
 OPTIONS = {  # command -> the fewest and most runs that it takes, and its options
@@ -39,11 +42,14 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
 @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")
 def job(cfg: DictConfig) -> None:
     """One run, or one job of a multirun."""
+    from noise_search.run.execute import removed_if_refused, run_job
 
-    from noise_search.run.execute import run_job
-
-    with one_line_errors():
-        run_job(cfg)
+    ours = HydraConfig.get()
+    folder, sweep = Path(ours.runtime.output_dir), None
+    if ours.mode == RunMode.MULTIRUN and not cfg.plan_only:
+        sweep = Path(ours.sweep.dir) / sweep_name()
+    with told_errors(), removed_if_refused(folder):
+        run_job(*read(cfg, ours.runtime.choices), folder, sweep)
 
 
 def run() -> int:
@@ -60,7 +66,7 @@ def command() -> int:
     name, arguments = sys.argv[1], sys.argv[2:]
     if name not in USAGE:
         raise Refused(f"{name}: the commands are {', '.join(USAGE)}; noise-search help")
-    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+    with own_hydra():
         if name == "prefetch":
             return commands.prefetch(arguments)
         runs = [Path(word) for word in arguments if "=" not in word]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class Cost(NamedTuple):
@@ -61,6 +62,9 @@ class Algorithm(Protocol):
 
     name: str
     anytime: bool  # one run at the largest point passes through the result of every smaller one
+
+    def refuse(self, verifier: Verifier) -> None:
+        """Raise `Refused` where the verifier lacks what the algorithm needs; asked with the plan."""
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         """Closed form, at c NFE a search iteration and `final` NFE a final generation; ValueError for a bad point."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Purchase:
     """One point of a curve. All NFE and rows are per image: search + final = nfe, for this budget run alone.
 
-    nfe_backward: evaluations that are also differentiated; in gflops each row of those counts three times more.
+    nfe_backward: evaluations that are also differentiated; in gflops each row of those counts three times more; gflops:
+    None where the model's are not known. label: in names of files, "nfe000340", with the point where two cost the same.
     """
 
     point: int
@@ -27,7 +28,8 @@ class Purchase:
     nfe_final: int
     nfe_backward: int
     network_rows: int
-    gflops: float
+    gflops: float | None
+    label: str
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,12 @@ class Budget:
     def bought(self, algorithm: Algorithm) -> list[int]:
         """The points of the curve. A total that the user gave and that buys nothing more is refused."""
         if self.points is not None:
-            totals = [self.total(algorithm, point) for point in self.points]
+            free = [point for point in self.points if not self.cost(algorithm, point).search]
+            totals = [self.total(algorithm, point) for point in free]
             for i, total in enumerate(totals[1:]):
                 if total == totals[i]:
-                    both = " and ".join(map(str, self.points[i : i + 2]))
-                    raise Refused(f"budget.points={list(self.points)}: {both} cost the same {total} NFE")
+                    both = " and ".join(map(str, free[i : i + 2]))
+                    raise Refused(f"budget.points={list(self.points)}: {both} cost the same {total} NFE, no search")
             return list(self.points)
         points: list[int] = []
         for nfe in self.nfe or self.default_nfe:
@@ -105,15 +108,16 @@ class Budget:
             raise Refused("budget: give budget.nfe=[...] or budget.points=[...]")
         return points
 
-    def purchases(self, algorithm: Algorithm, each: int, multiply_adds: int) -> list[Purchase]:
+    def purchases(self, algorithm: Algorithm, each: int, multiply_adds: int | None) -> list[Purchase]:
         """What each budget buys, in growing order. each: network rows of one evaluation."""
-        out = []
-        for point in self.bought(algorithm):
+        out, points = [], self.bought(algorithm)
+        totals = [self.total(algorithm, point) for point in points]
+        for point, nfe in zip(points, totals, strict=True):
             cost = self.cost(algorithm, point)
-            rows = each * (cost.search + cost.final)
-            gflops = (rows + 3 * each * cost.backward) * 2 * multiply_adds / 1e9
-            nfe = cost.search + cost.final
-            out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, cost.backward, rows, gflops))
+            rows = each * nfe
+            gflops = (rows + 3 * each * cost.backward) * 2 * multiply_adds / 1e9 if multiply_adds else None
+            label = f"nfe{nfe:06d}" + (f"-point{point}" if totals.count(nfe) > 1 else "")
+            out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, cost.backward, rows, gflops, label))
         return out
 
 
@@ -133,8 +137,8 @@ class Plan:
         each = images * self.each
         return each * (self.sweep_search + self.sweep_final[0]), each * (self.sweep_search + self.sweep_final[1])
 
-    def text(self, images: int, rows_per_second: float, notes: Sequence[str] = ()) -> str:
-        """For a person: one line a budget, then the bill and the expected time of the network alone."""
+    def text(self, images: int, rows_per_second: float | None, notes: Sequence[str] = ()) -> str:
+        """For a person: one line a budget, then the bill, the notes, and the expected time of the network alone."""
         lines = [f"plan: {self.series}, {images} images", "  point      nfe  (search + final)  nfe_paper  network_rows"]
         for p in self.purchases:
             parts = f"({p.nfe_search} + {p.nfe_final})"
@@ -147,14 +151,21 @@ class Plan:
         backward = 3 * images * self.each * self.sweep_backward
         if backward:
             lines.append(f"  and {self.sweep_backward} of them an image differentiated, at three times their price")
-        unit, name = (60, "minutes") if high + backward < 7200 * rows_per_second else (3600, "hours")
-        time = " to ".join(f"{(rows + backward) / rows_per_second / unit:,.1f}" for rows in (low, high))
-        rate = f"at {rows_per_second:.0f} rows/s (model.rows_per_second)"
-        lines.append(f"  expected: {time} {name} of network time {rate}")
+        lines.append(f"  {self.expected(images, rows_per_second)}")
         return "\n".join([*lines, *(f"  {note}" for note in notes)])
 
+    def expected(self, images: int, rows_per_second: float | None, source: str = "model.rows_per_second") -> str:
+        """The time that the network needs; source: of the rate."""
+        if rows_per_second is None:
+            return "expected: not known before the model's rate is measured (model.rows_per_second=null)"
+        backward = 3 * images * self.each * self.sweep_backward
+        seconds = [(rows + backward) / rows_per_second for rows in self.rows(images)]
+        unit, name = (60, "minutes") if seconds[1] < 7200 else (3600, "hours")
+        time = " to ".join(f"{value / unit:,.1f}" for value in seconds)
+        return f"expected: {time} {name} of network time at {rows_per_second:.0f} rows/s ({source})"
 
-def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, multiply_adds: int) -> Plan:
+
+def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, multiply_adds: int | None) -> Plan:
     """The closed-form cost of one curve. An anytime algorithm pays for its largest search only.
 
     each: network rows of one evaluation.

@@ -112,14 +112,14 @@ def load_transformer(path: Path, kind: str, expected: dict[str, int]) -> Diffusi
     what the file holds and what was expected.
     """
     if kind not in KINDS:
-        raise Refused(f"model.build.kind={kind!r}: one of {', '.join(KINDS)}")
+        raise Refused(f"model.kind={kind!r}: one of {', '.join(KINDS)}")
     if expected["width"] % expected["heads"]:
-        raise Refused(f"model.build.net: a width of {expected['width']} is not shared by {expected['heads']} heads")
+        raise Refused(f"model.net: a width of {expected['width']} is not shared by {expected['heads']} heads")
     file = locate(path)
     state, norm2_eps, shift = read_tensors(file), 1e-6, 0
     if any(key.startswith("transformer_blocks.") for key in state):
         if kind == "sit":
-            raise Refused(f"{file}: a DiTTransformer2DModel of diffusers, but model.build.kind=sit")
+            raise Refused(f"{file}: a DiTTransformer2DModel of diffusers, but model.kind=sit")
         config = diffusers_config(file, expected)
         state, norm2_eps, shift = from_diffusers(state, file), config["norm_eps"], 1
         state["pos_embed"] = position_embedding(expected["width"], config["sample_size"] // expected["patch"])
@@ -182,7 +182,7 @@ def diffusers_config(file: Path, expected: dict[str, int]) -> dict[str, Any]:
         raise Refused(f"{path}: sample_size={size!r}, norm_eps={eps!r}; a whole number and a small one were expected")
     for theirs, ours in {"num_attention_heads": "heads", "num_layers": "depth"}.items():
         if config.get(theirs, expected[ours]) != expected[ours]:
-            raise Refused(f"{path}: {theirs}={config[theirs]}, but model.build.net.{ours}={expected[ours]}")
+            raise Refused(f"{path}: {theirs}={config[theirs]}, but model.net.{ours}={expected[ours]}")
     names = ("Transformer2DModel", "DiTTransformer2DModel")  # as it was published, and as diffusers calls it now
     if config.get("_class_name", names[0]) not in names:
         raise Refused(f"{path}: a {config['_class_name']}, not a {' or '.join(names)}")

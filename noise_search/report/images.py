@@ -29,12 +29,12 @@ def save(picture: Image.Image, path: Path) -> None:
 
 
 def write_grids(folder: Path, table: pa.Table, purchases: Sequence[Purchase]) -> dict[int, Image.Image]:
-    """Write folder/nfe<...>.png, the images in `table` at each budget, and side_by_side.png: one line an image, one
+    """Write folder/<label>.png, the images in `table` at each budget, and side_by_side.png: one line an image, one
     column a budget, the first ten. Returns the sheets of the budgets by point."""
     chosen = {purchase.point: chosen_images(table, purchase.point) for purchase in purchases}
     sheets = {point: sheet(images) for point, images in chosen.items()}
     for purchase in purchases:
-        save(sheets[purchase.point], folder / f"nfe{purchase.nfe:06d}.png")
+        save(sheets[purchase.point], folder / f"{purchase.label}.png")
     growing = np.stack([images[:10] for images in chosen.values()], axis=1)  # [10, budgets, H, W, 3]
     save(sheet(growing.reshape(-1, *growing.shape[2:]), columns=len(purchases)), folder / "side_by_side.png")
     return sheets

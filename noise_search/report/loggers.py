@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Record:
     grids: Mapping[int, np.ndarray]
 
 
+@runtime_checkable
 class Logger(Protocol):
     def log(self, record: Record) -> bool:
         """Mirror a finished run; False if it did not work, which is told but is no error."""
@@ -35,30 +37,29 @@ class NoLogger:
         return True
 
 
+@dataclass(frozen=True)
 class WandbLogger:
     """One wandb run whose charts are metric against NFE. Offline without a prompt unless the user is logged in.
 
-    group: of runs; by default the sweep that a job belongs to.
+    group: of runs; None: the sweep that a job belongs to, if it is one of a multirun.
     """
 
-    def __init__(
-        self,
-        project: str = "noise_search",
-        group: str | None = None,
-        tags: Sequence[str] = (),
-        sweep: str | None = None,
-    ) -> None:
-        try:
-            import wandb
-        except ImportError as error:
-            raise Refused("logger=wandb: wandb is not installed; `pip install wandb` or use logger=none") from error
-        self.wandb, self.project, self.group, self.tags = wandb, project, group or sweep, list(tags)
+    project: str = "noise_search"
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+    sweep: str | None = None
+
+    def __post_init__(self) -> None:
+        if find_spec("wandb") is None:
+            raise Refused("logger=wandb: wandb is not installed; `pip install wandb` or use logger=none")
 
     def mode(self) -> Any:
         """WANDB_MODE if it is set; else online for a user who is logged in, offline for everybody else."""
         if chosen := os.environ.get("WANDB_MODE"):
             return chosen
-        return "online" if self.wandb.login(prompt=False) else "offline"
+        import wandb
+
+        return "online" if wandb.login(prompt=False) else "offline"
 
     def log(self, record: Record) -> bool:
         try:
@@ -69,15 +70,17 @@ class WandbLogger:
             return False
 
     def _log(self, record: Record) -> None:
-        run = self.wandb.init(
+        import wandb
+
+        run = wandb.init(
             project=self.project,
             name=record.folder.name,
-            group=self.group,
+            group=self.group or self.sweep,
             tags=self.tags,
             config=record.config,
             dir=str(record.folder),
             mode=self.mode(),
-            settings=self.wandb.Settings(silent=True, console="off"),
+            settings=wandb.Settings(silent=True, console="off"),
         )
         try:
             run.define_metric(record.axis, hidden=True)
@@ -85,6 +88,6 @@ class WandbLogger:
             for point, grid in record.grids.items():
                 rows = [row for row in record.curve if row["point"] == point]
                 values = {row["metric"]: row["value"] for row in rows if row["value"] is not None}
-                run.log({record.axis: rows[0][record.axis], **values, "images": self.wandb.Image(grid)})
+                run.log({record.axis: rows[0][record.axis], **values, "images": wandb.Image(grid)})
         finally:
             run.finish()

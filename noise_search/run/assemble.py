@@ -1,26 +1,21 @@
-"""From a configuration to the parts of a run: every network loaded, and all behind the model tried on a blank image."""
+"""From a description to the parts of a run: every network loaded, and all behind the model tried on a blank image."""
 
 import json
 import platform
+import time
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
-from noise_search.core.budget import Plan
 from noise_search.core.denoiser import Batches
 from noise_search.core.images import tensor_to_images
-from noise_search.core.observed import Observed
-from noise_search.core.population import Population
+from noise_search.core.verifier import Surroundings
 from noise_search.errors import Refused
-from noise_search.measures.metric import Metric, Value, measures_of
-from noise_search.run.instantiate import build, refuse_unknown
+from noise_search.measures.metric import Value, measures_of
+from noise_search.run.description import Description
 from noise_search.run.parts import Parts, begin
-from noise_search.run.plan import refuse_population
-from noise_search.run.settings import Settings, settings_digest
-from noise_search.run.workers import this_worker
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow"),
@@ -28,67 +23,39 @@ LIBRARIES = (
 )
 
 
-def assemble(cfg: DictConfig, settings: Settings, plan: Plan) -> Parts:
+def assemble(run: Description) -> Parts:
     """Load every network onto the device."""
-    device, worker = settings.device, this_worker(settings.rank, settings.world)
-    if device == "auto":
-        device = f"cuda:{worker.local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise Refused(f"device={device}: no CUDA device here; use device=cpu or device=auto")
-    for name in ("model", "metrics", "verifier", "observers"):
-        refuse_unknown(cfg[name], name)
-    dataset, judge = build(cfg.dataset, seed=settings.seed), build(cfg.metrics, device=device)
-    context = {"device": device, "judge": judge, "dataset": dataset}
-    further = dict(cfg.get("more_metrics") or {}).items()
-    judge = judge.with_metrics([metric_of(build(node, **context), name) for name, node in further])
-    verifier = build(cfg.verifier, **context)
-    if isinstance(verifier, Population):
-        refuse_population(cfg, settings, plan)
-    if cfg.observers:
-        verifier = Observed(verifier, {name: build(node, **context) for name, node in cfg.observers.items()})
-    model = build(cfg.model.build, device=device)
+    device = device_of(run.settings.device, run.worker.local)
+    judge = run.judge.load(device).with_metrics([metric.load(device) for metric in run.more_metrics.values()])
+    verifier = run.verifier.load(Surroundings(device, run.dataset, judge if run.verifier.needs_judge else None))
+    model, size = run.model.load(device), run.settings.batch_size
     parts = Parts(
-        verifier=verifier,
+        run=run,
         model=model,
-        dataset=dataset,
-        algorithm=build(cfg.algorithm),
-        budget=build(cfg.budget),
+        verifier=verifier,
         judge=judge,
-        plan=plan,
-        settings=settings,
-        solver=cfg.model.solver,
         device=device,
-        batches=Batches(model.batch_size if settings.batch_size == "auto" else int(settings.batch_size)),
-        made_with={"settings": settings_digest(cfg), "versions": json.dumps(versions())},
-        worker=worker,
-        spacing=cfg.model.get("spacing", "uniform"),
+        batches=Batches(model.batch_size if size == "auto" else int(size)),
+        made_with={"settings": run.digest, "versions": json.dumps(versions())},
     )
-    refuse_misfits(parts)
+    try_out(parts)
     return parts
 
 
-def metric_of(built: object, name: str) -> Metric:
-    if not isinstance(built, Metric):
-        raise Refused(f"more_metrics: {name} is a {type(built).__name__}, not a metric")
-    return built
+def device_of(device: str, local: int = 0) -> str:
+    """ "auto": this worker's GPU where there are any; local: its number on this machine."""
+    if device == "auto":
+        return f"cuda:{local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise Refused(f"device={device}: no CUDA device here; use device=cpu or device=auto")
+    return device
 
 
-def refuse_misfits(parts: Parts) -> None:
-    """One blank image goes through verifier and judge, so that groups that do not fit are told before the search."""
-    model, dataset = parts.model, parts.dataset
-    if model.classes is not None and model.classes != (len(dataset.classes) if dataset.classes is not None else None):
-        held = f"{len(dataset.classes)} classes" if dataset.classes is not None else "prompts, no classes"
-        raise Refused(f"dataset {dataset.name} has {held}, model {model.name} {model.classes} classes")
-    if "classes" in parts.verifier.reads and dataset.classes is None:
-        raise Refused(f"verifier {parts.verifier.name} knows classes, dataset {dataset.name} has prompts")
-    if dataset.classes is None and (wanting := [m.name for m in parts.judge.metrics if m.needs_classes]):
-        raise Refused(f"metrics: {', '.join(wanting)} needs classes, dataset {dataset.name} has prompts")
-    if (parts.settings.guidance.channels or 0) > model.shape[0]:
-        raise Refused(f"guidance.channels={parts.settings.guidance.channels}: {model.name} has {model.shape[0]}")
-    if parts.judge.export_npz and not parts.settings.keep_images:
-        raise Refused("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
+def try_out(parts: Parts) -> None:
+    """One blank image goes through verifier and judge: what cannot be known before is told before the search."""
+    model, run = parts.model, parts.run
     problem = begin(parts, [0])
-    parts.algorithm.init(problem, parts.plan.purchases[-1].point)
+    run.algorithm.init(problem, run.plan.purchases[-1].point)
     with torch.no_grad():
         blank = torch.zeros(1, *model.shape, device=parts.device)
         image = problem.flow.decode(blank)
@@ -101,7 +68,7 @@ def refuse_misfits(parts: Parts) -> None:
         seen = features[:, parts.judge.main.columns]
         if seen.shape[1] != len(parts.judge.main.gaussian.mean):
             raise Refused(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
-    try_metrics(parts, tensor_to_images(image), features, dataset.index([0]))
+    try_metrics(parts, tensor_to_images(image), features, run.dataset.index([0]))
     tried = {f"the decoder of {model.name}": image, f"verifier {parts.verifier.name}": scores}
     for what, values in (tried | {f"metrics on {parts.judge.network}": torch.from_numpy(seen)}).items():
         if not values.isfinite().all():
@@ -120,6 +87,20 @@ def try_metrics(parts: Parts, images: np.ndarray, features: np.ndarray, index: n
             raise Refused(f"metric {metric.name} cannot measure {parts.model.name}'s images: {error}") from error
         if not fits:
             raise Refused(f"metric {metric.name}: what it makes of a blank image is no finite number")
+
+
+@torch.no_grad()
+def measured_rate(parts: Parts) -> float:
+    """Network rows a second of a full batch, the second one; it is billed to no image."""
+    problem, model, size = begin(parts, [0]), parts.model, parts.batch_size
+    x, t = torch.randn(size, *model.shape, device=parts.device), torch.full((size,), 0.5, device=parts.device)
+    who, network = torch.zeros(size, dtype=torch.int64, device=parts.device), problem.meters.network
+    for _ in range(2):
+        started = time.monotonic()
+        parts.batches(network.conditioned, x, t, who)
+        if parts.device.startswith("cuda"):
+            torch.cuda.synchronize()
+    return size / (time.monotonic() - started)
 
 
 def versions() -> dict[str, str]:

@@ -96,8 +96,8 @@ def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, A
     Budgets are read one after the other: memory holds the features of one.
     """
     metrics, out, first = metrics_of(parts), [], None
-    for purchase in parts.plan.purchases:
-        rows = measured(folder, parts.settings.images, purchase.point)
+    for purchase in parts.run.plan.purchases:
+        rows = measured(folder, parts.run.settings.images, purchase.point)
         if (rows.nfe != purchase.nfe).any() or (rows.network_rows != purchase.network_rows).any():
             raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
         first = rows.scores_final if first is None else first

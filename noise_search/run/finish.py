@@ -5,7 +5,6 @@ import logging
 import os
 import platform
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from omegaconf import DictConfig, OmegaConf
 
-from noise_search.algorithms.random import Random
 from noise_search.report.figures import figures
 from noise_search.report.html import GRID_COLUMNS, write_report
 from noise_search.report.images import write_grids
@@ -24,11 +21,11 @@ from noise_search.report.matrix import banks, write_correlation, write_matrix
 from noise_search.run.assemble import versions
 from noise_search.run.evaluate import curve, floors, metrics_of
 from noise_search.run.parts import Parts
-from noise_search.run.plan import columns_of
 from noise_search.run.settings import SHOWN
 from noise_search.storage.atomic import write_text
 from noise_search.storage.curve_csv import COLUMNS, FLOOR_COLUMNS, write_csv
 from noise_search.storage.export import export_npz
+from noise_search.storage.run_folder import config_text, write_config
 from noise_search.storage.units import read_units
 
 log = logging.getLogger("noise_search")
@@ -36,82 +33,65 @@ DESCRIBED = ("title", "short", "better", "biased")  # of a metric, for whoever p
 BILLED = ("image_id", "point", "candidate", "nfe_final", *("spent_nfe", "spent_rows", "spent_scored", "spent_decoded"))
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run's folder and all that it is made from. plan: as printed; choices: the names of its groups."""
-
-    folder: Path
-    cfg: DictConfig
-    choices: dict[str, str]
-    parts: Parts
-    plan: str
-
-
-def finish(run: Run, logger: Logger, seconds: dict[str, float]) -> None:
+def finish(parts: Parts, folder: Path, logger: Logger, seconds: dict[str, float]) -> None:
     """From finished units to the curve, its figures, the report and the logger's mirror; run.json comes last."""
-    folder, cfg, choices, parts = run.folder, run.cfg, run.choices, run.parts
+    run = parts.run
+    choices = run.choices
     log.info("searched and rendered %d images in %.0f s", seconds["images"], seconds["search"] + seconds["render"])
     started = time.monotonic()
     names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
-    names |= {"cfg_scale": parts.settings.cfg_scale, "seed": parts.settings.seed}
+    names |= {"cfg_scale": run.settings.cfg_scale, "seed": run.settings.seed}
     names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.weights.items())
     metrics, rows = metrics_of(parts), curve(parts, folder, names)
     write_csv(folder / "curve.csv", rows, COLUMNS)
     if lacking := {r["metric"] for r in rows if r["value"] is None and metrics[r["metric"]].of_set}:
-        log.info("no %s: %d images are too few", ", ".join(sorted(lacking)), parts.settings.images)
-    floor_rows = floors(parts, parts.settings.images)
+        log.info("no %s: %d images are too few", ", ".join(sorted(lacking)), run.settings.images)
+    floor_rows = floors(parts, run.settings.images)
     write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
     if not floor_rows:
         why = "(scripts/fetch_cifar10.py)" if parts.judge.heldout_name else f"({parts.judge.network} keeps none)"
-        log.info("no floors: not %d held-out images at hand %s", parts.settings.images, why)
+        log.info("no floors: not %d held-out images at hand %s", run.settings.images, why)
     seconds["evaluate"] = time.monotonic() - started
-    pictures = figures(folder / "figures", metrics, rows, floor_rows, parts.settings.axis)
-    columns = list(columns_of(cfg, choices["verifier"])) if keeps_bank(parts) else []
+    pictures = figures(folder / "figures", metrics, rows, floor_rows, run.settings.axis)
+    columns = list(run.columns) if run.keeps_bank else []
     if len(columns) > 1:
-        bank, more = banks(read_units(folder, ("image_id", "bank"), parts.settings.images), len(columns)), {}
-        if len(parts.verifier.members) - len(cfg.observers) > 1:  # an ensemble chose: it has no column of its own
+        bank, more = banks(read_units(folder, ("image_id", "bank"), run.settings.images), len(columns)), {}
+        if (
+            len(parts.verifier.members) - len(run.config["observers"]) > 1
+        ):  # an ensemble chose: it has no column of its own
             more[choices["verifier"]] = parts.verifier.combine(torch.from_numpy(bank), bank.shape[1]).argmax(1).numpy()
         pictures.append(write_matrix(folder / "figures", bank, columns, more))
         if len(bank) > 2:
             pictures.append(write_correlation(folder / "figures", bank, columns))
-    shown = read_units(folder, GRID_COLUMNS, min(parts.settings.images, SHOWN))
-    grids = write_grids(folder / "images", shown, parts.plan.purchases)
+    shown = read_units(folder, GRID_COLUMNS, min(run.settings.images, SHOWN))
+    grids = write_grids(folder / "images", shown, run.plan.purchases)
 
     if parts.judge.export_npz:
-        for p in parts.plan.purchases:
-            export_npz(folder, p.point, parts.settings.images, folder / f"samples/nfe{p.nfe:06d}.npz")
-    spent = bill(parts, read_units(folder, BILLED, parts.settings.images))
+        for p in run.plan.purchases:
+            export_npz(folder, p.point, run.settings.images, folder / f"samples/{p.label}.npz")
+    spent = bill(parts, read_units(folder, BILLED, run.settings.images))
     facts = facts_of(parts, spent, seconds)
-    title = f"{choices['model']}: {choices['algorithm']} search, {choices['verifier']} verifier"
-    yaml = OmegaConf.to_yaml(cfg, resolve=True)
     write_report(
         folder / "report.html",
-        title,
-        run.plan,
+        run.title,
+        run.text,
         metrics,
         rows,
         floor_rows,
         pictures,
         shown,
-        parts.dataset.texts,
-        yaml,
+        run.dataset.texts,
+        config_text(run.config),
         facts,
     )
-    config: Any = OmegaConf.to_container(cfg, resolve=True)
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
-    logger.log(Record(folder, config, rows, parts.settings.axis, pictures_of))
-    write_text(folder / "config.yaml", yaml)  # of a worker with other `images`, if one began the run
-    record = {"images": parts.settings.images, "axis": parts.settings.axis, "choices": choices, "columns": columns}
+    logger.log(Record(folder, dict(run.config), rows, run.settings.axis, pictures_of))
+    write_config(folder, run.config)  # of a worker with other `images`, if one began the run
+    record = {"images": run.settings.images, "axis": run.settings.axis, "choices": choices, "columns": columns}
     record["metrics"] = {name: {key: getattr(m, key) for key in DESCRIBED} for name, m in metrics.items()}
     record |= {"spent": spent, "seconds": seconds, "facts": facts}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")
-
-
-def keeps_bank(parts: Parts) -> bool:
-    """Does the run keep the scores of all candidates?"""
-    plain = parts.verifier.columns == len(parts.verifier.members)
-    return isinstance(parts.algorithm, Random) and plain and parts.plan.sweep_search > 0
 
 
 def facts_of(parts: Parts, spent: dict[str, int], seconds: dict[str, float]) -> dict[str, Any]:
@@ -128,15 +108,15 @@ def facts_of(parts: Parts, spent: dict[str, int], seconds: dict[str, float]) -> 
 
 def bill(parts: Parts, table: pa.Table) -> dict[str, int]:
     """What the whole sweep cost, in NFE and network rows over all images, as metered; it must equal the plan."""
-    once = table.filter(pc.equal(table["point"], parts.plan.purchases[0].point))
-    address = ["image_id", "candidate", *([] if parts.algorithm.anytime else ["point"])]
+    once = table.filter(pc.equal(table["point"], parts.run.plan.purchases[0].point))
+    address = ["image_id", "candidate", *([] if parts.run.algorithm.anytime else ["point"])]
     winners = table.group_by(address).aggregate([("nfe_final", "max")])
     spent = {
         "images": once.num_rows,
         "nfe": pc.sum(once["spent_nfe"]).as_py(),
-        "nfe_search": parts.plan.sweep_search * once.num_rows,
+        "nfe_search": parts.run.plan.sweep_search * once.num_rows,
         "nfe_final": pc.sum(winners["nfe_final_max"]).as_py(),
-        "nfe_backward": parts.plan.sweep_backward * once.num_rows,
+        "nfe_backward": parts.run.plan.sweep_backward * once.num_rows,
         "network_rows": pc.sum(once["spent_rows"]).as_py(),
         "images_scored": pc.sum(once["spent_scored"]).as_py(),
         "latents_decoded": pc.sum(once["spent_decoded"]).as_py(),

@@ -1,20 +1,21 @@
-"""From configuration to objects: of targets in this package and its plug-ins, each given what it asks for by name."""
+"""From configuration to objects: of targets in this package and its plug-ins. Nothing heavy is loaded: a part is made
+from its settings alone, and has a `load` of its own."""
 
 from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from noise_search.errors import Refused
+from noise_search.core.checks import allowed
+from noise_search.errors import BadSetting, Refused
 from noise_search.run.plugins import owner
 
 PLACES = (
     "algorithms.",
     "core.budget",
+    "core.schedule",
     "datasets.",
     "report.loggers",
     "metrics.",
@@ -23,50 +24,56 @@ PLACES = (
 )  # of what may be built
 
 
-def build(node: DictConfig | Mapping[str, Any], **context: Any) -> Any:
-    """The object that node._target_ names; nodes inside it are built first.
+def build(node: Any, key: str, kind: type | None = None, **context: Any) -> Any:
+    """The object that node["_target_"] names; nodes inside it are built first.
 
-    context: what a run can offer (device, judge, dataset, ...); a target gets what its signature names.
+    key: of the node, which every message begins with. kind: what it must be. context: what a run can offer (seed,
+    sweep); a target gets what its signature names.
     """
-    values: Any = node
-    if isinstance(node, DictConfig):
-        values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-    factory = target_of(values)
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise Refused(f"{key}={node}: a group with a _target_ was expected")
+    factory = target_of(node, key)
     known = inspect.signature(factory).parameters
     given = {name: value for name, value in context.items() if name in known}
-    return factory(**given, **{name: inside(v, context) for name, v in values.items() if name != "_target_"})
-
-
-def target_of(node: Mapping[str, Any]) -> Any:
-    """What node._target_ names; its module is imported."""
-    target = str(node.get("_target_", ""))
+    options = {name: value for name, value in node.items() if name != "_target_"}
+    for name, value in options.items():
+        if name not in known:
+            there = ", ".join(f"{key}.{k}" for k in known) or f"no options of {node['_target_']}"
+            raise Refused(f"unknown option '{key}.{name}': there are {there}")
+        options[name] = inside(value, f"{key}.{name}", context)
+        if words := allowed(known[name].annotation, options[name]):
+            raise BadSetting(f"{key}.{name}", value, words)
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in {*options, *given}:
+            raise Refused(f"{key}.{name} is not given: {node['_target_']} needs it")
     try:
-        factory: Any = pkgutil.resolve_name(target) if target.startswith("noise_search.") or owner(target) else None
+        made = factory(**given, **options)
+    except BadSetting as error:
+        raise BadSetting(f"{key}.{error.name}", error.value, error.allowed) from error
+    if kind is not None and not isinstance(made, kind):
+        raise Refused(f"{key}._target_={node['_target_']}: a {kind.__name__} is needed here")
+    return made
+
+
+def target_of(node: Mapping[str, Any], key: str) -> Callable[..., Any]:
+    """What node["_target_"] names; its module is imported."""
+    target = node["_target_"]
+    named = isinstance(target, str) and (target.startswith("noise_search.") or owner(target) is not None)
+    try:
+        factory: Any = pkgutil.resolve_name(target) if named else None
     except (ImportError, AttributeError, ValueError) as error:
-        raise Refused(f"_target_={target!r}: there is no such part ({error})") from error
+        raise Refused(f"{key}._target_={target!r}: there is no such part ({error})") from error
     home = str(getattr(factory, "__module__", ""))  # a module's imports are reachable too: os.system is not ours
     ours = home.startswith(tuple(f"noise_search.{place}" for place in PLACES))
     if not callable(factory) or not (ours or owner(f"{home}.")):
-        raise Refused(f"_target_={target!r}: only parts of noise_search and of its plug-ins can be built")
+        raise Refused(f"{key}._target_={target!r}: only parts of noise_search and of its plug-ins can be built")
     return factory
 
 
-def refuse_unknown(node: Any, key: str) -> None:
-    """A key that no target within a configuration takes is refused by its full name, before anything is built."""
-    if not isinstance(node, Mapping | DictConfig):
-        return
-    known = inspect.signature(target_of(node)).parameters if "_target_" in node else None
-    for name, part in node.items():
-        if known is not None and name != "_target_" and name not in known:
-            there = ", ".join(f"{key}.{k}" for k in known) or f"no options of {node['_target_']}"
-            raise Refused(f"unknown option '{key}.{name}': there are {there}")
-        refuse_unknown(part, f"{key}.{name}")
-
-
-def inside(value: Any, context: Mapping[str, Any]) -> Any:
+def inside(value: Any, key: str, context: Mapping[str, Any]) -> Any:
     """A value of a node, with the objects that it asks for in place."""
-    if not isinstance(value, dict):
-        return value
-    if "_target_" in value:
-        return build(value, **context)
-    return {name: inside(part, context) for name, part in value.items()}
+    if isinstance(value, Mapping) and "_target_" in value:
+        return build(value, key, **context)
+    if isinstance(value, Mapping):
+        return {name: inside(part, f"{key}.{name}", context) for name, part in value.items()}
+    return value

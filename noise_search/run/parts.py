@@ -1,4 +1,4 @@
-"""All that a run is made of."""
+"""All that a run is made of, loaded."""
 
 import json
 from collections.abc import Mapping
@@ -6,37 +6,27 @@ from dataclasses import dataclass
 
 import torch
 
-from noise_search.core.algorithm import Algorithm
-from noise_search.core.budget import Budget, Plan
-from noise_search.core.dataset import Dataset
 from noise_search.core.denoiser import Batches
 from noise_search.core.model import Model
 from noise_search.core.problem import Problem, open_problem
 from noise_search.core.verifier import Verifier
 from noise_search.measures.judge import Judge
-from noise_search.run.settings import Settings
-from noise_search.run.workers import Worker
+from noise_search.run.description import Description
 
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a run is made of, built and checked."""
+    """run: what was asked for; the rest: its parts, loaded and tried. made_with: digest of the settings, versions of
+    the libraries. source: the run whose candidates were read again."""
 
+    run: Description
     model: Model
-    dataset: Dataset
     verifier: Verifier
-    algorithm: Algorithm
-    budget: Budget
     judge: Judge
-    plan: Plan
-    settings: Settings
-    solver: str
     device: str
     batches: Batches
-    made_with: Mapping[str, str]  # digest of the settings, versions of the libraries
-    worker: Worker
-    source: str | None = None  # the run whose candidates were read again
-    spacing: str = "uniform"
+    made_with: Mapping[str, str]
+    source: str | None = None
 
     @property
     def weights(self) -> dict[str, str]:
@@ -60,18 +50,16 @@ class Parts:
 
 def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Problem:
     """The problem of searching for `ids`; verifier: instead of parts.verifier."""
-    index = parts.dataset.index(ids)
+    run, index = parts.run, parts.run.dataset.index(ids)
     return open_problem(
         parts.model,
         verifier or parts.verifier,
         torch.from_numpy(index).to(parts.device),
         ids,
-        parts.budget.search_nfe,
-        parts.budget.final_nfe,
-        parts.settings.guidance,
-        parts.solver,
-        parts.settings.seed,
+        run.budget.search_nfe,
+        run.budget.final_nfe,
+        run.guidance,
+        run.settings.seed,
         parts.batches,
-        [parts.dataset.texts[i] for i in index.tolist()] if parts.reads_texts else (),
-        parts.spacing,
+        [run.dataset.texts[i] for i in index.tolist()] if parts.reads_texts else (),
     )

@@ -83,13 +83,3 @@ def versions_of(node: Any) -> dict[str, str]:
     """The plug-ins that the parts in a tree come from, with their versions: they decide on results as settings do."""
     used = {plugin for target in targets(node) if (plugin := owner(target))}
     return {plugin.name: plugin.version for plugin in sorted(used, key=lambda plugin: plugin.name)}
-
-
-def register_plugins() -> None:
-    """Let Hydra find the configurations of all plug-ins, from now on in this process and in its launchers' children."""
-    from hydra.core.plugins import Plugins
-
-    from noise_search.run.search_path import PluginConfigs
-
-    plugins()  # what is wrong with one of them is told now
-    Plugins.instance().register(PluginConfigs)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from noise_search.algorithms.random import RandomState
+from noise_search.core.algorithm import Independent
 from noise_search.core.driver import Spent
 from noise_search.core.population import Population
 from noise_search.run.parts import Parts, begin
@@ -21,7 +21,7 @@ from noise_search.storage.units import read_units, set_aside, write_unit
 
 def run_population(parts: Parts, verifier: Population, folder: Path) -> dict[str, float]:
     """Make every group that `folder` lacks, in order. The verifier's memory is rebuilt from what is there."""
-    images, points = parts.settings.images, [p.point for p in parts.plan.purchases]
+    images, points = parts.run.settings.images, [p.point for p in parts.run.plan.purchases]
     seconds, progress = clocks(parts, images - len(finished_ids(folder)))
     first = first_features(parts, verifier, folder, progress)
     memory = verifier.begin(first, points)
@@ -47,8 +47,8 @@ def first_features(parts: Parts, verifier: Population, folder: Path, progress: P
     path = folder / "first.bin"
     if not path.is_file():
         parts_of, size = [], parts.batch_size  # which may halve meanwhile
-        for start in range(0, parts.settings.images, size):
-            ids = list(range(start, min(parts.settings.images, start + size)))
+        for start in range(0, parts.run.settings.images, size):
+            ids = list(range(start, min(parts.run.settings.images, start + size)))
             problem = begin(parts, ids, verifier)
             with torch.no_grad():
                 parts_of.append(problem.evaluate(problem.noise(0)[:, None])[:, 0].cpu().numpy())
@@ -62,13 +62,13 @@ def first_features(parts: Parts, verifier: Population, folder: Path, progress: P
     content = path.read_bytes()
     if len(content) % 4 or zlib.crc32(content[:-4]).to_bytes(4, "little") != content[-4:]:
         set_aside(path)
-    return np.frombuffer(content[:-4], np.float32).reshape(parts.settings.images, -1)
+    return np.frombuffer(content[:-4], np.float32).reshape(parts.run.settings.images, -1)
 
 
 def paid(parts: Parts, count: int) -> Spent:
     """What the first candidates of `count` images have cost: one search pass each."""
-    nfe = torch.full((count,), parts.budget.search_nfe)
-    return Spent(nfe, nfe * 0, nfe * parts.settings.guidance.rows)
+    nfe = torch.full((count,), parts.run.budget.search_nfe)
+    return Spent(nfe, nfe * 0, nfe * parts.run.settings.guidance.rows)
 
 
 def group(
@@ -79,7 +79,8 @@ def group(
     problem.meters.evaluations.count += before.evaluations
     problem.meters.network.rows.count += before.rows
     problem.bill(problem.who(1), 0)
-    start = RandomState(1, torch.from_numpy(first)[:, None].to(parts.device))
+    assert isinstance(parts.run.algorithm, Independent)
+    start = parts.run.algorithm.resumed(torch.from_numpy(first)[:, None].to(parts.device))
     rows = search_and_render(parts, problem, progress, seconds, start, before)
     refuse_broken(problem)
     return rows

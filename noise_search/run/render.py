@@ -29,7 +29,7 @@ def render(
     parts: Parts, problem: Problem, readouts: list[Readout], seconds: dict[str, float], have: Container[Key] = ()
 ) -> dict[Key, dict[str, Any]]:
     """Finish every distinct winner once, but those in `have`: scores again, image, judge's features, what it cost."""
-    final_nfe = {p.point: p.nfe_final for p in parts.plan.purchases}
+    final_nfe = {p.point: p.nfe_final for p in parts.run.plan.purchases}
     first: dict[Key, Readout] = {}
     for readout in readouts:
         for key in keys_of(readout):
@@ -83,7 +83,7 @@ def rendered_rows(
             "scores_final": problem.verifier.shown(scores[n]).tolist(),
             "measures": measures[n].tolist(),
             "digest": hashlib.sha256(pixels[n].tobytes()).hexdigest()[:32],
-            "png": png(pixels[n]) if parts.settings.keep_images or problem.ids[i] < SHOWN else None,
+            "png": png(pixels[n]) if parts.run.settings.keep_images or problem.ids[i] < SHOWN else None,
             "features": features[n].tobytes(),
             "nfe_final": int(spent.evaluations[i] // share[i]),
             "rows_final": int(spent.rows[i] // share[i]),

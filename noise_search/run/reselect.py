@@ -1,4 +1,4 @@
-"""One bank of candidates, many verifiers: read a finished random search again as if another verifier had chosen.
+"""One bank of candidates, many verifiers: read a finished search again as if another verifier had chosen.
 
     noise-search select RUN verifier=NAME [points=1,4,...] [into=FOLDER]
 
@@ -7,98 +7,95 @@ and only those new winners are rendered that RUN had not rendered.
 """
 
 import dataclasses
-import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-from hydra import compose
-from omegaconf import OmegaConf, open_dict
 from torch import Tensor
 
-from noise_search.algorithms.random import RandomState
+from noise_search.core.algorithm import Independent
 from noise_search.core.driver import Readout, Spent
 from noise_search.core.problem import Problem
 from noise_search.errors import Refused
 from noise_search.report.loggers import NoLogger
 from noise_search.report.matrix import banks
 from noise_search.run.assemble import assemble
-from noise_search.run.execute import opened, refuse_other_settings, start_log
-from noise_search.run.finish import Run, finish
+from noise_search.run.description import columns_of, describe
+from noise_search.run.execute import begin_folder, refuse_other_settings, start_log
+from noise_search.run.finish import finish
 from noise_search.run.parts import Parts, begin
-from noise_search.run.plan import columns_of, notes_of, plan_of, write_plan
-from noise_search.run.plugins import versions_of
 from noise_search.run.render import Key, render
+from noise_search.run.reopen import saved
 from noise_search.run.search_units import refuse_broken, rows_of
-from noise_search.run.settings import result_settings
-from noise_search.storage.atomic import write_text
-from noise_search.storage.run_folder import finished_ids, finished_images, is_complete, span, unit_paths
+from noise_search.storage.run_folder import finished_ids, finished_images, is_complete, read_json, span, unit_paths
 from noise_search.storage.units import read_units, write_unit
 
 
-def reselect(run: Path, name: str, into: Path | None = None, points: list[int] | None = None) -> Path:
+def reselect(
+    source: Path,
+    name: str,
+    configured: Callable[[str], dict[str, Any]],
+    into: Path | None = None,
+    points: list[int] | None = None,
+) -> Path:
     """Write what `run.py verifier=name observers=[the others]` would have written, as RUN-select-name or `into`.
 
-    name: of a verifier whose scores RUN keeps, with the very settings it had there, or of an ensemble of such. points:
-    numbers of candidates to read out, up to those of RUN; None: its own.
+    name: of a verifier whose scores RUN keeps, with the very settings it had there, or of an ensemble of such.
+    configured: the name of a verifier -> its configuration. points: numbers of candidates to read out, up to those of
+    RUN; None: its own.
     """
-    if not finished_images(run):
-        raise Refused(f"{run}: not a finished run")
-    record, (cfg, settings, choices) = json.loads((run / "run.json").read_text()), opened(run)
-    if not record["columns"]:
-        raise Refused(f"{run}: keeps no bank of candidates; only a search with algorithm=random does")
-    columns = columns_of(cfg, choices["verifier"])
-    verifier = columns[name] if name in columns else compose("config", [f"verifier={name}"]).verifier
-    needed = {name: verifier} if name in columns else dict(verifier.get("members", {name: verifier}))
+    if not finished_images(source):
+        raise Refused(f"{source}: not a finished run")
+    config, choices = saved(source)
+    if not read_json(source / "run.json")["columns"]:
+        raise Refused(f"{source}: keeps no bank of candidates; only a search with algorithm=random does")
+    most = describe(config, choices).plan.purchases[-1].point
+    columns = columns_of(config, choices["verifier"])
+    verifier = columns[name] if name in columns else configured(name)
+    needed = {name: verifier} if name in columns else columns_of({"verifier": verifier, "observers": {}}, name)
     for member, node in needed.items():
         if columns.get(member) != node:
-            raise Refused(f"verifier={name}: {run} has no scores of {member} like that, only of {', '.join(columns)}")
-    choices = choices | {"verifier": name}
-    with open_dict(cfg):
-        cfg.verifier = verifier
-        cfg.observers = {other: node for other, node in columns.items() if other not in needed}
-        if points is not None:
-            most = plan_of(cfg, settings, choices).purchases[-1].point
-            if not points or max(points) > most:
-                raise Refused(f"points={points}: {run} has {most} candidates an image")
-            cfg.budget.points, cfg.budget.nfe = points, None
-    folder = into or run.parent / f"{run.name}-select-{name}"
-    plan = plan_of(cfg, settings, choices)
-    parts = dataclasses.replace(assemble(cfg, settings, plan), source=str(run))
-    refuse_other_settings(run, {"weights": parts.weights})
-    identity = {"settings": result_settings(cfg), "conditions": parts.dataset.digest}
-    identity["plugins"] = versions_of(identity["settings"])
-    identity |= {"weights": parts.weights, "source": {"run": run.name}}
+            has = ", ".join(columns)
+            raise Refused(f"verifier={name}: {source} has no scores of {member} like that, only of {has}")
+    config["verifier"] = verifier
+    config["observers"] = {other: node for other, node in columns.items() if other not in needed}
+    if points is not None:
+        if not points or max(points) > most:
+            raise Refused(f"points={points}: {source} has {most} candidates an image")
+        config["budget"] = config["budget"] | {"points": points, "nfe": None}
+    folder = into or source.parent / f"{source.name}-select-{name}"
+    run = describe(config, choices | {"verifier": name})
+    parts = dataclasses.replace(assemble(run), source=str(source))
+    refuse_other_settings(source, {"weights": parts.weights})
+    identity = run.identity | {"weights": parts.weights, "source": {"run": source.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
-    if is_complete(folder, settings.images, settings.axis):
+    if is_complete(folder, run.settings.images, run.settings.axis):
         return folder
-    write_text(folder / "identity.json", json.dumps(identity | {"choices": choices}, indent=2) + "\n")
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    write_plan(plan, folder / "plan.csv")
-    text = plan.text(settings.images, cfg.model.rows_per_second, notes_of(cfg))
-    start_log(folder, f"read again from {run}\n{text}")
-    order = [list(columns).index(other) for other in (*needed, *cfg.observers)]
-    finish(Run(folder, cfg, choices, parts, text), NoLogger(), rewrite_units(parts, run, folder, order))
+    begin_folder(parts, folder, identity)
+    start_log(folder, f"read again from {source}\n{run.text}")
+    order = [list(columns).index(other) for other in (*needed, *config["observers"])]
+    finish(parts, folder, NoLogger(), rewrite_units(parts, source, folder, order))
     return folder
 
 
 @torch.no_grad()
-def rewrite_units(parts: Parts, run: Path, folder: Path, order: list[int]) -> dict[str, float]:
-    """Write the units of `folder` from those of `run`. order: the columns of its bank, the chooser's first."""
-    table, done = read_units(run), finished_ids(folder)
+def rewrite_units(parts: Parts, source: Path, folder: Path, order: list[int]) -> dict[str, float]:
+    """Write the units of `folder` from those of `source`. order: the columns of its bank, the chooser's first."""
+    table, done = read_units(source), finished_ids(folder)
     seconds = {"images": 0.0, "search": 0.0, "render": 0.0, "judge": 0.0}
-    for path in unit_paths(run):
+    for path in unit_paths(source):
         ids = [i for i in span(path) if i not in done]
         rows = table.filter(pa.array(np.isin(table["image_id"].to_numpy(), ids)))
         if not ids or not rows.num_rows:
             continue
         bank = torch.from_numpy(banks(rows, len(order))[:, :, order]).float().to(parts.device)
         problem, started = begin(parts, ids), time.monotonic()
-        readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.plan.purchases]
+        readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.run.plan.purchases]
         finals = known(parts, problem, rows, order)
         finals |= render(parts, problem, readouts, seconds, have=finals)
         refuse_broken(problem)
@@ -110,9 +107,11 @@ def rewrite_units(parts: Parts, run: Path, folder: Path, order: list[int]) -> di
 
 def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
     """What a search of `point` candidates would have read out, at the cost that the source metered for it."""
-    cost = parts.budget.cost(parts.algorithm, point)
-    result = parts.algorithm.result(problem, RandomState(bank.shape[1], bank), point)
-    values = cost.search, 0, cost.search * parts.settings.guidance.rows
+    algorithm = parts.run.algorithm
+    assert isinstance(algorithm, Independent)
+    cost = parts.run.budget.cost(algorithm, point)
+    result = algorithm.result(problem, algorithm.resumed(bank), point)
+    values = cost.search, 0, cost.search * parts.run.guidance.rows
     return Readout(point, 0, result, Spent(*(torch.full((len(problem.ids),), value) for value in values)))
 
 
@@ -127,7 +126,7 @@ def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> d
             "png": row["png"],
             "features": row["features"],
             "nfe_final": row["nfe_final"],
-            "rows_final": row["nfe_final"] * parts.settings.guidance.rows,
+            "rows_final": row["nfe_final"] * parts.run.guidance.rows,
         }
         for row in rows.to_pylist()
     }

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noise_search.algorithms.random import RandomState
+from noise_search.core.algorithm import Independent
 from noise_search.core.denoiser import Guided
 from noise_search.core.driver import Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
@@ -29,7 +29,7 @@ def walk(parts: Parts, folder: Path) -> Iterator[tuple[range, list[range]]]:
     a dead worker are taken over, workers may come and go, and a race costs nothing but time. Groups are the same for
     everybody: whoever makes a unit computes the same batches, to the bit.
     """
-    images, worker, size = parts.settings.images, parts.worker, max(1, parts.batch_size // UNIT) * UNIT
+    images, worker, size = parts.run.settings.images, parts.run.worker, max(1, parts.batch_size // UNIT) * UNIT
     groups = [range(start, min(start + size, images)) for start in range(0, images, size)]
     turn = worker.rank * len(groups) // worker.world
     for group in groups[turn:] + groups[:turn]:
@@ -50,7 +50,7 @@ def make_units(parts: Parts, folder: Path) -> dict[str, float]:
     A unit where a candidate has pixels or a score that is not finite is not written; all others are, before the error.
     """
     done = finished_ids(folder)
-    seconds, progress = clocks(parts, sum(i not in done for i in range(parts.settings.images)))
+    seconds, progress = clocks(parts, sum(i not in done for i in range(parts.run.settings.images)))
     seconds["images"] = 0.0
     broken: dict[int, range] = {}  # the first image of a unit that is broken -> the unit
     for group, missing in walk(parts, folder):
@@ -72,7 +72,7 @@ def make_units(parts: Parts, folder: Path) -> dict[str, float]:
 def clocks(parts: Parts, missing: int) -> tuple[dict[str, float], Progress]:
     """Seconds by stage and images made, and the progress of making `missing` images."""
     seconds = {"images": float(missing), "search": 0.0, "render": 0.0, "judge": 0.0}
-    return seconds, Progress(missing, parts.plan.sweep_search + sum(parts.plan.sweep_final) // 2)
+    return seconds, Progress(missing, parts.run.plan.sweep_search + sum(parts.run.plan.sweep_final) // 2)
 
 
 @torch.no_grad()
@@ -81,18 +81,18 @@ def search_and_render(
     problem: Problem,
     progress: Progress,
     seconds: dict[str, float],
-    start: RandomState | None = None,
+    start: Any = None,
     paid: Spent | None = None,
 ) -> list[dict[str, Any]]:
     """Search and render: one row an (image, point), as `units.SCHEMA` says. start, paid: as `driver.sweep_points`."""
-    points = [p.point for p in parts.plan.purchases]
+    points, algorithm = [p.point for p in parts.run.plan.purchases], parts.run.algorithm
     started, seen = time.monotonic(), 0
     readouts, bank = [], None
-    for event in sweep_points(problem, parts.algorithm, points, problem.meters, start, paid):
+    for event in sweep_points(problem, algorithm, points, problem.meters, start, paid):
         if isinstance(event, Readout):
             readouts.append(event)
-        elif isinstance(event, RandomState) and event.round:
-            bank = event.scores
+        elif isinstance(algorithm, Independent) and event.round:
+            bank = algorithm.bank(event)
         progress.add(int(problem.meters.evaluations.count.sum()) - seen)
         seen = int(problem.meters.evaluations.count.sum())
     seconds["search"] += time.monotonic() - started
@@ -157,14 +157,14 @@ def refuse_broken(problem: Problem) -> None:
 
 def check_ledger(parts: Parts, meters: Guided, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
     """Both meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
-    factor = parts.settings.guidance.rows
-    planned = torch.full_like(meters.evaluations.count, parts.plan.sweep_search)
+    factor = parts.run.settings.guidance.rows
+    planned = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_search)
     for key, final in finals.items():
         planned[key[0]] += final["nfe_final"]
     agrees = torch.equal(meters.evaluations.count, planned)
     agrees &= torch.equal(meters.network.rows.count, factor * planned)
-    agrees &= bool((meters.backward.count == parts.plan.sweep_backward).all())
-    for purchase, readout in zip(parts.plan.purchases, readouts, strict=True):
+    agrees &= bool((meters.backward.count == parts.run.plan.sweep_backward).all())
+    for purchase, readout in zip(parts.run.plan.purchases, readouts, strict=True):
         agrees &= bool((readout.spent.evaluations == purchase.nfe_search).all())
         agrees &= bool((readout.spent.backward == purchase.nfe_backward).all())
         agrees &= bool((readout.spent.rows == factor * purchase.nfe_search).all())

@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from noise_search.errors import Refused
 from noise_search.storage.atomic import write_text
@@ -53,6 +55,29 @@ def words(spans: Iterable[range]) -> str:
 def identity_of(folder: Path) -> dict[str, Any]:
     """What identity.json says that the folder's results were made with; empty where there is none."""
     return read_json(folder / "identity.json")
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """config.yaml: all of a run's configuration, plain."""
+    write_text(folder / "config.yaml", config_text(config))
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=120)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What `write_config` wrote; no other YAML is read: it could have interpolations, which read the environment."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise Refused(f"{folder}: not the folder of a run (no config.yaml)")
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Refused(f"{path} is not as this version writes it: {error}") from error
+    if not isinstance(config, dict):
+        raise Refused(f"{path} is not as this version writes it: it is not a mapping")
+    return config
 
 
 def finished_images(folder: Path) -> tuple[int, str] | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class ParticleState(NamedTuple):
@@ -50,6 +51,10 @@ class Particles:
         require("eta", self.eta, 0 <= self.eta <= 1, "from 0 to 1")
         require("strength", self.strength, self.strength >= 0, "at least 0")
 
+    def refuse(self, verifier: Verifier) -> None:
+        if verifier.needs:
+            raise Refused(f"{self.name}: verifier {verifier.name} compares with views; they have none")
+
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
         search = point * (self.parts * (self.leg_nfe + 1) - 1)
@@ -64,8 +69,7 @@ class Particles:
         return self.parts if point else 0
 
     def init(self, problem: Problem, point: int) -> ParticleState:
-        if problem.verifier.needs:
-            raise Refused(f"{self.name}: verifier {problem.verifier.name} compares with views; they have none")
+        self.refuse(problem.verifier)
         x = problem.noises(max(point, 1))
         score = x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
         return ParticleState(0, x, score)

@@ -1,9 +1,14 @@
-"""Errors in one line: what was wrong, what is allowed, exit code 1; a traceback only with HYDRA_FULL_ERROR=1."""
+"""Errors: what was refused on purpose is told in one line, with exit code 1; of what nobody foresaw, the traceback.
 
+HYDRA_FULL_ERROR=1 shows where a refusal came from, too.
+"""
+
+import errno
 import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,11 +17,13 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from noise_search.configuration.told import explain
 from noise_search.errors import Refused
-from noise_search.run.told import explain
 
-SHOWN = (ValueError, TypeError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
+READING = (HydraException, OmegaConfBaseException)  # what reading a configuration raises: it was refused
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"  # asked for by the user
+DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+UNFORESEEN = "This was not foreseen: it is a bug in noise_search, or in a plug-in. The traceback above says where."
 
 
 def refuse_numbers_for_groups(arguments: list[str]) -> None:
@@ -28,15 +35,29 @@ def refuse_numbers_for_groups(arguments: list[str]) -> None:
             raise Refused(f"{argument}: budget is a group (demo, paper, results); totals go in {totals}")
 
 
+def refused(error: Exception) -> bool:
+    """Was it raised on purpose, or by a disk that is full or may not be written?"""
+    return isinstance(error, (Refused, *READING)) or (isinstance(error, OSError) and error.errno in DISK)
+
+
+def tell(error: Exception) -> None:
+    if refused(error) and not TRACEBACKS:
+        print(f"error: {explain(error)}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+        if not refused(error):
+            print(UNFORESEEN, file=sys.stderr)
+
+
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Around the body of a job: a single run ends with one line; a job of a sweep hands its error to the launcher."""
+def told_errors() -> Iterator[None]:
+    """Around the body of a job: a single run ends with exit code 1; a sweep's hands its error to the launcher."""
     try:
         yield
-    except SHOWN as error:
-        if TRACEBACKS or HydraConfig.get().mode == RunMode.MULTIRUN:
+    except Exception as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
-        print(f"error: {explain(error)}", file=sys.stderr)
+        tell(error)
         raise SystemExit(1) from None
 
 
@@ -50,9 +71,6 @@ def run_cleanly(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("stopped: the same command goes on from what is finished", file=sys.stderr)
         return 130
-    except SHOWN as error:
-        if TRACEBACKS:
-            raise
-        print(f"error: {explain(error)}", file=sys.stderr)
+    except Exception as error:
+        tell(error)
         return 1
-    return 0

@@ -6,9 +6,9 @@ import re
 from hydra.errors import HydraException
 
 from noise_search.run.settings import GROUPS as RESULT_GROUPS
-from noise_search.run.settings import Settings
+from noise_search.run.settings import NAMED, Settings
 
-KEYS = (*Settings.__dataclass_fields__, "observers", "more_metrics")
+KEYS = (*Settings.__dataclass_fields__, *NAMED)
 GROUPS = (*RESULT_GROUPS, "logger", "experiment")
 
 

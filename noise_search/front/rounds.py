@@ -15,14 +15,14 @@ from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random, RandomState
-from noise_search.api_found import Found
-from noise_search.api_parts import Order
 from noise_search.core import driver
 from noise_search.core.algorithm import Algorithm, Result, unsearched
 from noise_search.core.gather import take
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
 from noise_search.errors import Refused
+from noise_search.front.found import Found
+from noise_search.front.order import Order
 
 ENDLESS = 2**40  # the point of a search that a clock ends
 

@@ -1,5 +1,9 @@
-"""The jobs of a multirun: which there are, which of them are not complete."""
+"""The jobs of a multirun: what they are called together, which there are, which of them are not complete."""
 
+import hashlib
+import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -7,8 +11,20 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from noise_search.errors import Refused
-from noise_search.run.settings import sweep_name
 from noise_search.storage.run_folder import finished_images, noted
+
+SWEEP = "NOISE_SEARCH_SWEEP"  # environment variable: the sweep that a job belongs to
+
+
+def sweep_name(arguments: Sequence[str] | None = None) -> str:
+    """ "sweep-" and ten hexadecimal digits over the overrides of a multirun, the same in every job of it.
+
+    arguments: of the command that started it, which hands the name down to its jobs in the environment.
+    """
+    if arguments is not None:
+        text = json.dumps(sorted(a for a in arguments if not a.startswith("-")))
+        os.environ[SWEEP] = f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    return os.environ[SWEEP]
 
 
 class Sweep(Callback):

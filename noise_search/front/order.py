@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobRuntime
-from hydra.version import VersionBase
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.basecontainer import BaseContainer
 from torch import Tensor
 
+from noise_search.configuration.compose import composed, group_options, own_hydra
 from noise_search.core.algorithm import Algorithm
 from noise_search.core.budget import Budget
 from noise_search.core.checks import whole
 from noise_search.core.dataset import Dataset
 from noise_search.core.denoiser import Batches
-from noise_search.core.model import Model
+from noise_search.core.model import Model, ModelSettings
+from noise_search.core.population import Population
 from noise_search.core.problem import Problem, open_problem
-from noise_search.core.verifier import Candidates, Verifier
+from noise_search.core.verifier import Candidates, Surroundings, Verifier
 from noise_search.errors import Refused
+from noise_search.run.assemble import device_of
+from noise_search.run.fit import refuse_verifier, verifiers_in
 from noise_search.run.instantiate import build
-from noise_search.run.plugins import config_folder, register_plugins
 from noise_search.run.settings import Settings, read_settings
 
 OwnVerifier = Callable[[Tensor, list[str]], Any]
@@ -73,25 +68,13 @@ class Order:
     algorithm: Algorithm
     budget: Budget
     settings: Settings
-    solver: str
-    spacing: str
     index: Tensor
     texts: list[str]
 
     def problem(self, ids: Sequence[int] | None = None) -> Problem:
         s, budget = self.settings, self.budget
         batches = Batches(self.model.batch_size if s.batch_size == "auto" else int(s.batch_size))
-        given = (
-            ids,
-            budget.search_nfe,
-            budget.final_nfe,
-            s.guidance,
-            self.solver,
-            s.seed,
-            batches,
-            self.texts,
-            self.spacing,
-        )
+        given = (ids, budget.search_nfe, budget.final_nfe, s.guidance, s.seed, batches, self.texts)
         return open_problem(self.model, self.verifier, self.index, *given)
 
 
@@ -105,40 +88,54 @@ def order(
 ) -> Order:
     """Everything that was named is composed as `python run.py` would; numbers: of the configuration, None: its own."""
     named = {"model": model, "verifier": verifier, "algorithm": algorithm, "dataset": dataset}
-    cfg = composed({group: name for group, name in named.items() if isinstance(name, str)})
+    config = configuration({group: name for group, name in named.items() if isinstance(name, str)})
     for key in ("search_nfe", "final_nfe"):
         if numbers.get(key) is not None:
-            cfg.budget[key] = numbers[key]
+            config["budget"] = config["budget"] | {key: numbers[key]}
     for key in ("seed", "device", "batch_size", "cfg_scale"):
         if numbers.get(key) is not None:
-            cfg[key] = numbers[key]
-    settings = read_settings(cfg)
-    budget = build(cfg.budget)
-    device = device_of(settings.device, model)
+            config[key] = numbers[key]
+    settings = read_settings(config)
+    budget: Budget = build(config["budget"], "budget", Budget)
     source = dataset if isinstance(dataset, Dataset) else None
     if source is None and (dataset is not None or isinstance(model, str)):
-        source = build(cfg.dataset, seed=settings.seed)
-    built = build(cfg.model.build, device=device) if isinstance(model, str) else model
-    classes, texts = classes_of(conditions, source, built)
+        source = build(config["dataset"], "dataset", Dataset, seed=settings.seed)
+    asked: Model | ModelSettings = model if isinstance(model, Model) else build(config["model"], "model", ModelSettings)
+    classes, texts = classes_of(conditions, source, asked)
+    chosen = algorithm if not isinstance(algorithm, str) else build(config["algorithm"], "algorithm", Algorithm)
+    choosing = own_verifier(verifier, config)
+    if source is not None:
+        for name, one in verifiers_in(choosing, verifier if isinstance(verifier, str) else choosing.name):
+            refuse_verifier(name, one, source, None)
+    chosen.refuse(choosing)
+
+    device = model_device(model) if settings.device == "auto" and isinstance(model, Model) else settings.device
+    device = device_of(device)
+    built = asked.load(device) if isinstance(asked, ModelSettings) else asked
+    judge = build(config["metrics"], "metrics").load(device) if choosing.needs_judge else None
     if isinstance(verifier, str):
-        context: dict[str, Any] = {"device": device, "dataset": source}
-        if "verifiers.oracle" in OmegaConf.to_yaml(cfg.verifier):  # the others see no judge
-            context["judge"] = build(cfg.metrics, device=device)
-        verifier = build(cfg.verifier, **context)
-    elif not isinstance(verifier, Verifier):
-        if not callable(verifier):
-            raise Refused(f"verifier={verifier!r}: a name, a Verifier, or a function (images, texts) -> [N]")
-        verifier = Own(verifier)
-    assert isinstance(verifier, Verifier)
-    if verifier.columns > len(verifier.members):
-        raise Refused(f"verifier {verifier.name} chooses for a whole set of images: use run.py")
-    chosen = build(cfg.algorithm) if isinstance(algorithm, str) else algorithm
-    ids, spacing = torch.tensor(classes, device=device), cfg.model.get("spacing", "uniform")
-    return Order(built, verifier, chosen, budget, settings, cfg.model.solver, spacing, ids, texts)
+        choosing.load(Surroundings(device, source, judge))
+    settings = replace(settings, guidance=replace(settings.guidance, distilled=built.distilled))
+    return Order(built, choosing, chosen, budget, settings, torch.tensor(classes, device=device), texts)
+
+
+def own_verifier(verifier: str | Verifier | OwnVerifier, config: dict[str, Any]) -> Verifier:
+    """Not loaded yet, where it is one of ours."""
+    if isinstance(verifier, str):
+        named: Verifier = build(config["verifier"], "verifier", Verifier)
+        if isinstance(named, Population):
+            raise Refused(f"verifier {verifier} chooses for a whole set of images: use run.py")
+        named.name = named.name or verifier
+        return named
+    if isinstance(verifier, Verifier):
+        return verifier
+    if not callable(verifier):
+        raise Refused(f"verifier={verifier!r}: a name, a Verifier, or a function (images, texts) -> [N]")
+    return Own(verifier)
 
 
 def classes_of(
-    conditions: Condition | Sequence[Condition], dataset: Dataset | None, model: Model
+    conditions: Condition | Sequence[Condition], dataset: Dataset | None, model: Model | ModelSettings
 ) -> tuple[list[int], list[str]]:
     """Numbers and words of conditions. For a model of classes: a name must be one of the dataset's, an id one of the
     model's; for a model that reads texts: any text, numbered in their order here."""
@@ -163,7 +160,7 @@ def classes_of(
     return classes, [name_of(k, condition, dataset) for k, condition in zip(classes, asked, strict=True)]
 
 
-def class_of(name: str, dataset: Dataset | None, model: Model) -> int:
+def class_of(name: str, dataset: Dataset | None, model: Model | ModelSettings) -> int:
     if dataset is None:
         raise Refused(f"condition {name!r}: {model.name} has class ids only; dataset=... gives them names")
     names = [str(other) for other in dataset.texts]
@@ -185,45 +182,20 @@ def name_of(k: int, condition: Condition, dataset: Dataset | None) -> str:
         return f"class {k}"
 
 
-def device_of(device: str, model: str | Model) -> str:
-    """auto: the first GPU where there is one; for a model that is loaded already, where its parameters are."""
-    if device == "auto" and isinstance(model, Model):
-        network = model.network
-        return str(next(network.parameters()).device) if isinstance(network, torch.nn.Module) else "cpu"
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise Refused(f"device={device}: no CUDA device here; use device=cpu or device=auto")
-    return device
+def model_device(model: Model) -> str:
+    """Where the parameters of a model that is loaded already are."""
+    network = model.network
+    return str(next(network.parameters()).device) if isinstance(network, torch.nn.Module) else "cpu"
 
 
-def composed(named: dict[str, str]) -> DictConfig:
+def configuration(named: dict[str, str]) -> dict[str, Any]:
     """The configuration with these choices. An experiment of a model's name is what that model brings."""
-    register_plugins()
     with own_hydra():
-        loader = GlobalHydra.instance().config_loader()
         for group, name in named.items():
-            known = loader.get_group_options(group)
+            known = group_options(group)
             if name not in known:
                 raise Refused(f"{group}={name!r}: one of {', '.join(known)}")
         overrides = [f"{group}={name}" for group, name in named.items()]
-        if named.get("model") in loader.get_group_options("experiment"):
+        if named.get("model") in group_options("experiment"):
             overrides.append(f"experiment={named['model']}")
-        return compose("config", overrides)
-
-
-@contextmanager
-def own_hydra() -> Iterator[None]:
-    """Hydra over our groups. What a caller's own Hydra has set for the process is put back as it was."""
-    kinds: tuple[type, ...] = (GlobalHydra, VersionBase, JobRuntime)
-    instances: dict[type, Any] = Singleton._instances
-    before = {kind: instances.pop(kind) for kind in kinds if kind in instances}
-    resolvers = dict(BaseContainer._resolvers)
-    try:
-        with initialize_config_dir(str(config_folder()), job_name="noise_search", version_base="1.3"):
-            yield
-    finally:
-        for kind in kinds:
-            instances.pop(kind, None)
-        instances.update(before)
-        BaseContainer._resolvers = resolvers
+        return composed(overrides)[0]

@@ -1,0 +1,134 @@
+"""A run as it was asked for: its configuration read once, every part made from its settings, the plan. Nothing is
+loaded, and torch is not needed: what does not fit together is refused here, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from noise_search.core.algorithm import Algorithm, Independent, Leg
+from noise_search.core.budget import Budget, Plan, make_plan
+from noise_search.core.dataset import Dataset
+from noise_search.core.grid import Grid
+from noise_search.core.guidance import Guidance
+from noise_search.core.model import ModelSettings
+from noise_search.core.observed import Observed
+from noise_search.core.population import Population
+from noise_search.core.verifier import Verifier
+from noise_search.errors import Refused
+from noise_search.measures.judge import JudgeSettings
+from noise_search.measures.metric import MetricSettings
+from noise_search.report.loggers import Logger
+from noise_search.run.fit import refuse_misfits, refuse_population
+from noise_search.run.instantiate import build
+from noise_search.run.plugins import versions_of
+from noise_search.run.settings import Settings, read_settings, result_settings, settings_digest
+from noise_search.run.workers import Worker, this_worker
+
+
+@dataclass(frozen=True)
+class Description:
+    """config: all of the configuration, plain, the observers' and further metrics' in place of their names, as
+    config.yaml holds it. choices: group -> the name of its choice. The parts are made, and not loaded."""
+
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    settings: Settings
+    worker: Worker
+    model: ModelSettings
+    dataset: Dataset
+    verifier: Verifier
+    algorithm: Algorithm
+    budget: Budget
+    judge: JudgeSettings
+    more_metrics: Mapping[str, MetricSettings]
+    logger: Logger
+    plan: Plan
+
+    @property
+    def guidance(self) -> Guidance:
+        return self.settings.guidance
+
+    @property
+    def title(self) -> str:
+        c = self.choices
+        return f"{c['model']}: {c['algorithm']} search, {c['verifier']} verifier, {self.guidance}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What can change a result, before anything is loaded: a folder belongs to one such."""
+        settings = result_settings(self.config)
+        return {"settings": settings, "conditions": self.dataset.digest, "plugins": versions_of(settings)}
+
+    @property
+    def digest(self) -> str:
+        return settings_digest(self.config)
+
+    @cached_property
+    def grids(self) -> list[Grid]:
+        """Every grid of the run whose end is scored: those of the search, then of the final generations."""
+        budget, algorithm = self.budget, self.algorithm
+        finals = {p.nfe_final for p in self.plan.purchases} - {0}
+        legs = [*algorithm.legs(budget.search_nfe, budget.final_nfe), *(Leg(nfe) for nfe in sorted(finals))]
+        return [self.model.schedule(*leg, self.model.solver) for leg in legs]
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """name -> configuration of every verifier that scores a candidate, the chooser's, or its members', first."""
+        return columns_of(self.config, self.choices["verifier"])
+
+    @property
+    def keeps_bank(self) -> bool:
+        """Does the run keep the scores of all candidates, for another verifier to choose among?"""
+        plain = not isinstance(self.verifier, Population)
+        return isinstance(self.algorithm, Independent) and plain and self.plan.sweep_search > 0
+
+    @cached_property
+    def text(self) -> str:
+        """The plan for a person."""
+        notes = [str(self.guidance)]
+        for level in sorted(set(self.verifier.needs)):
+            knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in self.grids))
+            notes.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
+        return self.plan.text(self.settings.images, self.model.rows_per_second, notes)
+
+
+def columns_of(config: Mapping[str, Any], choice: str) -> dict[str, Any]:
+    """As `Description.columns`; choice: the name of config["verifier"]."""
+    verifier, observers = config["verifier"], config["observers"]
+    members = verifier.get("members") if isinstance(verifier, Mapping) else None
+    own = dict(members) if isinstance(members, Mapping) else {choice: verifier}
+    return own | (dict(observers) if isinstance(observers, Mapping) else {})
+
+
+def describe(config: Mapping[str, Any], choices: Mapping[str, str], sweep: str | None = None) -> Description:
+    """Read a configuration; whatever is wrong with it is refused. sweep: the name of the multirun it belongs to."""
+    settings = read_settings(config)
+    model: ModelSettings = build(config["model"], "model", ModelSettings)
+    settings = replace(settings, guidance=replace(settings.guidance, distilled=model.distilled))
+    dataset: Dataset = build(config["dataset"], "dataset", Dataset, seed=settings.seed)
+    verifier: Verifier = build(config["verifier"], "verifier", Verifier)
+    observers = {name: build(node, f"observers.{name}", Verifier) for name, node in config["observers"].items()}
+    algorithm: Algorithm = build(config["algorithm"], "algorithm", Algorithm)
+    budget: Budget = build(config["budget"], "budget", Budget)
+    judge: JudgeSettings = build(config["metrics"], "metrics", JudgeSettings)
+    metrics = config["more_metrics"].items()
+    more = {name: build(node, f"more_metrics.{name}", MetricSettings) for name, node in metrics}
+    logger: Logger = build(config["logger"], "logger", Logger, sweep=sweep)
+    series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}"
+    plan = make_plan(series, algorithm, budget, settings.guidance.rows, model.multiply_adds)
+    worker = this_worker(settings.rank, settings.world)
+    if isinstance(verifier, Population):
+        refuse_population(choices["verifier"], verifier, algorithm, plan, worker, observers)
+    elif observers:
+        verifier = Observed(verifier, observers)
+    checked = (model, dataset, verifier, algorithm, settings.guidance)
+    refuse_misfits(*checked, judge, list(more.values()), choices["verifier"])
+    if judge.export_npz and not settings.keep_images:
+        raise Refused("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
+    parts = (model, dataset, verifier, algorithm, budget, judge, more, logger)
+    described = Description(config, choices, settings, worker, *parts, plan)
+    described.text  # noqa: B018 (refuses a level whose knot is an end, and a schedule that does not fit)
+    return described

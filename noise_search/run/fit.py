@@ -1,0 +1,83 @@
+"""What does not fit together, told by what is known of the parts before any of them is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from noise_search.core.algorithm import Algorithm, Independent
+from noise_search.core.budget import Plan
+from noise_search.core.dataset import Dataset
+from noise_search.core.guidance import Guidance
+from noise_search.core.model import Model, ModelSettings
+from noise_search.core.population import Population
+from noise_search.core.verifier import Several, Verifier
+from noise_search.errors import Refused
+from noise_search.measures.judge import JudgeSettings
+from noise_search.measures.metric import MetricSettings
+from noise_search.run.workers import Worker
+
+
+def refuse_misfits(
+    model: Model | ModelSettings,
+    dataset: Dataset,
+    verifier: Verifier,
+    algorithm: Algorithm,
+    guidance: Guidance,
+    judge: JudgeSettings,
+    more_metrics: Sequence[MetricSettings],
+    choice: str,
+) -> None:
+    """choice: the name of the verifier in the configuration."""
+    classes = len(dataset.classes) if dataset.classes is not None else None
+    if model.classes is not None and model.classes != classes:
+        held = f"{classes} classes" if classes is not None else "prompts, no classes"
+        raise Refused(f"dataset {dataset.name} has {held}, model {model.name} {model.classes} classes")
+    for name, one in verifiers_in(verifier, choice):
+        refuse_verifier(name, one, dataset, judge)
+    if judge.class_set not in (None, dataset.class_set):
+        held = f"those of {dataset.class_set}" if dataset.class_set else "prompts"
+        raise Refused(f"metrics: their classes are those of {judge.class_set}, dataset {dataset.name} has {held}")
+    wanting = [*judge.needing_classes, *(metric.name for metric in more_metrics if metric.needs_classes)]
+    if dataset.classes is None and wanting:
+        raise Refused(f"metrics: {', '.join(wanting)} needs classes, dataset {dataset.name} has prompts")
+    if (guidance.channels or 0) > model.shape[0]:
+        raise Refused(f"guidance.channels={guidance.channels}: {model.name} has {model.shape[0]}")
+    algorithm.refuse(verifier)
+
+
+def verifiers_in(verifier: Verifier, name: str) -> list[tuple[str, Verifier]]:
+    """Every verifier by its name, those inside others too."""
+    if not isinstance(verifier, Several):
+        return [(name, verifier)]
+    return [found for key, part in verifier.parts.items() for found in verifiers_in(part, key or name)]
+
+
+def refuse_verifier(name: str, verifier: Verifier, dataset: Dataset, judge: JudgeSettings | None) -> None:
+    """judge: None where there is none; then it is not asked about."""
+    if "classes" in verifier.reads and dataset.classes is None:
+        raise Refused(f"verifier {name} knows classes, dataset {dataset.name} has prompts")
+    if verifier.class_set not in (None, dataset.class_set):
+        held = f"those of {dataset.class_set}" if dataset.class_set else "prompts"
+        raise Refused(f"verifier {name} knows the classes of {verifier.class_set}, dataset {dataset.name} has {held}")
+    if judge is not None and verifier.needs_judge and "classes" in verifier.reads and judge.class_set is None:
+        raise Refused(f"verifier {name}: the judge's classes are not known; with metrics=inception give label_map")
+
+
+def refuse_population(
+    choice: str,
+    verifier: Population,
+    algorithm: Algorithm,
+    plan: Plan,
+    worker: Worker,
+    observers: Mapping[str, Verifier],
+) -> None:
+    """What a verifier that looks at the whole set cannot do."""
+    what = f"verifier={choice} looks at the whole set of images"
+    if not isinstance(algorithm, Independent):
+        raise Refused(f"{what}: with algorithm=random only, not {algorithm.name}")
+    if worker.world > 1:
+        raise Refused(f"{what}: one worker only, not world={worker.world}: groups follow one another")
+    if plan.purchases[0].point < 1 or not plan.sweep_search:
+        raise Refused(f"{what}: budget points from N = 1 on, at least one above 1")
+    if observers:
+        raise Refused(f"{what}: no observers beside it, its candidates' features are not kept")

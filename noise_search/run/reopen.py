@@ -1,0 +1,43 @@
+"""A run again, from its folder: its configuration and the names of its groups, for the device of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from noise_search.errors import Refused
+from noise_search.run.description import Description, describe
+from noise_search.run.plugins import plugins
+from noise_search.run.settings import GROUPS
+from noise_search.storage.run_folder import identity_of, read_config
+
+
+class Saved(NamedTuple):
+    """config, choices: as of `Description`."""
+
+    config: dict[str, Any]
+    choices: dict[str, str]
+
+
+def saved(folder: Path) -> Saved:
+    """What config.yaml and identity.json of a run's folder say. A plug-in that it was made with must be installed."""
+    config, identity = read_config(folder), identity_of(folder)
+    choices = identity.get("choices")
+    if not isinstance(choices, dict) or set(GROUPS) - set(choices):
+        raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no choices of the groups")
+    known = {plugin.name: plugin.version for plugin in plugins()}
+    for name, version in (identity.get("plugins") or {}).items():
+        if known.get(name) != version:
+            here = f"here is {known[name]}" if name in known else "which is not installed here"
+            raise Refused(f"{folder} was made with the plug-in {name} {version}; {here}")
+    config["device"] = "auto"
+    return Saved(config, choices)
+
+
+def reopen(folder: Path) -> Description:
+    """The description of the run in `folder`."""
+    config, choices = saved(folder)
+    try:
+        return describe(config, choices)
+    except Refused as error:
+        raise Refused(f"{folder / 'config.yaml'} is not as this version writes it: {error}") from error
