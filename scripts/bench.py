@@ -11,23 +11,20 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import scipy.linalg
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
+from noise_search.configuration.compose import composed, own_hydra
 from noise_search.core.driver import search
 from noise_search.core.verifier import Candidates
 from noise_search.measures.frechet import Gaussian, frechet_distance
 from noise_search.run.assemble import assemble
+from noise_search.run.description import describe
 from noise_search.run.parts import Parts, begin
-from noise_search.run.plan import plan_of
 from noise_search.run.search_units import clocks, search_and_render
-from noise_search.run.settings import read_settings, result_hash
 
 CANDIDATES, REPETITIONS = 4, 3
 PAPER_POINTS = {
@@ -139,14 +136,11 @@ def trace_term(d: int) -> None:
 
 def open_run(*overrides: str) -> Parts:
     """What `run.py` would build."""
-    with initialize_config_dir(str(Path(__file__).parents[1] / "configs"), version_base="1.3"):
-        cfg = compose("config", list(overrides), return_hydra_config=True)
-    settings = read_settings(cfg)
-    return assemble(cfg, settings, plan_of(cfg, settings, dict(cfg.hydra.runtime.choices)))
+    with own_hydra():
+        return assemble(describe(*composed(overrides)))
 
 
 def main() -> None:
-    OmegaConf.register_new_resolver("result_hash", result_hash)
     efficiency(open_run(*sys.argv[1:]))
     for algorithm in PAPER_POINTS:
         anytime(algorithm, sys.argv[1:])

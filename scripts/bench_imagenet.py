@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from noise_search.core.problem import open_problem
-from noise_search.models.embedded import embedded_sit
+from noise_search.models.embedded import EmbeddedSiT
 from noise_search.networks.sit import SiTNetwork
 from noise_search.networks.transformer import DiffusionTransformer
 from noise_search.verifiers.classifier import Classifier
@@ -121,7 +121,7 @@ def precision(images: int = 64) -> None:
     shown, scores = [], []
     labels = torch.arange(images, device=DEVICE) % 10
     for kind in ("float32", "bfloat16"):
-        model = embedded_sit("sit_cifar10", precision=kind, device=DEVICE)
+        model = EmbeddedSiT(name="sit_cifar10", precision=kind, device=DEVICE).load()
         problem = open_problem(model, Classifier(0, 96, device=DEVICE), labels, search_nfe=20)
         noise = problem.noise(0)
         shown.append(problem.render(noise, 1.0))

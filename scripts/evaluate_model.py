@@ -24,8 +24,8 @@ from noise_search.core.model import Model
 from noise_search.core.noise import normal
 from noise_search.datasets.cifar10 import cifar10, heldout_images, load_cifar10
 from noise_search.measures.judge import Judge
-from noise_search.metrics.lite2 import lite2
-from noise_search.models.embedded import embedded_sit
+from noise_search.metrics.lite2 import Lite2
+from noise_search.models.embedded import EmbeddedSiT
 from noise_search.report.images import sheet
 from noise_search.run.evaluate import judged
 
@@ -59,7 +59,8 @@ def nearest(a: np.ndarray, b: np.ndarray) -> float:
 
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
-    model, judge = embedded_sit("sit_cifar10", cfg.weights, cfg.autoencoder, device=cfg.device), lite2(cfg.device)
+    settings = EmbeddedSiT(name="sit_cifar10", weights=cfg.weights, autoencoder=cfg.autoencoder)
+    model, judge = settings.load(cfg.device), Lite2().load(cfg.device)
     labels = cifar10().index(range(cfg.images))
     heldout = heldout_images(cfg.images)
     assert model.reconstruct is not None and heldout is not None

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noise_search.datasets.cifar10 import load_cifar10
-from noise_search.models.embedded import load_autoencoder
 from noise_search.networks.efficientnet import EfficientNetLite
+from noise_search.networks.embedded import load_autoencoder
 from noise_search.networks.transformer import DiffusionTransformer, initialise
 from noise_search.storage.atomic import sha256
 from noise_search.storage.weights import load_weights, save_weights

@@ -25,11 +25,11 @@ from torch.utils._pytree import tree_iter
 from noise_search import render, search
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
-from noise_search.api_found import Found
 from noise_search.core.images import tensor_to_images
 from noise_search.core.problem import open_problem
-from noise_search.models.embedded import embedded_sit
-from noise_search.models.toy import toy
+from noise_search.front.found import Found
+from noise_search.models.embedded import EmbeddedSiT
+from noise_search.models.toy import Toy
 from noise_search.verifiers.brightness import Brightness
 from tests.test_configs import CONFIGS
 
@@ -81,7 +81,7 @@ def test_importing_the_package_loads_no_torch() -> None:
 def test_one_candidate_is_the_plain_sample_to_the_bit(algorithm: str) -> None:
     found = search("sit_cifar10", ["cat", 8], bright, n=1, seed=3, device="cpu", algorithm=algorithm)
     with torch.no_grad():
-        problem = open_problem(embedded_sit("sit_cifar10"), Brightness(), torch.tensor([3, 8]), seed=3)
+        problem = open_problem(EmbeddedSiT(name="sit_cifar10").load(), Brightness(), torch.tensor([3, 8]), seed=3)
         plain = tensor_to_images(problem.render(problem.noise(0), 1.0))
     assert np.array_equal(pixels(found), plain)
     assert found.nfe == 20 and found.curve == [(20, pytest.approx(found.scores.mean()))]
@@ -116,7 +116,7 @@ class Live(TorchDispatchMode):
 
 
 def peak(n: int, batch_size: int) -> int:
-    model = toy("toy")
+    model = Toy(name="toy").load()
     with Live() as live:
         search(model, [3, 7], bright, n=n, batch_size=batch_size)
     return live.most
@@ -168,12 +168,12 @@ def test_verifiers_by_name_by_object_and_by_function(verifier: Any) -> None:
 def test_guidance_models_datasets_and_algorithms_of_ones_own() -> None:
     guided = search("toy", WAVES, bright, n=4, cfg_scale=2.0, search_nfe=4, final_nfe=8)
     assert guided.nfe == 24 and guided.bill["network_rows"] == 2 * guided.bill["evaluations"] == 96
-    ids = search(toy("toy"), [3, 7], bright, n=4, algorithm=Random())
-    names = search(toy("toy"), WAVES, bright, n=4, dataset="mixture")
+    ids = search(Toy(name="toy").load(), [3, 7], bright, n=4, algorithm=Random())
+    names = search(Toy(name="toy").load(), WAVES, bright, n=4, dataset="mixture")
     assert np.array_equal(pixels(ids), pixels(names)) and ids.texts == ["class 3", "class 7"]
     assert search("toy", "wave 3", bright, n=9, algorithm=ZeroOrder(neighbours=8)).nfe == 110
     with pytest.raises(ValueError, match="class ids only"):
-        search(toy("toy"), WAVES, bright, n=4)
+        search(Toy(name="toy").load(), WAVES, bright, n=4)
 
 
 def test_a_function_sees_images_from_0_to_1_and_a_text_for_each() -> None:

@@ -13,7 +13,7 @@ from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.core.algorithm import Algorithm
 from noise_search.core.budget import Budget, make_plan
-from noise_search.run.plan import write_plan
+from noise_search.run.execute import write_plan
 
 
 def test_the_papers_axis_for_random_search() -> None:

@@ -12,7 +12,7 @@ from noise_search.core.denoiser import Condition, Prediction
 from noise_search.core.guidance import Guidance
 from noise_search.core.problem import open_problem
 from noise_search.core.verifier import Candidates, Verifier
-from noise_search.models.toy import toy
+from noise_search.models.toy import Toy
 from noise_search.verifiers.brightness import Brightness
 
 WORDS = {"none of them": 10, "a wave": 3, "another wave": 7}
@@ -20,7 +20,7 @@ WORDS = {"none of them": 10, "a wave": 3, "another wave": 7}
 
 def reading_toy() -> tuple[object, list[int]]:
     """The toy, told its class in words: as a large one-hot tensor and a bias, so that it is no class label any more."""
-    model, made = toy("toy"), []
+    model, made = Toy(name="toy").load(), []
 
     def encode(texts: Sequence[str]) -> Condition:
         made.append(len(texts))
@@ -42,7 +42,7 @@ def test_words_and_numbers_give_the_same_image(scale: float) -> None:
         open_problem(
             model, Brightness(), torch.tensor(index), search_nfe=4, guidance=Guidance(scale), batch_size=4, texts=texts
         )
-        for model, index in ((toy("toy"), [3, 7, 3]), (reading, [0, 1, 0]))
+        for model, index in ((Toy(name="toy").load(), [3, 7, 3]), (reading, [0, 1, 0]))
     ]
     numbers, words = (problem.evaluate(problem.noises(5)) for problem in problems)
     assert torch.equal(numbers, words)
@@ -61,18 +61,20 @@ def test_a_verifier_is_given_each_rows_own_text() -> None:
             return torch.tensor([float(len(text)) for text in candidates.texts])[:, None]
 
     texts = ["a", "bb", "ccc"]
-    problem = open_problem(toy("toy"), Reader(), torch.tensor([0, 1, 2]), search_nfe=2, batch_size=2, texts=texts)
+    problem = open_problem(
+        Toy(name="toy").load(), Reader(), torch.tensor([0, 1, 2]), search_nfe=2, batch_size=2, texts=texts
+    )
     assert problem.evaluate(problem.noises(2))[..., 0].tolist() == [[1, 1], [2, 2], [3, 3]]
 
 
 def test_a_model_reads_classes_or_texts_not_both() -> None:
     for wrong in ({"classes": None}, {"encode": lambda texts: (torch.zeros(len(texts)),)}):
         with pytest.raises(ValueError, match="give `classes` or `encode`"):
-            dataclasses.replace(toy("toy"), **wrong)
+            dataclasses.replace(Toy(name="toy").load(), **wrong)
 
 
 def test_an_edited_list_is_another_data_set() -> None:
-    prompts = Dataset("prompts", ("a fox", "a ship"), has_classes=False)
+    prompts = Dataset("prompts", ("a fox", "a ship"))
     assert prompts.classes is None and prompts.index([0, 1, 2]).tolist() == [0, 1, 0]
     others = (("a fox", "a boat"), ("a ship", "a fox"), ("a foxa ship",), ("a fox", "a ship", ""))
-    assert len({prompts.digest, *(Dataset("prompts", texts, has_classes=False).digest for texts in others)}) == 5
+    assert len({prompts.digest, *(Dataset("prompts", texts).digest for texts in others)}) == 5

@@ -1,17 +1,20 @@
 """The solvers on the exact mixture: orders of convergence, call counts, guidance."""
 
 import itertools
+import math
 
+import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import nn
 
 from noise_search.core.denoiser import Prediction, metered_denoiser
 from noise_search.core.flow import Flow
-from noise_search.core.grid import make_grid, uniform_grid
+from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import NO_GUIDANCE, Guidance
 from noise_search.core.interpolant import CosineInterpolant, DDPMInterpolant, Interpolant, LinearInterpolant, expand
+from noise_search.core.schedule import UNIFORM, Shifted, Table, shifted_by_size
 from noise_search.networks.dit import DiTNetwork
 from tests.conftest import make_setup
 
@@ -66,20 +69,20 @@ def test_bad_grids_are_refused(nfe: int, solver: str) -> None:
     ],
 )
 def test_a_table_ends_with_euler_at_exactly_the_same_nfe(nfe: int, solver: str, spacing: str) -> None:
-    grid = make_grid(nfe, solver=solver, spacing=spacing)
+    grid = Table(spacing)(nfe, solver=solver)
     assert grid.nfe == nfe and grid.stages[-1] == 1 and len(grid.times) == len(grid.stages) + 1
     assert all(later < earlier for earlier, later in itertools.pairwise(grid.times))
     if spacing != "ddim":
         assert grid.times[0] == 1 and grid.times[-1] == 0
-    leg = make_grid(nfe, 0.9, 0.1, solver, spacing)
+    leg = Table(spacing)(nfe, 0.9, 0.1, solver)
     assert leg == uniform_grid(nfe, solver, 0.9, 0.1)
 
 
 @pytest.mark.parametrize("nfe", [1, 2, 3, 50])
 def test_the_smallest_grids_of_a_table(nfe: int) -> None:
-    grid = make_grid(nfe, spacing="trailing")
+    grid = Table()(nfe)
     assert grid.stages == {1: (1,), 2: (1, 1), 3: (2, 1), 50: (2,) * 24 + (1, 1)}[nfe]
-    assert make_grid(nfe) == uniform_grid(nfe, "heun")  # of SiT: as ever
+    assert UNIFORM(nfe) == uniform_grid(nfe, "heun")  # of SiT: as ever
 
 
 @pytest.mark.parametrize(("spacing", "named"), [("spaced", "linspace"), ("ddim", "leading")])
@@ -88,14 +91,44 @@ def test_published_spacings_are_those_of_the_published_code(spacing: str, named:
     """diffusers calls guided diffusion's "250" linspace and its "ddim250" leading."""
     scheduler = DDIMScheduler(timestep_spacing=named, steps_offset=0)
     scheduler.set_timesteps(n)
-    times = make_grid(n, solver="euler", spacing=spacing).times
+    times = Table(spacing)(n, solver="euler").times
     assert [round(1000 * t) - 1 for t in times[:-1]] == scheduler.timesteps.tolist()
 
 
-@pytest.mark.parametrize(("spacing", "n"), [("ddim", 300), ("ddim", 1), ("spaced", 1), ("spaced", 1001), ("bent", 9)])
+@pytest.mark.parametrize(("spacing", "n"), [("ddim", 300), ("ddim", 1), ("spaced", 1), ("spaced", 1001)])
 def test_spacings_that_do_not_fit_are_refused(spacing: str, n: int) -> None:
-    with pytest.raises(ValueError, match=rf"^model.spacing={spacing}: "):
-        make_grid(n, solver="euler", spacing=spacing)
+    with pytest.raises(ValueError, match=rf"^model.schedule.spacing={spacing}: "):
+        Table(spacing)(n, solver="euler")
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+@pytest.mark.parametrize(("nfe", "solver"), [(1, "heun"), (7, "heun"), (10, "heun"), (28, "euler")])
+def test_a_shifted_schedule_has_its_own_knots_and_exactly_the_same_nfe(shift: float, nfe: int, solver: str) -> None:
+    """Against diffusers' scheduler, which SD3 is sampled with, given the same sigmas before the shift."""
+    grid, n = Shifted(shift)(nfe, solver=solver), len(uniform_grid(nfe, solver).stages)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+    scheduler.set_timesteps(sigmas=np.linspace(1, 1 / n, n))
+    assert np.allclose(grid.times, scheduler.sigmas.numpy(), atol=1e-6) and grid.nfe == nfe
+    leg = Shifted(shift)(nfe, 0.8, 0.3, solver)
+    assert leg.times[0] == 0.8 and leg.times[-1] == 0.3 and leg.nfe == nfe
+    assert all(later < earlier for earlier, later in itertools.pairwise(leg.times))
+
+
+def test_a_schedule_may_end_at_a_last_time_of_its_own() -> None:
+    """SD3's default in diffusers: the table's last sigma, shifted twice, before the clean image."""
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    scheduler.set_timesteps(28)
+    grid = Shifted(3.0, last=float(scheduler.sigmas[-2]))(28, solver="euler")
+    assert np.allclose(grid.times, scheduler.sigmas.numpy(), atol=1e-6) and grid.nfe == 28
+    heun = Shifted(3.0, last=0.01)(9)
+    assert heun.nfe == 9 and heun.times[-2:] == (0.01, 0.0) and heun.stages[-1] == 1
+    with pytest.raises(ValueError, match=r"model.schedule.last=0.2: a leg starts at t = 0.1"):
+        Shifted(3.0, last=0.2)(9, start=0.1)
+
+
+def test_flux_shifts_by_the_size_of_the_image() -> None:
+    assert math.log(shifted_by_size(256).shift) == pytest.approx(0.5)
+    assert math.log(shifted_by_size(4096).shift) == pytest.approx(1.15)
 
 
 def leftover(solver: str, spacing: str, nfe: int = 50) -> float:
@@ -113,7 +146,7 @@ def leftover(solver: str, spacing: str, nfe: int = 50) -> float:
     condition = (torch.zeros(1, dtype=torch.long),)
     guided = metered_denoiser(DiTNetwork(Point(), path), condition, (), NO_GUIDANCE, 1)
     x = torch.randn(1, 1, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    grid = make_grid(nfe, solver=solver, spacing=spacing)
+    grid = (UNIFORM if spacing == "uniform" else Table(spacing))(nfe, solver=solver)
     end = Flow(guided, path, lambda x: x).solve(x, grid, torch.zeros(1, dtype=torch.long)).x
     return float((end - 0.5).square().mean().sqrt())
 

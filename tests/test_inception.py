@@ -11,7 +11,8 @@ from PIL import Image
 
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.scores import inception_score
-from noise_search.metrics.inception import MAIN, SPATIAL, Inception, inception, read_label_map
+from noise_search.metrics.inception import InceptionJudge, read_label_map
+from noise_search.networks.inception import MAIN, SPATIAL, Inception
 from noise_search.run.evaluate import judged
 from noise_search.verifiers.oracle import OracleIS
 from scripts.make_fake_weights import write_dino, write_inception, write_reference
@@ -54,7 +55,7 @@ def test_fid_and_is_are_those_of_torch_fidelity(tmp_path: Path, weights: Path) -
         cuda=False, verbose=False, cache=False, feature_extractor_weights_path=str(weights), batch_size=8,
         save_cpu_ram=True,
     )  # fmt: skip
-    judge = inception(str(real), str(weights))
+    judge = InceptionJudge(str(real), str(weights)).load()
     values = judged(judge.features(images), np.zeros(COUNT, np.int64), judge)
     assert values["fid"].value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
     assert values["inception_score"].value == pytest.approx(theirs["inception_score_mean"], rel=1e-3)
@@ -88,7 +89,7 @@ def test_references_in_every_published_format_agree(tmp_path: Path, weights: Pat
     np.savez(tmp_path / "moments.npz", **moments)
     torch.save({k: v.astype(np.float32) for k, v in moments.items()}, tmp_path / "fidelity.pt")
     judges = {
-        name: inception(str(tmp_path / name), str(weights))
+        name: InceptionJudge(str(tmp_path / name), str(weights)).load()
         for name in ("real", "adm.npz", "images.npz", "moments.npz", "fidelity.pt")
     }
     for name, judge in judges.items():
@@ -100,7 +101,7 @@ def test_references_in_every_published_format_agree(tmp_path: Path, weights: Pat
             values = judged(x, np.zeros(COUNT, np.int64), judge)
             assert values["precision"].value == values["recall"].value == 1
     known = list((tmp_path / "cache").iterdir())
-    inception(str(real), str(weights))
+    InceptionJudge(str(real), str(weights)).load()
     assert sorted((tmp_path / "cache").iterdir()) == sorted(known)  # measured once
     without = judged(judges["moments.npz"].features(images), np.zeros(COUNT, np.int64), judges["moments.npz"])
     assert set(without) == {"inception_score", "fid"}
@@ -111,12 +112,12 @@ def test_a_folder_is_known_by_what_its_images_hold(tmp_path: Path, weights: Path
     images = pictures(1)[:3]
     real = folder(tmp_path / "real", images)
     Image.fromarray(images[0]).save(real / "000.BMP")
-    first = inception(str(real), str(weights))
+    first = InceptionJudge(str(real), str(weights)).load()
     assert first.main.reference == "real (4 images)"
     os.utime(real / "001.png", ns=(1, 1))
-    assert inception(str(real), str(weights)).weights == first.weights
+    assert InceptionJudge(str(real), str(weights)).load().weights == first.weights
     Image.fromarray(255 - images[0]).save(real / "000.BMP")
-    assert inception(str(real), str(weights)).weights["real"] != first.weights["real"]
+    assert InceptionJudge(str(real), str(weights)).load().weights["real"] != first.weights["real"]
 
 
 def test_the_published_splits_of_the_inception_score() -> None:
@@ -132,7 +133,7 @@ def test_the_published_splits_of_the_inception_score() -> None:
 
 def test_classes_need_the_label_map(tmp_path: Path, weights: Path) -> None:
     write_reference(tmp_path / "reference.npz", images=2, size=32)
-    judge = inception(str(tmp_path / "reference.npz"), str(weights))
+    judge = InceptionJudge(str(tmp_path / "reference.npz"), str(weights)).load()
     with pytest.raises(ValueError, match=r"metrics.label_map"):
         OracleIS(judge)
     outputs = np.random.default_rng(0).permutation(1008)[:1000]
@@ -143,7 +144,7 @@ def test_classes_need_the_label_map(tmp_path: Path, weights: Path) -> None:
     path = tmp_path / "imagenet_2012_challenge_label_map_proto.pbtxt"
     path.write_text("".join(reversed(entries)))
     assert np.array_equal(read_label_map(path), outputs)
-    judge = inception(str(tmp_path / "reference.npz"), str(weights), label_map=str(path))
+    judge = InceptionJudge(str(tmp_path / "reference.npz"), str(weights), label_map=str(path)).load()
     features = judge.features(pictures(0)[:2])
     best = judge.probabilities(features).argmax(1)
     right = np.array([int(np.where(outputs == o)[0][0]) if o in outputs else 0 for o in best])
@@ -173,7 +174,7 @@ def test_classes_need_the_label_map(tmp_path: Path, weights: Path) -> None:
 def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Path) -> None:
     def refused(reference: str, words: str) -> None:
         with pytest.raises((ValueError, FileNotFoundError), match=rf"metrics\.reference.*{words}") as caught:
-            inception(str(tmp_path / reference), str(weights))
+            InceptionJudge(str(tmp_path / reference), str(weights)).load()
         assert "\n" not in str(caught.value)
 
     refused("nowhere.npz", "no such file or folder")
@@ -205,29 +206,29 @@ def test_wrong_files_are_refused_by_key_and_content(tmp_path: Path, weights: Pat
     cut = folder(tmp_path / "cut", pictures(0)[:2])
     (cut / "000.png").write_bytes((cut / "001.png").read_bytes()[:100])
     with pytest.raises(ValueError, match=r"000\.png"):
-        inception(str(cut), str(weights)).main  # noqa: B018
+        InceptionJudge(str(cut), str(weights)).load().main  # noqa: B018
     refused("VIRTUAL_imagenet512.npz", "fetch_weights.py references_512` fetches")
     np.savez(tmp_path / "coded.npz", mu=np.array([print], dtype=object))
     refused("coded.npz", "neither an .npz nor")
     mixed = folder(tmp_path / "mixed", pictures(0)[:2])
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(mixed / "small.png")
     with pytest.raises(ValueError, match=r"small.png: \(8, 8\) pixels, not \(40, 40\)"):
-        inception(str(mixed), str(weights))
+        InceptionJudge(str(mixed), str(weights)).load()
     torch.save({"fc.weight": torch.ones(2)}, tmp_path / "other.pth")
     write_reference(tmp_path / "good.npz", images=2, size=32)
     for key, value in {"splits": 0, "splits ": 1.5, "shuffle": "maybe", "equal_counts": 1, "export_npz": 1}.items():
         with pytest.raises(ValueError, match=rf"^metrics\.{key.strip()}={value}: "):
-            inception(str(tmp_path / "good.npz"), str(weights), **{key.strip(): value})
+            InceptionJudge(str(tmp_path / "good.npz"), str(weights), **{key.strip(): value}).load()
     for bad, words in (("nowhere.pth", "no such file"), ("other.pth", "not torch-fidelity's Inception")):
         with pytest.raises((ValueError, FileNotFoundError), match=rf"metrics\.weights=.*{words}"):
-            inception(str(tmp_path / "good.npz"), str(tmp_path / bad))
+            InceptionJudge(str(tmp_path / "good.npz"), str(tmp_path / bad)).load()
 
 
 def test_fd_dinov2_beside_fid_where_the_reference_has_images(tmp_path: Path, weights: Path) -> None:
     backbone, file = "vit_small_patch14_dinov2.lvd142m", tmp_path / "dinov2_vits14_pretrain.pth"
     write_dino(file)
     write_reference(tmp_path / "adm.npz", images=6, size=32)
-    judge = inception(str(tmp_path / "adm.npz"), str(weights), dinov2=backbone, dinov2_file=str(file))
+    judge = InceptionJudge(str(tmp_path / "adm.npz"), str(weights), dinov2=backbone, dinov2_file=str(file)).load()
     features = judge.features(pictures(0)[:5])
     assert features.shape == (5, SPATIAL.stop + 384)
     values = judged(features, np.zeros(5, np.int64), judge)
@@ -235,7 +236,7 @@ def test_fd_dinov2_beside_fid_where_the_reference_has_images(tmp_path: Path, wei
     (distance,) = (metric for metric in judge.metrics if metric.name == "fd_dinov2")
     assert distance.network == f"DINOv2 {backbone}" and distance.reference == "adm.npz, its 6 images"
     assert (values["precision"].images, values["precision"].real) == (5, 6)  # all of both, as published
-    equal = inception(str(tmp_path / "adm.npz"), str(weights), equal_counts=True)
+    equal = InceptionJudge(str(tmp_path / "adm.npz"), str(weights), equal_counts=True).load()
     recall = judged(features[:, : SPATIAL.stop], np.zeros(5, np.int64), equal)["recall"]
     assert (recall.images, recall.real) == (5, 5)
     for keys, words in (
@@ -243,7 +244,7 @@ def test_fd_dinov2_beside_fid_where_the_reference_has_images(tmp_path: Path, wei
         ({"dinov2": backbone, "dinov2_file": "/nowhere.pth"}, r"^metrics\.dinov2_file=/nowhere\.pth: there is no"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=words):
-            inception(str(tmp_path / "adm.npz"), str(weights), **keys)
+            InceptionJudge(str(tmp_path / "adm.npz"), str(weights), **keys).load()
     np.savez(tmp_path / "moments.npz", mu=np.zeros(2048), sigma=np.eye(2048))
     with pytest.raises(ValueError, match=r"metrics.dinov2=.*holds no images"):
-        inception(str(tmp_path / "moments.npz"), str(weights), dinov2=backbone, dinov2_file=str(file))
+        InceptionJudge(str(tmp_path / "moments.npz"), str(weights), dinov2=backbone, dinov2_file=str(file)).load()

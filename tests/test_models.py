@@ -15,8 +15,8 @@ from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.model import Model
 from noise_search.core.noise import normal
 from noise_search.datasets.cifar10 import cifar10, shipped_images
-from noise_search.metrics.lite2 import lite2
-from noise_search.models.embedded import embedded_sit
+from noise_search.metrics.lite2 import Lite2
+from noise_search.models.embedded import EmbeddedSiT
 from noise_search.storage.weights import load_weights
 from tests.conftest import counted_multiply_adds
 
@@ -25,7 +25,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return embedded_sit("sit_cifar10", precision="float32")
+    return EmbeddedSiT(name="sit_cifar10", precision="float32").load()
 
 
 @torch.inference_mode()
@@ -79,7 +79,7 @@ def test_the_autoencoder_keeps_what_its_card_says(model: Model) -> None:
 
 
 def test_guidance_makes_samples_show_their_class(model: Model) -> None:
-    judge, labels = lite2(), cifar10().index(range(60))
+    judge, labels = Lite2().load(), cifar10().index(range(60))
     accuracy = []
     for scale in (1.0, 3.0):
         images = tensor_to_images(samples(model, 60, 1000, scale, nfe=20)[0])

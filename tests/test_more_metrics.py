@@ -10,11 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from noise_search.measures.metric import Metric, Value, measures_of, once
-from noise_search.metrics.pixels import pixels
+from noise_search.metrics.pixels import Pixels
 from noise_search.report import combined
 from noise_search.report.figures import save
 from noise_search.report.images import chosen_images
-from noise_search.run.assemble import refuse_misfits
+from noise_search.run.assemble import try_out
 from noise_search.storage.units import read_units
 from tests.test_commands import ask
 from tests.test_run import TOY, call, curve
@@ -53,7 +53,7 @@ def test_it_changes_no_other_number(home: Path) -> None:
     def of_judge(folder: Path) -> list[tuple]:
         return [(row["metric"], row["point"], row["value"]) for row in curve(folder) if row["metric"] in names]
 
-    names = {metric.name for metric in pixels().metrics}
+    names = {metric.name for metric in Pixels().load().metrics}
     assert len(names) == 6 and of_judge(home / "plain") == of_judge(home / "more")
 
 
@@ -117,7 +117,7 @@ def test_a_metric_that_does_not_fit_is_refused_before_the_search() -> None:
     }
     for words, metric in wrong.items():
         with pytest.raises(ValueError, match=rf"^metric own.*{words}"):
-            refuse_misfits(dataclasses.replace(parts, judge=parts.judge.with_metrics([metric])))
+            try_out(dataclasses.replace(parts, judge=parts.judge.with_metrics([metric])))
     for metric, words in (
         (Metric("recall", "", "", "higher", of_images=flat), "recall is told already"),
         (Metric("score_final", "", "", "higher", of_images=flat), "score_final is told already"),

@@ -19,7 +19,7 @@ from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import Guidance
 from noise_search.core.interpolant import DDPMInterpolant
 from noise_search.core.model import Model
-from noise_search.models.published import published
+from noise_search.models.published import Published
 from noise_search.networks.checkpoints import load_transformer
 from noise_search.networks.dit import DiTNetwork
 from noise_search.networks.sit import SiTNetwork
@@ -266,7 +266,9 @@ def tiny(folder: Path, kind: str = "sit", compile: bool = False) -> Model:
     torch.save(random_state(), folder / f"{kind}.pt")
     write_vae(folder / "vae")
     files = (str(folder / f"{kind}.pt"), str(folder / "vae"), "float32", "float32")
-    return published("tiny", kind, NET, *files, {"cpu": 8}, 2, compile=compile)
+    names = ("weights", "vae", "precision", "vae_precision")
+    own = dict(zip(names, files, strict=True)) | {"rows": {"cpu": 8, "cuda": 8}, "decode_rows": 2, "compile": compile}
+    return Published(name="tiny", kind=kind, net=NET, **own).load()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.5])

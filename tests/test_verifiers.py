@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from noise_search.core.images import images_to_tensor, tensor_to_images
-from noise_search.core.verifier import Candidates
+from noise_search.core.verifier import Candidates, Surroundings
 from noise_search.datasets.cifar10 import shipped_images
 from noise_search.measures.scores import kernel_distance
-from noise_search.metrics.lite2 import lite2
+from noise_search.metrics.lite2 import Lite2
 from noise_search.networks.efficientnet import EfficientNetLite
 from noise_search.networks.mixture import coloured_waves
 from noise_search.verifiers.classifier import Classifier
@@ -22,7 +22,7 @@ IMAGES, LABELS = shipped_images("heads")
 @pytest.mark.parametrize(("size", "output"), [(0, "logit"), (0, "probability"), (1, "logit")])
 def test_classifiers_know_real_photographs(size: int, output: str) -> None:
     """Score every photograph under all ten classes: the true one must be the best for most."""
-    verifier = Classifier(size, resolution=96, output=output)
+    verifier = Classifier(size, resolution=96, output=output).load(Surroundings())
     images = images_to_tensor(IMAGES[:100])
     with torch.inference_mode():
         scores = torch.stack(
@@ -34,7 +34,7 @@ def test_classifiers_know_real_photographs(size: int, output: str) -> None:
 
 
 def test_scores_are_laid_out_by_image_and_candidate() -> None:
-    verifier = Classifier(0, resolution=96, precision="float32")
+    verifier = Classifier(0, resolution=96, precision="float32").load(Surroundings())
     images = images_to_tensor(IMAGES[:6]).unflatten(0, (2, 3))
     labels = torch.tensor([3, 7])
     with torch.inference_mode():
@@ -46,13 +46,13 @@ def test_scores_are_laid_out_by_image_and_candidate() -> None:
 
 
 def test_a_bad_output_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"verifier.output='loud'.*logit, probability"):
+    with pytest.raises(ValueError, match=r"^output=loud: one of logit, probability"):
         Classifier(0, 96, "loud")
 
 
 def test_a_head_for_another_resolution_is_refused() -> None:
     with pytest.raises(ValueError, match="trained for Lite0 at 96 px"):
-        Classifier(0, 64)
+        Classifier(0, 64).load(Surroundings())
 
 
 def test_feature_networks_give_1280_numbers_and_seven_stages() -> None:
@@ -66,7 +66,7 @@ def test_feature_networks_give_1280_numbers_and_seven_stages() -> None:
 
 
 def test_the_judge_knows_real_photographs_and_tells_them_from_others() -> None:
-    judge = lite2()
+    judge = Lite2().load()
     images, labels = shipped_images("reference")
     reference = judge.features(images)
     assert (judge.probabilities(reference).argmax(1) == labels).mean() > 0.75
@@ -96,6 +96,6 @@ def test_the_toys_verifier_prefers_the_right_class() -> None:
     mixture = coloured_waves()
     labels = torch.arange(10)
     images = mixture.sample(labels, torch.Generator().manual_seed(0))
-    right = Likelihood().score(Candidates(images[:, None], labels))
-    wrong = Likelihood().score(Candidates(images[:, None], (labels + 1) % 10))
+    right = Likelihood().load(Surroundings()).score(Candidates(images[:, None], labels))
+    wrong = Likelihood().load(Surroundings()).score(Candidates(images[:, None], (labels + 1) % 10))
     assert (right > wrong).all()

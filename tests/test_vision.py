@@ -15,16 +15,18 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Norma
 
 from noise_search.core.dataset import Dataset
 from noise_search.core.images import images_to_tensor
-from noise_search.core.verifier import Candidates
+from noise_search.core.verifier import Candidates, Surroundings
 from noise_search.datasets.cifar10 import cifar10, shipped_images
-from noise_search.metrics.inception import ClassToken, Inception
+from noise_search.networks.inception import ClassToken, Inception
 from noise_search.networks.vision import Clip, DinoV2, Preprocess
-from noise_search.verifiers.clip import ClipZeroShot, clip_ssl
-from noise_search.verifiers.dino import Dino, dino_ssl
+from noise_search.verifiers.clip import ClipSimilarity, ClipZeroShot
+from noise_search.verifiers.dino import Dino, DinoSimilarity
 from scripts.make_fake_weights import BACKBONE, write_clip, write_dino, write_dino_head
 from tests.conftest import Evil
 
-IMAGENET = Dataset("imagenet", tuple(f"class {k}" for k in range(1000)), published_heads=True)
+IMAGENET = Dataset("imagenet", tuple(f"class {k}" for k in range(1000)), class_set="imagenet1k")
+
+INTO = Surroundings("cpu", IMAGENET)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +47,7 @@ def test_published_heads_read_what_they_were_trained_on(tmp_path: Path, dino_fil
     """Against the definition, from the backbone's own blocks: class tokens of the last layers, mean of the patches."""
     path = write_dino_head(tmp_path, layers)
     options = {"head_file": str(path), "layers": layers, "resolution": 56, "precision": "float32"}
-    verifier = Dino(IMAGENET, BACKBONE, str(dino_file), **options)
+    verifier = Dino(BACKBONE, str(dino_file), **options).load(INTO)
     images = images_to_tensor(shipped_images("heads")[0][:4])
     labels = torch.tensor([1, 999])
     with torch.no_grad():
@@ -89,7 +91,7 @@ def test_a_metric_squashes_where_a_head_crops(dino_file: Path) -> None:
 
 def test_probabilities_add_up_and_sizes_can_be_chosen(tmp_path: Path, dino_file: Path) -> None:
     path, images = write_dino_head(tmp_path, 1), torch.rand(1, 1, 3, 32, 32)
-    verifier = Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(path), resolution=28, output="probability")
+    verifier = Dino(BACKBONE, str(dino_file), head_file=str(path), resolution=28, output="probability").load(INTO)
     with torch.no_grad():
         total = sum(float(verifier.score(Candidates(images, torch.tensor([k])))) for k in range(0, 1000, 100))
     assert 0 < total < 1
@@ -99,7 +101,7 @@ def test_probabilities_add_up_and_sizes_can_be_chosen(tmp_path: Path, dino_file:
 
 def test_without_a_published_head_prototypes_are_made_once(dino_file: Path, cache: Path) -> None:
     def build() -> Dino:
-        return Dino(cifar10(), BACKBONE, str(dino_file), resolution=28)
+        return Dino(BACKBONE, str(dino_file), resolution=28).load(Surroundings("cpu", cifar10()))
 
     first = build()
     (kept,) = cache.glob("dino-prototypes-*.safetensors")
@@ -117,8 +119,8 @@ def test_without_a_published_head_prototypes_are_made_once(dino_file: Path, cach
 def test_a_linear_head_is_trained_on_the_whole_training_set(dino_file: Path, cache: Path) -> None:
     """Random features of a few photographs: a trained head tells them apart, which class means hardly do."""
     images, labels = (part[:60] for part in shipped_images("heads"))
-    few = Dataset("few", cifar10().texts, labelled={"linear": lambda: (images, labels)})
-    verifier = Dino(few, BACKBONE, str(dino_file), head="linear", resolution=28)
+    few = Dataset("few", cifar10().texts, class_set="few", labelled={"linear": lambda: (images, labels)})
+    verifier = Dino(BACKBONE, str(dino_file), head="linear", resolution=28).load(Surroundings("cpu", few))
     with torch.no_grad():
         columns = [
             verifier.score(Candidates(images_to_tensor(images)[:, None], torch.full((60,), k)))[:, 0] for k in range(10)
@@ -126,7 +128,7 @@ def test_a_linear_head_is_trained_on_the_whole_training_set(dino_file: Path, cac
     assert (torch.stack(columns, 1).argmax(1).numpy() == labels).mean() > 0.5
     assert len(list(cache.glob("dino-linear-*.safetensors"))) == 1
     with pytest.raises(ValueError, match=r"verifier.head=prototypes: dataset few has no labelled images"):
-        Dino(few, BACKBONE, str(dino_file), head="prototypes")
+        Dino(BACKBONE, str(dino_file), head="prototypes").load(Surroundings("cpu", few))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +140,9 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_clip_is_the_zero_shot_classifier_of_open_clip(clip_file: Path, cache: Path) -> None:
     names = ("airplane", "cat")
-    verifier = ClipZeroShot(Dataset("two", names), "ViT-B-32-quickgelu", str(clip_file), precision="float32")
+    verifier = ClipZeroShot("ViT-B-32-quickgelu", str(clip_file), precision="float32").load(
+        Surroundings("cpu", Dataset("two", names, class_set="two"))
+    )
     images = images_to_tensor(shipped_images("heads")[0][:2])
     labels = torch.tensor([1, 0])
     with torch.no_grad():
@@ -156,8 +160,8 @@ def test_clip_is_the_zero_shot_classifier_of_open_clip(clip_file: Path, cache: P
 def test_self_supervised_twins_are_one_for_an_image_and_itself(dino_file: Path, clip_file: Path) -> None:
     images = images_to_tensor(shipped_images("heads")[0][:4]).unflatten(0, (2, 2))
     for verifier in (
-        dino_ssl(BACKBONE, 0.4, str(dino_file), resolution=28),
-        clip_ssl("ViT-B-32-quickgelu", str(clip_file), 0.4),
+        DinoSimilarity(BACKBONE, 0.4, str(dino_file), resolution=28).load(Surroundings()),
+        ClipSimilarity("ViT-B-32-quickgelu", str(clip_file), 0.4).load(Surroundings()),
     ):
         assert verifier.needs == (0.4,)
         with torch.no_grad():
@@ -168,16 +172,16 @@ def test_self_supervised_twins_are_one_for_an_image_and_itself(dino_file: Path, 
 
 def test_missing_and_wrong_files_are_told_by_key(tmp_path: Path, dino_file: Path, clip_file: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"verifier.backbone_file=/nowhere.pth"):
-        Dino(cifar10(), BACKBONE, "/nowhere.pth")
+        Dino(BACKBONE, "/nowhere.pth").load(Surroundings("cpu", cifar10()))
     with pytest.raises(FileNotFoundError, match=r"verifier.head_file=/nowhere.pth"):
-        Dino(IMAGENET, BACKBONE, str(dino_file), head_file="/nowhere.pth")
+        Dino(BACKBONE, str(dino_file), head_file="/nowhere.pth").load(INTO)
     with pytest.raises(ValueError, match=r"reads 768 features, not the 1920 of .* with verifier.layers=4"):
-        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(write_dino_head(tmp_path, 1)), layers=4, resolution=28)
+        Dino(BACKBONE, str(dino_file), head_file=str(write_dino_head(tmp_path, 1)), layers=4, resolution=28).load(INTO)
     (tmp_path / "bad.pth").write_bytes(b"no weights")
     with pytest.raises(ValueError, match=r"bad.pth: not a file of weights"):
-        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(tmp_path / "bad.pth"), resolution=28)
+        Dino(BACKBONE, str(dino_file), head_file=str(tmp_path / "bad.pth"), resolution=28).load(INTO)
     with pytest.raises(ValueError, match="has no labelled images"):
-        Dino(Dataset("bare", ("a", "b")), BACKBONE, str(dino_file))
+        Dino(BACKBONE, str(dino_file)).load(Surroundings("cpu", Dataset("bare", ("a", "b"), class_set="bare")))
     with pytest.raises(FileNotFoundError, match=r"verifier.pretrained=/nowhere.safetensors"):
         Clip("ViT-B-32-quickgelu", "/nowhere.safetensors", "float32")
     with pytest.raises(ValueError, match="not an architecture"):
@@ -197,7 +201,7 @@ def test_heads_of_other_shapes_are_refused_by_what_they_hold(tmp_path: Path, din
     for words, state in wrong.items():
         torch.save(state, path)
         with pytest.raises(ValueError, match=words):
-            Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(path), resolution=28)
+            Dino(BACKBONE, str(dino_file), head_file=str(path), resolution=28).load(INTO)
 
 
 def test_files_that_fetch_weights_left_are_found(
@@ -205,7 +209,7 @@ def test_files_that_fetch_weights_left_are_found(
 ) -> None:
     """In weights/, under the names of noise_search/cli/fetch.py, without a file in the settings."""
     head = write_dino_head(tmp_path, 1)
-    wanted = Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(head), resolution=28).weights
+    wanted = Dino(BACKBONE, str(dino_file), head_file=str(head), resolution=28).load(INTO).weights
     kept = Clip("ViT-B-32-quickgelu", str(clip_file), "float32").net.state_dict()
     for name, file in (
         (f"{BACKBONE}/model.safetensors", None),
@@ -219,7 +223,7 @@ def test_files_that_fetch_weights_left_are_found(
         else:
             shutil.copy(file, target)
     monkeypatch.chdir(tmp_path)
-    assert Dino(IMAGENET, BACKBONE, resolution=28).weights == wanted
+    assert Dino(BACKBONE, resolution=28).load(INTO).weights == wanted
     found = Clip("ViT-B-32-quickgelu", "openai", "float32").net.state_dict()
     assert all(torch.equal(value, found[name]) for name, value in kept.items())
 
@@ -229,13 +233,13 @@ def test_without_a_network_the_message_names_file_key_and_command(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(FileNotFoundError, match=r"(?s)vit_small.*`hf download timm/vit_small.*verifier.backbone_file"):
-        Dino(cifar10(), BACKBONE)
+        Dino(BACKBONE).load(Surroundings("cpu", cifar10()))
     head = r"(?s)linear head of vit_small.*`wget .*dinov2_vits14_linear_head.pth`.*verifier.head_file=\.\.\."
     monkeypatch.setattr(
         torch.hub, "load_state_dict_from_url", mock.Mock(side_effect=urllib.error.URLError("no network"))
     )
     with pytest.raises(FileNotFoundError, match=head):
-        Dino(IMAGENET, BACKBONE, str(dino_file), resolution=28)
+        Dino(BACKBONE, str(dino_file), resolution=28).load(INTO)
     with pytest.raises(FileNotFoundError, match=r"(?s)ViT-B-32.*`hf download.*verifier.pretrained"):
         Clip("ViT-B-32-quickgelu", "openai", "float32")
 
@@ -244,7 +248,7 @@ def test_a_file_with_code_in_it_is_not_run(tmp_path: Path, dino_file: Path) -> N
     evil = tmp_path / "evil.pth"
     torch.save({"weight": Evil(tmp_path / "ran"), "bias": np.zeros(3)}, evil)
     with pytest.raises(ValueError, match="not a file of weights"):
-        Dino(IMAGENET, BACKBONE, str(dino_file), head_file=str(evil), resolution=28)
+        Dino(BACKBONE, str(dino_file), head_file=str(evil), resolution=28).load(INTO)
     with pytest.raises(ValueError, match=r"verifier.backbone_file=.*evil.pth: not weights of"):
         DinoV2(BACKBONE, str(evil), 28, 1, "float32")
     with pytest.raises(ValueError, match=r"verifier.pretrained=.*evil.pth: not weights of"):

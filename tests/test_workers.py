@@ -8,28 +8,28 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from noise_search.core.denoiser import Batches
 from noise_search.core.problem import Problem
-from noise_search.run.assemble import assemble, refuse_misfits
-from noise_search.run.execute import make_missing_images, make_run, opened
+from noise_search.metrics.pixels import Pixels
+from noise_search.run.assemble import assemble
+from noise_search.run.description import describe
+from noise_search.run.execute import make_missing_images, make_run, removed_if_refused
 from noise_search.run.parts import Parts, begin
-from noise_search.run.plan import plan_of
+from noise_search.run.reopen import reopen
 from noise_search.run.search_units import clocks, make_units, search_and_render, walk
-from noise_search.run.settings import GROUPS, read_settings
 from noise_search.run.workers import Worker, this_worker
 from noise_search.storage.export import export_npz
 from noise_search.storage.run_folder import finished_ids
 from noise_search.storage.units import read_units, write_unit
 from scripts import chaos
-from tests.test_configs import CONFIGS
+from tests.test_configs import configuration, described
 from tests.test_run import ROOT, TOY, call, command, curve
 
 
@@ -40,18 +40,8 @@ def toy_parts(*overrides: str, images: int = 150, worker: Worker | None = None) 
 
 def real_parts(*overrides: str, images: int, worker: Worker | None = None) -> Parts:
     """What `run.py` builds, in this process."""
-    cfg, choices = composed(f"images={images}", *overrides)
-    settings = read_settings(cfg)
-    parts = assemble(cfg, settings, plan_of(cfg, settings, choices))
-    return dataclasses.replace(parts, worker=worker or Worker())
-
-
-def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
-    """What `run.py` hands to the experiment: the configuration and the names of its groups."""
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = compose("config", ["logger=none", *overrides], return_hydra_config=True)
-    choices = {name: cfg.hydra.runtime.choices[name] for name in GROUPS}
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), choices
+    run = described("logger=none", f"images={images}", *overrides)
+    return assemble(dataclasses.replace(run, worker=worker or Worker()))
 
 
 def results(folder: Path) -> list[tuple]:
@@ -135,13 +125,12 @@ def test_workers_at_once_leave_the_table_of_one(tmp_path: Path) -> None:
 
 
 def test_a_worker_goes_on_where_a_refused_one_has_removed_the_folder(tmp_path: Path) -> None:
-    cfg, choices = composed(*TOY, "images=64")
-    refused, folder = composed(*TOY, "images=64", "seed=-1")[0], tmp_path / "run"
+    run, folder = described(*TOY, "logger=none", "images=64"), tmp_path / "run"
     folder.mkdir()  # as Hydra does for every worker
-    with pytest.raises(ValueError, match="seed"):
-        make_run(refused, folder, choices)
+    with pytest.raises(ValueError, match="seed"), removed_if_refused(folder):
+        make_run(described(*TOY, "images=64", "seed=-1"), folder)
     assert not folder.exists()
-    make_run(cfg, folder, choices)
+    make_run(run, folder)
     assert (folder / "run.json").is_file()
 
 
@@ -181,7 +170,7 @@ def test_what_is_not_a_number_is_never_written(tmp_path: Path) -> None:
     )
     make_units(parts, tmp_path / "whole")
     target = float(torch.cat(whole).flatten(1).sum(1)[70])
-    with pytest.raises(RuntimeError, match="ids 64-127 are missing: 70 have pixels or scores not finite"):
+    with pytest.raises(ValueError, match="ids 64-127 are missing: 70 have pixels or scores not finite"):
         make_units(spoilt(parts, target), tmp_path / "broken")
     assert finished_ids(tmp_path / "broken") == set(range(150)) - set(range(64, 128))
 
@@ -201,21 +190,21 @@ def test_a_candidate_that_is_not_finite_never_wins(
 
     monkeypatch.setattr(Problem, "score_rows", score_rows)
     parts = toy_parts(f"verifier={verifier}", images=150)
-    with pytest.raises(RuntimeError, match=r"70 (have|are)"):
+    with pytest.raises(ValueError, match=r"70 (have|are)"):
         make_missing_images(parts, tmp_path)
     assert not finished_ids(tmp_path) & set(range(64, 128))
 
 
 def test_the_one_who_finishes_says_how_many_images_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg, choices = composed(*TOY, "images=64")
+    run = described(*TOY, "logger=none", "images=64")
 
     def interrupted(parts: Parts, folder: Path) -> dict[str, float]:
         (folder / "config.yaml").write_text("images: 640\n")  # by a worker that was asked for more
         return make_missing_images(parts, folder)
 
     monkeypatch.setattr("noise_search.run.execute.make_missing_images", interrupted)
-    make_run(cfg, tmp_path, choices)
-    assert opened(tmp_path)[1].images == 64
+    make_run(run, tmp_path)
+    assert reopen(tmp_path).settings.images == 64
 
 
 def test_an_incomplete_run_names_what_is_missing_and_fails(tmp_path: Path) -> None:
@@ -314,9 +303,10 @@ def test_images_that_are_not_kept_cannot_be_exported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="made with keep_images=false, its images were not stored"):
         export_npz(tmp_path, 1, 150, tmp_path / "samples.npz")
     assert not list(tmp_path.glob("samples*"))
-    parts = dataclasses.replace(parts, judge=dataclasses.replace(parts.judge, export_npz=True))
-    with pytest.raises(ValueError, match=r"metrics\.export_npz=true: with keep_images=true only"):
-        refuse_misfits(parts)
+    run = configuration(*TOY, "keep_images=false")
+    judge = mock.patch.object(Pixels, "export_npz", True)
+    with judge, pytest.raises(ValueError, match=r"metrics\.export_npz=true: with keep_images=true only"):
+        describe(*run)
 
 
 def test_without_kept_images_only_the_shown_ones_are_stored(tmp_path: Path) -> None:
