@@ -20,7 +20,7 @@ from noise_search.core.guidance import Guidance
 from noise_search.core.interpolant import CosineInterpolant, DDPMInterpolant, LinearInterpolant
 from noise_search.core.observed import Observed
 from noise_search.core.problem import Problem
-from noise_search.core.verifier import Candidates, Verifier
+from noise_search.core.verifier import Candidates, Surroundings, Verifier
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge, Space
 from noise_search.measures.statistics import Statistics
@@ -93,7 +93,7 @@ def population() -> OracleFID:
     space = Space(slice(None), Gaussian(np.zeros(2), np.eye(2)), "", "toy")
     judge = Judge("toy", "toy", features, unused, space)
     sets = {point: Statistics.of(0.5 * rng.standard_normal((50, 2)) + 0.1 * point) for point in range(13)}
-    return OracleFID(judge, 50).against(sets)
+    return OracleFID(50).load(Surroundings(judge=judge)).against(sets)
 
 
 KINDS = {

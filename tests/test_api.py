@@ -151,7 +151,7 @@ def test_n_is_the_number_of_candidates_scored(algorithm: str, nfe: int, scored: 
 @pytest.mark.parametrize("algorithm", ["random", "zo", "first_order"])
 def test_a_clock_ends_a_search(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that goes on by a second whenever it is looked at."""
-    monkeypatch.setattr("noise_search.api_run.time", SimpleNamespace(monotonic=itertools.count().__next__))
+    monkeypatch.setattr("noise_search.front.rounds.time", SimpleNamespace(monotonic=itertools.count().__next__))
     found = search("toy", WAVES, bright, seconds=6, algorithm=algorithm, batch_size=1)
     assert found.nfe > 60 and 6 < found.bill["seconds"] < 12 and not found.stopped
     assert search("toy", WAVES, bright, seconds=0, algorithm=algorithm).nfe == 20

@@ -14,6 +14,7 @@ from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.core.algorithm import Algorithm
 from noise_search.core.budget import Budget, make_plan
 from noise_search.run.execute import write_plan
+from noise_search.run.instantiate import build
 
 
 def test_the_papers_axis_for_random_search() -> None:
@@ -55,8 +56,9 @@ def test_every_hyper_parameter_is_checked_for_its_type(algorithm: type[Algorithm
     wrong = {"int": (2.5, "2", True, None), "float": ("a", None, True, float("nan"), float("inf")), "str": (1, None)}
     for field in dataclasses.fields(algorithm):
         for value in wrong[str(field.type)]:
+            node = {"_target_": f"{algorithm.__module__}.{algorithm.__name__}", field.name: value}
             with pytest.raises(ValueError, match=rf"^algorithm.{field.name}={value}: a (whole number|number|text)$"):
-                algorithm(**{field.name: value})
+                build(node, "algorithm")
 
 
 def test_without_a_search_final_nfe_bounds_nothing() -> None:

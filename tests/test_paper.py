@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from tests.test_configs import CONFIGS
+from noise_search.run.description import Description
+from tests.test_configs import CONFIGS, described
 
 PAPER = sorted(path.stem for path in (CONFIGS / "experiment/paper").glob("*.yaml"))
 PUBLISHED = Path(__file__).parent / "paper_axes.csv"  # figure, model, algorithm, verifier, cfg_scale, c, nfe

@@ -141,6 +141,6 @@ def test_particles_are_drawn_by_their_weights(particles: Any) -> None:
 def test_particles_refuse_what_they_cannot_do(particles: Any) -> None:
     with pytest.raises(ValueError, match="compares with views"):
         particles().init(make_setup(verifier=Likeness()).problem, 2)
-    for key, wrong in {"parts": 0, "leg_nfe": 1.5, "leap": 1.0, "eta": 2.0, "strength": -1.0}.items():
-        with pytest.raises(ValueError, match=f"algorithm.{key}={wrong}"):
+    for key, wrong in {"parts": 0, "leg_nfe": 0, "leap": 1.0, "eta": 2.0, "strength": -1.0}.items():
+        with pytest.raises(ValueError, match=f"^{key}={wrong}"):
             particles(**{key: wrong})

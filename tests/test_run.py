@@ -236,7 +236,7 @@ def test_a_plan_needs_neither_weights_nor_torch(tmp_path: Path) -> None:
         f"try: runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')\n"
         "except SystemExit as end: assert not end.code, end.code"
     )
-    arguments = ("plan_only=true", "model.weights=/nowhere", "hydra.run.dir=plan")
+    arguments = ("plan_only=true", "model=sit_xl_2", "model.weights=/nowhere", "hydra.run.dir=plan")
     subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "plan").iterdir()] == ["plan.csv"]
 
@@ -271,16 +271,17 @@ def test_the_same_classes_whatever_the_order(tmp_path: Path) -> None:
     }
 
 
+CIFAR10 = "model=sit_cifar10 dataset=cifar10 metrics=lite2"
 TABLE = "model.schedule._target_=noise_search.core.schedule.Table"
 WRONG = {
     "imagse=3": "unknown option 'imagse'; did you mean 'images'?",
     "verifier.colour=1": "verifier has no 'colour'",
-    "budget=1000": "budget is a group (demo, paper, results); totals go in budget.nfe=[1000]",
+    "budget=1000": "budget is a group; totals go in budget.nfe=[1000]",
     "algorithm=hope": "Could not find 'algorithm/hope' Available options in 'algorithm': first_order none paths",
     "budget.nfe=[5] budget.points=null": "budget.nfe=5: below the final generation, budget.final_nfe=6",
     "budget.nfe=[6,7] budget.points=null": "budget.nfe=7: buys nothing more than a smaller one does (random with 1)",
     "budget.nfe=[6]": "budget.nfe=[6] budget.points=[1, 2, 4]: give one of them",
-    "budget.points=[-1]": "random search: point -1; at least 0",
+    "budget.points=[-1]": "budget.points=[-1]: growing whole numbers from 0 on",
     "algorithm=zo algorithm.similarity=1": "algorithm.similarity=1: between -1 and 1",
     "algorithm=zo algorithm.on_stall=cry": "algorithm.on_stall=cry: keep or redraw",
     "algorithm=zo algorithm.neighbours=2.5": "algorithm.neighbours=2.5: a whole number",
@@ -289,10 +290,10 @@ WRONG = {
     "algorithm=paths algorithm.pool=some": "algorithm.pool=some: all or per_path",
     "algorithm=first_order algorithm.step_size=0": "algorithm.step_size=0: above 0, at most 1",
     "algorithm=first_order verifier=oracle_is": "verifier oracle_is has no gradient",
-    "algorithm=zo verifier=oracle_fid": "verifier=oracle_fid looks at the whole set of images: with algorithm=random only, not ZO-2",
-    "experiment=paper/fig3 rank=0 world=8 plan_only=true": "verifier=oracle_fid looks at the whole set of images: one worker only, not world=8",
+    "algorithm=zo verifier=oracle_fid": "whole set of images: with algorithm=random only, not ZO-2",
+    "experiment=paper/fig3 rank=0 world=8 plan_only=true": "whole set of images: one worker only, not world=8",
     "verifier=oracle_fid verifier.share=0.5": "verifier.share=0.5: above 0, at most 0.02",
-    "verifier=classifier_ssl model=sit_cifar10 dataset=cifar10 metrics=lite2 budget.search_nfe=2": "nearest knot is an end",
+    f"{CIFAR10} verifier=classifier_ssl budget.search_nfe=2": "nearest knot is an end",
     "observers=[hope]": "observers=['hope']: Could not find 'verifier/hope'",
     "observers=[likelihood]": "observers=['likelihood']: likelihood scores every candidate already",
     "observers=[oracle_fid]": "observers: oracle_fid gives no score of one image",
@@ -301,7 +302,7 @@ WRONG = {
     "budget.search_nfe=0": "budget.search_nfe=0: a whole number, at least 1",
     "dataset.classes=[10]": "10 is not a class id of mixture; 0 to 9",
     "batch_size=0": "batch_size=0: auto or a whole number of rows, at least 1",
-    "dataset.classes=3": "dataset.classes=3: a list of class ids, or null for all",
+    "dataset.classes=3": "dataset.classes=3: a list of whole numbers or null",
     "cfg_scale=abc": "cfg_scale=abc: a number, at least 0",
     "guidance.channels=0": "guidance.channels=0: all or a whole number, at least 1",
     "guidance=null": "guidance=None: a group of channels and interval",
@@ -310,9 +311,10 @@ WRONG = {
     "guidance.interval=[0.5,0.2]": "guidance.interval=[0.5, 0.2]: [low, high], two times between 0",
     "axis=x": "axis=x: nfe or nfe_paper",
     "metrics=lite2 device=cpu:x": "device=cpu:x: auto, cpu, cuda or cuda:N",
-    "model=sit_cifar10 dataset=cifar10": "verifier likelihood knows the classes of mixture, dataset cifar10 has those of",
+    CIFAR10: "verifier likelihood knows the classes of mixture, dataset cifar10 has those of",
     "dataset=cifar10 verifier=brightness": "metrics: their classes are those of mixture, dataset cifar10 has those of",
-    "model=sit_cifar10": "metrics on pixels do not fit sit_cifar10's 3x32x32 images",
+    "model=sit_cifar10": "verifier likelihood cannot score sit_cifar10's 3x32x32 images",
+    "model=sit_cifar10 verifier=brightness": "metrics on pixels do not fit sit_cifar10's 3x32x32 images",
     "dataset=imagenet256": "dataset imagenet256 has 1000 classes, model toy 10 classes",
     "images=0": "images=0: a whole number, at least 1",
     "images=many": "images=many: a whole number, at least 1",
@@ -321,7 +323,7 @@ WRONG = {
     "device=tpu": "device=tpu: auto, cpu, cuda or cuda:N",
     "model.solver=rk4": "model.solver=rk4: one of heun, euler",
     f"{TABLE} +model.schedule.spacing=bent": "model.schedule.spacing=bent: one of trailing, spaced, ddim",
-    f"{TABLE} +model.schedule.spacing=ddim budget.final_nfe=300": "model.schedule.spacing=ddim: no whole stride through",
+    f"{TABLE} +model.schedule.spacing=ddim budget.final_nfe=300": "model.schedule.spacing=ddim: no whole stride",
     "+model.schedule.shift=3": "unknown option 'model.schedule.shift': there are no options of",
     "model.schedule=uniform": "model.schedule=uniform: a time schedule",
     "model.interpolant=bent": "model.interpolant=bent: one of linear, cosine",
@@ -329,12 +331,11 @@ WRONG = {
     "+foo=1": "unknown option 'foo': there are images, seed",
     "+guidance.foo=1": "unknown option 'guidance.foo': there are channels, interval",
     "+model.foo=1": "unknown option 'model.foo': there are model.name",
+    **{f"+{key}.foo=1": f"unknown option '{key}.foo': there are {key}." for key in ("budget", "dataset")},
     **{
-        f"+{key}.foo=1": f"unknown option '{key}.foo': there are {key}."
-        for key in ("budget", "dataset", "metrics", "verifier")
+        f"+{key}.foo=1": f"unknown option '{key}.foo': there are no options of noise_search."
+        for key in ("logger", "algorithm", "metrics", "verifier")
     },
-    "+logger.foo=1": "unknown option 'logger.foo': there are no options of",
-    "+algorithm.foo=1": "unknown option 'algorithm.foo': there are no options of noise_search.algorithms.random.Random",
     "verifier=ensemble +verifier.members.classifier.foo=1": "unknown option 'verifier.members.classifier.foo'",
     **{
         f"{group}._target_=noise_search.{target}": f"_target_='noise_search.{target}': there is no such part ("

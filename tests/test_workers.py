@@ -275,7 +275,7 @@ def test_a_single_row_that_does_not_fit_ends_the_run() -> None:
 def test_a_population_verifier_works_alone(tmp_path: Path) -> None:
     options = ("experiment=toy", "verifier=oracle_fid", "budget.points=[1,4]", "images=100", "logger=none")
     done = call(tmp_path, *options, "rank=0", "world=2", code=1)
-    assert "verifier=oracle_fid: one worker only, not world=2" in done.stderr
+    assert "verifier=oracle_fid looks at the whole set of images: one worker only, not world=2" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

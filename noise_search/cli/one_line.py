@@ -5,7 +5,6 @@ HYDRA_FULL_ERROR=1 shows where a refusal came from, too.
 
 import errno
 import os
-import re
 import signal
 import sys
 import traceback
@@ -18,21 +17,13 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from noise_search.configuration.told import explain
+from noise_search.configuration.compose import refuse_values_for_groups
 from noise_search.errors import Refused
 
 READING = (HydraException, OmegaConfBaseException)  # what reading a configuration raises: it was refused
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"  # asked for by the user
 DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 UNFORESEEN = "This was not foreseen: it is a bug in noise_search, or in a plug-in. The traceback above says where."
-
-
-def refuse_numbers_for_groups(arguments: list[str]) -> None:
-    """`budget=1000` would select a file named 1000: say what was meant."""
-    for argument in arguments:
-        match = re.fullmatch(r"budget=\[?([0-9][0-9_, ]*)\]?", argument)
-        if match:
-            totals = f"budget.nfe=[{match.group(1)}]"
-            raise Refused(f"{argument}: budget is a group (demo, paper, results); totals go in {totals}")
 
 
 def refused(error: Exception) -> bool:
@@ -66,7 +57,7 @@ def run_cleanly(main: Callable[[], int | None]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends a run as Ctrl-C does
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra's own errors arrive here whole, to be told in one line
     try:
-        refuse_numbers_for_groups(sys.argv[1:])
+        refuse_values_for_groups(sys.argv[1:])
         return main() or 0
     except KeyboardInterrupt:
         print("stopped: the same command goes on from what is finished", file=sys.stderr)

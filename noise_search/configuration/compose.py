@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -68,8 +69,20 @@ def verifier_named(name: str) -> dict[str, Any]:
     return configured("verifier", [name], "verifier", "verifier={}")[name]  # type: ignore[no-any-return]
 
 
+def refuse_values_for_groups(overrides: Sequence[str]) -> None:
+    """`budget=1000` would select a file named 1000, `verifier=null` none: say what was meant."""
+    for override in overrides:
+        found = re.fullmatch(rf"({'|'.join((*GROUPS, 'logger'))})=(null|true|false|[^A-Za-z].*|)", override)
+        if found and found.group(1) == "budget" and (totals := re.fullmatch(r"\[?(\d[\d_, ]*)\]?", found.group(2))):
+            raise Refused(f"{override}: budget is a group; totals go in budget.nfe=[{totals.group(1)}]")
+        if found:
+            names = ", ".join(path.stem for path in sorted((config_folder() / found.group(1)).glob("*.yaml")))
+            raise Refused(f"{override}: {found.group(1)} is a group: {names}")
+
+
 def composed(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """(config, choices) of `python run.py` with these overrides; within `own_hydra`, or any other that is ours."""
+    refuse_values_for_groups(overrides)
     cfg = compose("config", list(overrides), return_hydra_config=True)
     return read(cfg, cfg.hydra.runtime.choices)
 

@@ -44,7 +44,7 @@ class Budget:
     final_nfe: int
     nfe: tuple[int, ...] | None = None
     points: tuple[int, ...] | None = None
-    default_nfe: tuple[int, ...] = ()
+    default_nfe: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("search_nfe", "final_nfe"):
@@ -54,11 +54,11 @@ class Budget:
             raise Refused(f"budget.nfe={self.nfe} budget.points={self.points}: give one of them")
         for name in ("nfe", "points", "default_nfe"):
             values = getattr(self, name)
-            if values is None or (name == "default_nfe" and not values):
+            if values is None:
                 continue
             values = list(values) if isinstance(values, list | tuple) else [values]
-            if not values or not all(map(whole, values)) or values != sorted(set(values)):
-                raise Refused(f"budget.{name}={values}: growing whole numbers, at least one")
+            if not values or not all(map(whole, values)) or values != sorted(set(values)) or values[0] < 0:
+                raise Refused(f"budget.{name}={values}: growing whole numbers from 0 on, at least one")
             object.__setattr__(self, name, tuple(values))
 
     def cost(self, algorithm: Algorithm, point: int) -> Cost:
@@ -69,11 +69,12 @@ class Budget:
         return cost.search + cost.final
 
     def most(self, algorithm: Algorithm, nfe: int) -> int:
-        """The largest point whose total is at or under `nfe`."""
+        """The largest point whose total is at or under `nfe`, one of budget.nfe or budget.default_nfe."""
         least = min(self.total(algorithm, 0), self.total(algorithm, 1))
         if nfe < least:
             what = f"the final generation, budget.final_nfe={least}" if least == self.final_nfe else f"{least} NFE"
-            raise Refused(f"budget.nfe={nfe}: below {what}, the least of {algorithm.name}")
+            key = "nfe" if self.nfe is not None else "default_nfe"
+            raise Refused(f"budget.{key}={nfe}: below {what}, the least of {algorithm.name}")
         low, high = 0, 1
         while self.total(algorithm, high) <= nfe:
             low, high = high, 2 * high
@@ -93,7 +94,7 @@ class Budget:
                     raise Refused(f"budget.points={list(self.points)}: {both} cost the same {total} NFE, no search")
             return list(self.points)
         points: list[int] = []
-        for nfe in self.nfe or self.default_nfe:
+        for nfe in self.nfe or self.default_nfe or ():
             point = self.most(algorithm, nfe)
             if points and point == points[-1]:
                 if self.nfe is None:
@@ -105,7 +106,7 @@ class Budget:
                 )
             points.append(point)
         if not points:
-            raise Refused("budget: give budget.nfe=[...] or budget.points=[...]")
+            raise Refused("budget: give budget.nfe=[...] or budget.points=[...]; there is no budget.default_nfe")
         return points
 
     def purchases(self, algorithm: Algorithm, each: int, multiply_adds: int | None) -> list[Purchase]:

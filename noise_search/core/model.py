@@ -106,5 +106,10 @@ class ModelSettings:
 
     def model(self, **loaded: Any) -> Model:
         """A `Model` of these settings, with what was loaded."""
-        shared: dict[str, Any] = {"name": self.name, "shape": self.shape, "solver": self.solver, "schedule": self.schedule}
+        shared: dict[str, Any] = {
+            "name": self.name,
+            "shape": self.shape,
+            "solver": self.solver,
+            "schedule": self.schedule,
+        }
         return Model(**(shared | {"classes": self.classes, "distilled": self.distilled} | loaded))

@@ -21,7 +21,8 @@ class Observed(Several):
                 raise Refused(f"observers: {name} gives no score of one image; observe its members")
         super().__init__({"": verifier, **observers})
         self.verifier, self.observers = verifier, dict(observers)
-        self.differentiable, self.members = verifier.differentiable, (*verifier.members, *observers)
+        self.name, self.differentiable = verifier.name, verifier.differentiable
+        self.members = (*verifier.members, *observers)
 
     def load(self, into: Surroundings) -> Observed:
         super().load(into)

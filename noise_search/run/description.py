@@ -110,6 +110,7 @@ def describe(config: Mapping[str, Any], choices: Mapping[str, str], sweep: str |
     settings = replace(settings, guidance=replace(settings.guidance, distilled=model.distilled))
     dataset: Dataset = build(config["dataset"], "dataset", Dataset, seed=settings.seed)
     verifier: Verifier = build(config["verifier"], "verifier", Verifier)
+    verifier.name = verifier.name or choices["verifier"]
     observers = {name: build(node, f"observers.{name}", Verifier) for name, node in config["observers"].items()}
     algorithm: Algorithm = build(config["algorithm"], "algorithm", Algorithm)
     budget: Budget = build(config["budget"], "budget", Budget)
@@ -130,5 +131,5 @@ def describe(config: Mapping[str, Any], choices: Mapping[str, str], sweep: str |
         raise Refused("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
     parts = (model, dataset, verifier, algorithm, budget, judge, more, logger)
     described = Description(config, choices, settings, worker, *parts, plan)
-    described.text  # noqa: B018 (refuses a level whose knot is an end, and a schedule that does not fit)
+    described.grids, described.text  # noqa: B018 (refuse NFE that the schedule has no grid for, a view at an end of one)
     return described

@@ -21,8 +21,10 @@ class Ensemble(Several):
     """
 
     def __init__(self, members: Mapping[str, Verifier], rank_weights: Mapping[str, float] | None = None) -> None:
-        verifiers = isinstance(members, Mapping) and all(isinstance(part, Verifier) for part in members.values())
-        require("members", members, verifiers and bool(members), "verifiers by their names, at least one")
+        named = isinstance(members, Mapping) and bool(members)
+        require("members", members, named, "verifiers by their names, at least one")
+        for name, part in members.items():
+            require(f"members.{name}", part, isinstance(part, Verifier), "a verifier")
         single = [name for name, part in members.items() if len(part.members) != 1]
         require("members", ", ".join(single), not single, "an ensemble's members give one score each")
         allowed, weights = f"numbers of at least 0 for some of {', '.join(members)}, null for none", rank_weights

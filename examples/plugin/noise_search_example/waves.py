@@ -1,20 +1,24 @@
 """The toy mixture, told its class in words: a model, its prompts, a verifier that reads them and a judge."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from noise_search.core.dataset import Dataset
-from noise_search.core.denoiser import Condition, Prediction
 from noise_search.core.model import Model
-from noise_search.core.verifier import Candidates, Verifier
+from noise_search.core.verifier import Candidates, Surroundings, Verifier
+from noise_search.errors import MissingFile
 from noise_search.measures.judge import Judge
-from noise_search.metrics.pixels import pixels
-from noise_search.models.toy import toy
-from noise_search.networks.mixture import Mixture, coloured_waves
+from noise_search.metrics.pixels import Pixels
+from noise_search.models.toy import Toy
+
+if TYPE_CHECKING:  # a plan is made without torch
+    from torch import Tensor
+
+    from noise_search.core.denoiser import Condition, Prediction
 
 NAMES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -24,22 +28,35 @@ def wave_of(text: str) -> int:
     return next((NAMES.index(word) for word in text.lower().split() if word in NAMES), len(NAMES))
 
 
-def prompt_toy(name: str, interpolant: str = "linear", device: str = "cpu") -> Model:
+@dataclass(frozen=True, kw_only=True)
+class PromptToy(Toy):
     """The mixture behind an encoder of texts: one-hot [B, classes + 1], the last for a text that names no class."""
-    model = toy(name, interpolant, device)
 
-    def encode(texts: Sequence[str]) -> Condition:
-        return (torch.eye(len(NAMES) + 1, device=device)[[wave_of(text) for text in texts]],)
+    @property
+    def classes(self) -> int | None:  # type: ignore[override]
+        return None
 
-    def network(x: Tensor, t: Tensor, hot: Tensor) -> Prediction:
-        return model.network(x, t, hot.argmax(1))
+    def load(self, device: str = "cpu") -> Model:
+        import torch
 
-    return replace(model, classes=None, encode=encode, network=network)
+        model = Toy(name=self.name, interpolant=self.interpolant).load(device)
+
+        def encode(texts: Sequence[str]) -> Condition:
+            return (torch.eye(len(NAMES) + 1, device=device)[[wave_of(text) for text in texts]],)
+
+        def network(x: Tensor, t: Tensor, hot: Tensor) -> Prediction:
+            return model.network(x, t, hot.argmax(1))
+
+        decoder, batch = model.decoder, model.batch_size
+        own = {"network": network, "encode": encode, "interpolant": model.interpolant}
+        return self.model(**own, decoder=decoder, batch_size=batch)
 
 
 def prompts(file: str | None = None, classes: list[int] | None = None) -> Dataset:
     """The lines of a text file, by default of the one in this package."""
     path = Path(file) if file else Path(__file__).with_name("prompts.txt")
+    if not path.is_file():
+        raise MissingFile(f"dataset.file={path}: there is no such file")
     texts = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
     return Dataset("prompts_toy", texts, classes)
 
@@ -50,10 +67,15 @@ class WordLikelihood(Verifier):
     differentiable = True
     reads = ("texts",)
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self) -> None:
+        self.name, self.weights = "word likelihood", {}
+
+    def load(self, into: Surroundings) -> WordLikelihood:
+        from noise_search.networks.mixture import Mixture, coloured_waves
+
         mixture = coloured_waves()
-        self.name, self.weights = "word likelihood", dict[str, str]()
-        self.mixture = Mixture(mixture.means.to(device), mixture.std)
+        self.mixture = Mixture(mixture.means.to(into.device), mixture.std)
+        return self
 
     def score(self, candidates: Candidates) -> Tensor:
         b, k = candidates.images.shape[:2]
@@ -61,7 +83,13 @@ class WordLikelihood(Verifier):
         return self.mixture.log_likelihood(candidates.images.flatten(0, 1), labels).view(b, k)
 
 
-def prompt_pixels(device: str = "cpu") -> Judge:
+@dataclass(frozen=True)
+class PromptPixels(Pixels):
     """The toy's judge without what wants classes, which prompts have none of."""
-    judge = pixels(device)
-    return replace(judge, metrics=[metric for metric in judge.metrics if not metric.needs_classes], columns_of=None)
+
+    class_set = None
+    needing_classes = ()
+
+    def load(self, device: str = "cpu") -> Judge:
+        judge = super().load(device)
+        return replace(judge, metrics=[metric for metric in judge.metrics if not metric.needs_classes], columns_of=None)
