@@ -91,10 +91,10 @@ def test_units_of_other_settings_are_never_mixed(copy: Path) -> None:
             "a: !!python/object/apply:os.getcwd []",
             "this version writes it: could not determine",
         ),
-        ("config.yaml", "seed: ${oc.env:HOME}", "it has an interpolation, which no run writes"),
+        ("config.yaml", "images: ${oc.env:HOME}", "is not as this version writes it: seed is not given"),
         ("config.yaml", "seed: 0", "is not as this version writes it"),
         ("identity.json", "", "identity.json is damaged"),
-        ("identity.json", "{}", "is not as this version writes it: 'choices'"),
+        ("identity.json", "{}", "is not as this version writes it: it names no choices"),
         ("units/copy.parquet", "", "units/copy.parquet: not the name of a unit"),
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from noise_search.core.verifier import Surroundings
 from noise_search.measures.frechet import Gaussian, frechet_distance
 from noise_search.measures.judge import Judge, Space
 from noise_search.measures.statistics import Statistics
@@ -47,7 +48,7 @@ def exact(reference: Gaussian, current: np.ndarray, image: int, options: np.ndar
 
 def greedy(reference: Gaussian, candidates: np.ndarray, group: int) -> np.ndarray:
     """The set [IMAGES, D] that the verifier chooses, in groups of `group`."""
-    verifier = OracleFID(judge_of(reference), IMAGES)
+    verifier = OracleFID(IMAGES).load(Surroundings(judge=judge_of(reference)))
     memory = verifier.begin(candidates[:, 0], [K])
     chosen = []
     for start in range(0, IMAGES, group):
@@ -78,7 +79,7 @@ def test_the_memory_of_a_comparison_does_not_grow_with_the_group(world: tuple[Ga
     d, k = 64, 32
     rng = np.random.default_rng(0)
     judge = judge_of(gaussian(rng.standard_normal((500, d))))
-    verifier = OracleFID(judge, 2)
+    verifier = OracleFID(2).load(Surroundings(judge=judge))
     verifier = verifier.against(verifier.begin(rng.standard_normal((200, d)), [k]))
     peaks = {}
     for images in (1, 100):
@@ -110,9 +111,8 @@ def test_small_groups_come_near_the_exact_greedy_choice_and_stale_statistics_do_
     assert distance["stale"] > 2 * distance["groups"]
 
 
-def test_groups_are_two_percent_of_the_images_whatever_the_batch(world: tuple[Gaussian, np.ndarray]) -> None:
-    judge = judge_of(world[0])
-    assert [OracleFID(judge, n).group for n in (2, 49, 100, 1000, 50_000)] == [1, 1, 2, 20, 1000]
+def test_groups_are_two_percent_of_the_images_whatever_the_batch() -> None:
+    assert [OracleFID(n).group for n in (2, 49, 100, 1000, 50_000)] == [1, 1, 2, 20, 1000]
     for bad in ({"share": 0.03}, {"share": 0.0}):
-        with pytest.raises(ValueError, match="verifier\\."):
-            OracleFID(judge, 100, **bad)
+        with pytest.raises(ValueError, match=r"^share="):
+            OracleFID(100, **bad)

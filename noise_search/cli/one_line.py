@@ -16,8 +16,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from noise_search.configuration.told import explain
 from noise_search.configuration.compose import refuse_values_for_groups
+from noise_search.configuration.told import explain
 from noise_search.errors import Refused
 
 READING = (HydraException, OmegaConfBaseException)  # what reading a configuration raises: it was refused

@@ -43,6 +43,8 @@ class Published(ModelSettings):
             good = isinstance(value, dict) and set(value) == set(keys)
             good = good and all(whole(count) and count >= 1 for count in value.values())
             require(name, value, good, f"whole numbers, at least 1, of {', '.join(keys)}")
+        width, heads = self.net["width"], self.net["heads"]
+        require("net.width", width, width % heads == 0, f"not shared by {heads} heads")
         require("decode_rows", self.decode_rows, self.decode_rows >= 1, "at least 1")
 
     @property

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noise_search.core.checks import whole
 from noise_search.errors import MissingFile, Refused
 from noise_search.networks.precision import dtype_of
 from noise_search.networks.vision import fetched, loaded
@@ -29,10 +28,6 @@ def load_vae(source: str, channels: int, precision: str, rows: int, device: str)
     except ImportError as error:
         raise Refused("model.vae: diffusers is not installed; `pip install noise_search[imagenet]`") from error
     key = "model.vae"
-    if not isinstance(source, str):
-        raise Refused(f"{key}={source}: a folder of diffusers, or hub:owner/name")
-    if not whole(rows) or rows < 1:
-        raise Refused(f"model.decode_rows={rows}: a whole number, at least 1")
     hub = source.startswith("hub:")
     what = "an AutoencoderKL of diffusers; `python scripts/fetch_weights.py vae` fetches it"
     folder = Path(source) / "vae" if (Path(source) / "vae").is_dir() else Path(source)
