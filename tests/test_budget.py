@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -11,10 +12,12 @@ from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
-from noise_search.core.algorithm import Algorithm
+from noise_search.core.algorithm import Algorithm, Cost
 from noise_search.core.budget import Budget, make_plan
-from noise_search.run.execute import write_plan
+from noise_search.run.execute import make_run, write_plan
 from noise_search.run.instantiate import build
+from noise_search.storage.units import read_units
+from tests.test_configs import described
 
 
 def test_the_papers_axis_for_random_search() -> None:
@@ -61,6 +64,40 @@ def test_every_hyper_parameter_is_checked_for_its_type(algorithm: type[Algorithm
                 build(node, "algorithm")
 
 
+@dataclasses.dataclass(frozen=True)
+class Warm(Random):
+    """Four noises whatever the point, which might be a temperature: other searches at one cost."""
+
+    anytime: ClassVar[bool] = False
+
+    def cost(self, point: int, c: int, final: int) -> Cost:
+        return Cost(4 * c if point else 0, final, final)
+
+    def rounds(self, point: int) -> int:
+        return 4 if point else 0
+
+
+def test_points_of_equal_cost_are_allowed_where_they_are_other_searches() -> None:
+    bought = Budget(10, 20, points=(1, 2, 3)).purchases(Warm(), 1, None)
+    assert [p.nfe for p in bought] == [60, 60, 60] and {p.gflops for p in bought} == {None}
+    assert [p.label for p in bought] == ["nfe000060-point1", "nfe000060-point2", "nfe000060-point3"]
+    with pytest.raises(ValueError, match=r"budget.points=\[0, 1\]: 0 and 1 cost the same 20 NFE, no search"):
+        Budget(10, 20, points=(0, 1)).purchases(Random(), 1, 1)
+
+
+def test_a_run_of_such_points_keeps_them_apart(tmp_path: Path) -> None:
+    run = described("experiment=toy", "images=8", "budget.points=[1,2]", "budget.search_nfe=4", "logger=none")
+    plan = make_plan("warm", Warm(), run.budget, 1, None)
+    make_run(dataclasses.replace(run, algorithm=Warm(), plan=plan), tmp_path)
+    assert {path.name for path in (tmp_path / "images").iterdir()} == {
+        *("nfe000036-point1.png", "nfe000036-point2.png", "side_by_side.png"),
+    }
+    with (tmp_path / "curve.csv").open() as file:
+        assert {(row["point"], row["nfe"]) for row in csv.DictReader(file)} == {("1", "36"), ("2", "36")}
+    bank = read_units(tmp_path, ["point", "bank"])
+    assert {len(scores) for scores in bank["bank"].to_pylist() if scores} == {4}  # any independent candidates are kept
+
+
 def test_without_a_search_final_nfe_bounds_nothing() -> None:
     assert [p.nfe for p in Budget(10, 20, nfe=(8, 12)).purchases(NoSearch(), 1, 1)] == [8, 12]
     with pytest.raises(ValueError, match=r"budget.nfe=0: below 1 NFE, the least of none"):
@@ -76,7 +113,7 @@ def test_without_a_search_final_nfe_bounds_nothing() -> None:
         ({"search_nfe": 10, "final_nfe": 20, "points": (1,), "nfe": (20,)}, "give one of them"),
         ({"search_nfe": 10, "final_nfe": 20, "points": ()}, "growing whole numbers"),
         ({"search_nfe": 10, "final_nfe": 20, "points": (2, 1)}, "growing whole numbers"),
-        ({"search_nfe": 10, "final_nfe": 20, "points": (-1, 1)}, "at least 0"),
+        ({"search_nfe": 10, "final_nfe": 20, "points": (-1, 1)}, "from 0 on"),
         ({"search_nfe": 10, "final_nfe": 20, "nfe": (19,)}, "below the final generation"),
         ({"search_nfe": 10, "final_nfe": 20, "nfe": (20, 30)}, "buys nothing more"),
         ({"search_nfe": 10, "final_nfe": 20, "points": ("a",)}, "growing whole numbers"),

@@ -14,6 +14,7 @@ from noise_search.core.problem import open_problem
 from noise_search.core.verifier import Candidates, Verifier
 from noise_search.models.toy import Toy
 from noise_search.verifiers.brightness import Brightness
+from tests.test_configs import described
 
 WORDS = {"none of them": 10, "a wave": 3, "another wave": 7}
 
@@ -50,6 +51,44 @@ def test_words_and_numbers_give_the_same_image(scale: float) -> None:
     assert [len(rows) for rows in network.condition] == [3 + guided] * 2  # one row an image, whatever the candidates
     assert network.rows.count.tolist() == [5 * 4 * (1 + guided)] * 3
     assert made == [3, 1][: 1 + guided]  # each text is encoded once
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.5])
+def test_distilled_guidance_is_an_input_and_costs_one_row(scale: float) -> None:
+    """The network is told the scale, whatever it is; nothing is mixed and no null condition is asked for."""
+    plain, told = Toy(name="toy").load(), []
+
+    def network(x: Tensor, t: Tensor, label: Tensor, guidance: Tensor) -> Prediction:
+        told.append(guidance)
+        return plain.network(x, t, label)
+
+    distilled = dataclasses.replace(plain, network=network, distilled=True)
+    index, guidance = torch.tensor([3, 7]), Guidance(scale)
+    problem = open_problem(distilled, Brightness(), index, search_nfe=4, guidance=guidance, batch_size=4)
+    scores = problem.evaluate(problem.noises(3))
+    assert torch.equal(scores, open_problem(plain, Brightness(), index, search_nfe=4).evaluate(problem.noises(3)))
+    assert torch.cat(told).unique().tolist() == [scale] and all(len(rows) <= 4 for rows in told)
+    assert problem.meters.network.rows.count.tolist() == problem.meters.evaluations.count.tolist() == [3 * 4] * 2
+
+
+def test_plan_and_title_say_which_guidance_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {}
+    for scale in (1, 2.5):
+        for distilled in (False, True):
+            monkeypatch.setattr(Toy, "distilled", distilled)
+            run = described("experiment=toy", f"cfg_scale={scale}")
+            texts[scale, distilled] = str(run.guidance)
+            assert str(run.guidance) in run.text and str(run.guidance) in run.title
+            assert run.plan.each == run.guidance.rows == 1 + (scale != 1 and not distilled)
+    assert texts == {
+        (1, False): "no guidance (1 row an evaluation)",
+        (1, True): "distilled guidance 1 (an input of the network, 1 row an evaluation)",
+        (2.5, False): "classifier-free guidance 2.5 (2 rows an evaluation)",
+        (2.5, True): "distilled guidance 2.5 (an input of the network, 1 row an evaluation)",
+    }
+    for wrong in ("guidance.channels=3", "guidance.interval=[0.1,0.9]"):
+        with pytest.raises(ValueError, match=r"where the network is told the scale \(distilled guidance\)"):
+            described("experiment=toy", wrong)
 
 
 def test_a_verifier_is_given_each_rows_own_text() -> None:

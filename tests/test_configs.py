@@ -1,5 +1,7 @@
 """Every YAML in every group composes and builds, or says what is missing."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.conftest import counted_multiply_adds
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics", "logger", "experiment")
+FUZZ = Path(__file__).with_name("fuzz_configuration.py")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
 
 
@@ -69,6 +72,15 @@ def test_every_choice_builds_or_says_what_is_missing(group: str, name: str, monk
             load()
     else:
         assert load() is not None
+
+
+def test_whatever_is_set_is_a_plan_or_one_line_that_names_the_key() -> None:
+    """300 cases over every key of every group, in a process of its own: it must not load torch."""
+    done = subprocess.run(
+        [sys.executable, FUZZ, "300"], cwd=FUZZ.parents[1], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "every case was a plan, or one line" in done.stdout
 
 
 def test_the_costs_of_published_models_are_those_of_their_networks() -> None:

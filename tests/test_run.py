@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -239,6 +240,15 @@ def test_a_plan_needs_neither_weights_nor_torch(tmp_path: Path) -> None:
     arguments = ("plan_only=true", "model=sit_xl_2", "model.weights=/nowhere", "hydra.run.dir=plan")
     subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "plan").iterdir()] == ["plan.csv"]
+
+
+def test_a_model_whose_costs_are_not_known_has_no_gflops_and_its_rate_is_measured(tmp_path: Path) -> None:
+    unknown = ("model.multiply_adds=null", "model.rows_per_second=null")
+    done = call(tmp_path, *TOY, *unknown, "images=20", "logger=none", "hydra.run.dir=run")
+    assert "expected: not known before the model's rate is measured" in done.stdout
+    assert re.search(r"expected: [\d.]+ to [\d.]+ minutes of network time at \d+ rows/s \(measured\)", done.stdout)
+    assert {row["gflops"] for row in curve(tmp_path / "run")} == {""}
+    assert "20 images" in (tmp_path / "run/report.html").read_text()
 
 
 @pytest.mark.parametrize("images", [1, 2, 5])
@@ -485,6 +495,42 @@ def test_a_failing_wandb_does_not_end_a_run(tmp_path: Path) -> None:
 def test_the_traceback_is_there_on_request(tmp_path: Path) -> None:
     done = call(tmp_path, *TOY, "images=0", code=1, HYDRA_FULL_ERROR="1")
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["configuration.compose.read", "run.search_units.search_and_render"])
+def test_a_developers_own_bug_shows_its_traceback_and_says_so(tmp_path: Path, where: str) -> None:
+    """A TypeError, a RuntimeError or a ValueError of nobody's purpose is never told as if the user were wrong."""
+    module, name = where.rsplit(".", 1)
+    for error in ("TypeError", "RuntimeError", "ValueError", "KeyError"):
+        script = f"""
+import runpy, sys
+sys.argv = ["run.py", *sys.argv[1:]]
+import noise_search.{module} as module
+def buggy(*arguments, **named):
+    raise {error}("a slip")
+module.{name} = buggy
+import noise_search.cli.main
+noise_search.cli.main.read = getattr(module, "read", noise_search.cli.main.read)
+runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
+"""
+        options = [sys.executable, "-c", script, *TOY, "images=2", "logger=none"]
+        done = subprocess.run(options, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and "in buggy" in done.stderr and error in done.stderr
+        assert done.stderr.strip().endswith("The traceback above says where.")
+
+
+def test_what_hydra_cannot_compose_is_one_line(tmp_path: Path) -> None:
+    for wrong in (
+        "verifier=[1,2]",
+        "+a@b=c",
+        "verifier=hope",
+        "images=[1",
+        "~nothing",
+        "hydra.run.dir=${x}",
+        "images=???",
+    ):
+        done = call(tmp_path, *TOY, override, code=1)
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
 
 
 def test_no_wandb_is_told_before_anything_runs(tmp_path: Path) -> None:

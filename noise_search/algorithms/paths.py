@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from noise_search.core.algorithm import Cost, Leg, Result, require_point, unsearched
 from noise_search.core.checks import require
 from noise_search.core.gather import take, top
+from noise_search.core.grid import LONGEST
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +51,7 @@ class Paths:
 
     def __post_init__(self) -> None:
         for name in ("paths", "backward_nfe", "last_nfe"):
-            require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+            require(name, getattr(self, name), 1 <= getattr(self, name) <= LONGEST, f"at least 1, at most {LONGEST}")
         top = self.start + self.forward
         require("start", self.start, 0 < self.start < 1, "between 0 and 1, ends excluded")
         require("forward", self.forward, self.forward > 0 and top < 1 + 1e-9, "above 0; with start at most 1")

@@ -27,8 +27,18 @@ UNFORESEEN = "This was not foreseen: it is a bug in noise_search, or in a plug-i
 
 
 def refused(error: Exception) -> bool:
-    """Was it raised on purpose, or by a disk that is full or may not be written?"""
-    return isinstance(error, (Refused, *READING)) or (isinstance(error, OSError) and error.errno in DISK)
+    """Was it raised on purpose, by Hydra over a configuration, or by a disk that is full or may not be written?"""
+    if isinstance(error, OSError) and error.errno in DISK:
+        return True
+    return isinstance(error, (Refused, *READING)) or raised_in(error) in ("hydra", "omegaconf", "antlr4")
+
+
+def raised_in(error: Exception) -> str:
+    """The package that an error comes from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return str(trace.tb_frame.f_globals.get("__name__", "")).split(".")[0] if trace is not None else ""
 
 
 def tell(error: Exception) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from noise_search.core.checks import whole
+from noise_search.core.grid import LONGEST
 from noise_search.errors import Refused
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("search_nfe", "final_nfe"):
-            if not whole(getattr(self, name)) or getattr(self, name) < 1:
-                raise Refused(f"budget.{name}={getattr(self, name)}: a whole number, at least 1")
+            if not whole(value := getattr(self, name)) or not 1 <= value <= LONGEST:
+                raise Refused(f"budget.{name}={value}: a whole number, at least 1, at most {LONGEST}")
         if self.nfe is not None and self.points is not None:
             raise Refused(f"budget.nfe={self.nfe} budget.points={self.points}: give one of them")
         for name in ("nfe", "points", "default_nfe"):

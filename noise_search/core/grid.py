@@ -5,6 +5,7 @@ from typing import NamedTuple
 from noise_search.errors import Refused
 
 SOLVERS = ("heun", "euler")
+LONGEST = 100_000  # NFE of one integration
 
 
 class Grid(NamedTuple):
