@@ -24,7 +24,7 @@ from noise_search.measures.frechet import Gaussian, frechet_distance
 from noise_search.run.assemble import assemble
 from noise_search.run.description import describe
 from noise_search.run.parts import Parts, begin
-from noise_search.run.search_units import clocks, search_and_render
+from noise_search.run.search_units import search_and_render
 
 CANDIDATES, REPETITIONS = 4, 3
 PAPER_POINTS = {
@@ -95,10 +95,9 @@ def anytime(algorithm: str, overrides: list[str], images: int = 32) -> None:
         budget = ("budget.search_nfe=2", "budget.final_nfe=10", f"budget.points=[{','.join(map(str, points))}]")
         parts = open_run(*overrides, f"algorithm={algorithm}", *budget)
         problem = begin(parts, list(range(images)))
-        seconds, progress = clocks(parts, images)
-        return clock(lambda: search_and_render(parts, problem, progress, seconds)), int(
-            problem.meters.evaluations.count.sum()
-        )
+        work = begin_work(parts, images)
+        seconds = clock(lambda: search_and_render(parts, problem, work))
+        return seconds, int(problem.meters.evaluations.count.sum())
 
     points = PAPER_POINTS[algorithm]
     measure(points[:2])

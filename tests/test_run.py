@@ -520,15 +520,8 @@ runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
 
 
 def test_what_hydra_cannot_compose_is_one_line(tmp_path: Path) -> None:
-    for wrong in (
-        "verifier=[1,2]",
-        "+a@b=c",
-        "verifier=hope",
-        "images=[1",
-        "~nothing",
-        "hydra.run.dir=${x}",
-        "images=???",
-    ):
+    broken = ("verifier=[1,2]", "+a@b=c", "verifier=hope", "images=[1", "~nothing", "hydra.run.dir=${x}", "images=???")
+    for override in broken:
         done = call(tmp_path, *TOY, override, code=1)
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
 

@@ -23,7 +23,7 @@ from noise_search.run.description import describe
 from noise_search.run.execute import make_missing_images, make_run, removed_if_refused
 from noise_search.run.parts import Parts, begin
 from noise_search.run.reopen import reopen
-from noise_search.run.search_units import clocks, make_units, search_and_render, walk
+from noise_search.run.search_units import begin_work, make_units, search_and_render, walk
 from noise_search.run.workers import Worker, this_worker
 from noise_search.storage.export import export_npz
 from noise_search.storage.run_folder import finished_ids
@@ -326,7 +326,7 @@ def test_batches_change_the_choices_of_the_real_model_at_ties_only(batch: int) -
     """float32; one search of 16 images, 4 candidates: a choice may differ where two scores are nearly the same."""
     cfg = ("model.precision=float32", "verifier.precision=float32", "budget.points=[1,4]")
     parts = [real_parts(*cfg, f"batch_size={size}", images=16) for size in (64, batch)]
-    whole, split = (search_and_render(p, begin(p, list(range(16))), *reversed(clocks(p, 16))) for p in parts)
+    whole, split = (search_and_render(p, begin(p, list(range(16))), begin_work(p, 16)) for p in parts)
     others = 0
     for one, other in zip(whole, split, strict=True):
         assert one["scores"] == pytest.approx(other["scores"], abs=1e-2, nan_ok=True)

@@ -84,7 +84,7 @@ def verify(run: Path, images: int = 8) -> int:
 def replay(run: Path, described: Description, ids: list[int]) -> list[str]:
     """Search for images again; what differs from the files by more than a batch's rounding."""
     from noise_search.run.parts import begin
-    from noise_search.run.search_units import clocks, search_and_render
+    from noise_search.run.search_units import begin_work, search_and_render
 
     parts = assemble(described)
     refuse_other_settings(run, {"weights": parts.weights})
@@ -92,11 +92,9 @@ def replay(run: Path, described: Description, ids: list[int]) -> list[str]:
         choice = described.choices["verifier"]
         print(f"no image is made again: with verifier={choice} a choice depends on all the images before")
         return []
-    seconds, progress = clocks(parts, len(ids))
-    again = {
-        (row["image_id"], row["point"]): row for row in search_and_render(parts, begin(parts, ids), progress, seconds)
-    }
-    progress.close()
+    work = begin_work(parts, len(ids))
+    again = {(row["image_id"], row["point"]): row for row in search_and_render(parts, begin(parts, ids), work)}
+    work.close()
     stored = read_units(run, ["image_id", "point", "candidate", "digest", "png"])
     rows = [row for row in stored.to_pylist() if row["image_id"] in ids]
     same = sum(row["digest"] == again[row["image_id"], row["point"]]["digest"] for row in rows)

@@ -21,6 +21,7 @@ from noise_search.storage.run_folder import finished_ids, flatten, identity_of, 
 
 if TYPE_CHECKING:  # what they import is not needed for a plan
     from noise_search.run.parts import Parts
+    from noise_search.run.progress import Work
 
 log = logging.getLogger("noise_search")
 
@@ -94,18 +95,18 @@ def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:
     settings = parts.run.settings
     while True:
         try:
-            seconds = make_missing_images(parts, folder)
+            work = make_missing_images(parts, folder)
             if is_complete(folder, settings.images, settings.axis):
                 log.info("another worker has found the run complete")
             else:
-                finish(parts, folder, logger, seconds)
+                finish(parts, folder, logger, work)
             return
         except Damaged as error:  # set aside, by this worker or by another
             log.warning("%s", error)
 
 
-def make_missing_images(parts: Parts, folder: Path) -> dict[str, float]:
-    """Make the images that `folder` lacks; returns seconds by stage, and how many they were."""
+def make_missing_images(parts: Parts, folder: Path) -> Work:
+    """Make the images that `folder` lacks."""
     from noise_search.run.population import run_population
     from noise_search.run.search_units import make_units
 

@@ -21,6 +21,7 @@ from noise_search.report.matrix import banks, write_correlation, write_matrix
 from noise_search.run.assemble import versions
 from noise_search.run.evaluate import curve, floors, metrics_of
 from noise_search.run.parts import Parts
+from noise_search.run.progress import Work
 from noise_search.run.settings import SHOWN
 from noise_search.storage.atomic import write_text
 from noise_search.storage.curve_csv import COLUMNS, FLOOR_COLUMNS, write_csv
@@ -33,11 +34,11 @@ DESCRIBED = ("title", "short", "better", "biased")  # of a metric, for whoever p
 BILLED = ("image_id", "point", "candidate", "nfe_final", *("spent_nfe", "spent_rows", "spent_scored", "spent_decoded"))
 
 
-def finish(parts: Parts, folder: Path, logger: Logger, seconds: dict[str, float]) -> None:
+def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     """From finished units to the curve, its figures, the report and the logger's mirror; run.json comes last."""
-    run = parts.run
+    run, seconds = parts.run, work.seconds
     choices = run.choices
-    log.info("searched and rendered %d images in %.0f s", seconds["images"], seconds["search"] + seconds["render"])
+    log.info("searched and rendered %d images in %.0f s", work.images, seconds["search"] + seconds["render"])
     started = time.monotonic()
     names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
     names |= {"cfg_scale": run.settings.cfg_scale, "seed": run.settings.seed}
@@ -70,7 +71,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, seconds: dict[str, float]
         for p in run.plan.purchases:
             export_npz(folder, p.point, run.settings.images, folder / f"samples/{p.label}.npz")
     spent = bill(parts, read_units(folder, BILLED, run.settings.images))
-    facts = facts_of(parts, spent, seconds)
+    facts = facts_of(parts, spent, work)
     write_report(
         folder / "report.html",
         run.title,
@@ -94,13 +95,13 @@ def finish(parts: Parts, folder: Path, logger: Logger, seconds: dict[str, float]
     log.info("report: %s", folder / "report.html")
 
 
-def facts_of(parts: Parts, spent: dict[str, int], seconds: dict[str, float]) -> dict[str, Any]:
+def facts_of(parts: Parts, spent: dict[str, int], work: Work) -> dict[str, Any]:
     """What the report says of cost, machine, weights and versions."""
     facts: dict[str, Any] = dict(spent)
     if parts.source is not None:
         facts["candidates read again from"] = parts.source
-    facts |= {f"seconds to {stage}": round(value, 1) for stage, value in seconds.items() if stage != "images"}
-    facts["images made this time"] = int(seconds["images"])
+    facts |= {f"seconds to {stage}": round(value, 1) for stage, value in work.seconds.items()}
+    facts["images made this time"] = work.images
     facts["device"] = f"{parts.device}, {os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}"
     facts |= {f"weights: {name}": digest for name, digest in parts.weights.items()}
     return facts | versions()

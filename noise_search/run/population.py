@@ -12,36 +12,37 @@ from noise_search.core.algorithm import Independent
 from noise_search.core.driver import Spent
 from noise_search.core.population import Population
 from noise_search.run.parts import Parts, begin
-from noise_search.run.progress import Progress
-from noise_search.run.search_units import clocks, refuse_broken, search_and_render
+from noise_search.run.progress import Work
+from noise_search.run.search_units import begin_work, refuse_broken, search_and_render
 from noise_search.storage.atomic import replacing
 from noise_search.storage.run_folder import finished_ids
 from noise_search.storage.units import read_units, set_aside, write_unit
 
 
-def run_population(parts: Parts, verifier: Population, folder: Path) -> dict[str, float]:
+def run_population(parts: Parts, verifier: Population, folder: Path) -> Work:
     """Make every group that `folder` lacks, in order. The verifier's memory is rebuilt from what is there."""
     images, points = parts.run.settings.images, [p.point for p in parts.run.plan.purchases]
-    seconds, progress = clocks(parts, images - len(finished_ids(folder)))
-    first = first_features(parts, verifier, folder, progress)
+    work = begin_work(parts, images - len(finished_ids(folder)))
+    first = first_features(parts, verifier, folder, work)
     memory = verifier.begin(first, points)
     known = read_units(folder, ["image_id", "point", "features_search"])
     for start in range(0, images, verifier.group):
         ids = list(range(start, min(images, start + verifier.group)))
         rows = known.filter(pa.array(np.isin(known["image_id"].to_numpy(), ids))).to_pylist()
         if len(rows) < len(ids) * len(points):
-            rows = group(parts, verifier.against(memory), first[ids], ids, progress, seconds)
+            rows = group(parts, verifier.against(memory), first[ids], ids, work)
             write_unit(folder, rows, parts.footer)
+            work.images += len(ids)
         rows = sorted(rows, key=lambda row: row["image_id"])
         chosen = {
             p: [np.frombuffer(row["features_search"], np.float32) for row in rows if row["point"] == p] for p in points
         }
         memory = verifier.commit(memory, first[ids], {p: np.stack(values) for p, values in chosen.items()})
-    progress.close()
-    return seconds
+    work.close()
+    return work
 
 
-def first_features(parts: Parts, verifier: Population, folder: Path, progress: Progress) -> np.ndarray:
+def first_features(parts: Parts, verifier: Population, folder: Path, work: Work) -> np.ndarray:
     """Features float32 [images, D] of every image's candidate 0, at the search's NFE; kept in folder/first.bin, whose
     last four bytes are their CRC-32."""
     path = folder / "first.bin"
@@ -55,7 +56,7 @@ def first_features(parts: Parts, verifier: Population, folder: Path, progress: P
             refuse_broken(problem)
             if not torch.equal(problem.meters.evaluations.count, paid(parts, len(ids)).evaluations):
                 raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
-            progress.add(int(problem.meters.evaluations.count.sum()))
+            work.add(int(problem.meters.evaluations.count.sum()))
         content = np.concatenate(parts_of).tobytes()
         with replacing(path) as temporary:
             temporary.write_bytes(content + zlib.crc32(content).to_bytes(4, "little"))
@@ -71,16 +72,12 @@ def paid(parts: Parts, count: int) -> Spent:
     return Spent(nfe, nfe * 0, nfe * parts.run.settings.guidance.rows)
 
 
-def group(
-    parts: Parts, verifier: Population, first: np.ndarray, ids: list[int], progress: Progress, seconds: dict[str, float]
-) -> list[dict[str, Any]]:
+def group(parts: Parts, verifier: Population, first: np.ndarray, ids: list[int], work: Work) -> list[dict[str, Any]]:
     """Search and render the images of one group against frozen statistics."""
     problem, before = begin(parts, ids, verifier), paid(parts, len(ids))
-    problem.meters.evaluations.count += before.evaluations
-    problem.meters.network.rows.count += before.rows
-    problem.bill(problem.who(1), 0)
+    problem.paid_before(before.evaluations, before.rows)
     assert isinstance(parts.run.algorithm, Independent)
     start = parts.run.algorithm.resumed(torch.from_numpy(first)[:, None].to(parts.device))
-    rows = search_and_render(parts, problem, progress, seconds, start, before)
+    rows = search_and_render(parts, problem, work, start, before)
     refuse_broken(problem)
     return rows

@@ -1,4 +1,4 @@
-"""Progress for a person: a bar on a terminal, plain lines elsewhere."""
+"""What making images has taken so far, and its progress for a person: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -45,3 +45,19 @@ class Progress:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+class Work:
+    """images: how many were made; seconds: by stage, of the images that were searched for; progress: what is shown."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.images, self.progress = 0, progress
+        self.seconds = dict.fromkeys(("search", "render", "judge", "evaluate"), 0.0)
+
+    def add(self, nfe: int, images: int = 0) -> None:
+        if self.progress is not None:
+            self.progress.add(nfe, images)
+
+    def close(self) -> None:
+        if self.progress is not None:
+            self.progress.close()

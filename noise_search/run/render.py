@@ -16,6 +16,7 @@ from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
 from noise_search.measures.metric import measures_of
 from noise_search.run.parts import Parts
+from noise_search.run.progress import Work
 from noise_search.run.settings import SHOWN
 
 Key = tuple[int, int, int]  # (number of the image in its group, number of the search, address of the noise)
@@ -26,7 +27,7 @@ def keys_of(readout: Readout) -> list[Key]:
 
 
 def render(
-    parts: Parts, problem: Problem, readouts: list[Readout], seconds: dict[str, float], have: Container[Key] = ()
+    parts: Parts, problem: Problem, readouts: list[Readout], work: Work, have: Container[Key] = ()
 ) -> dict[Key, dict[str, Any]]:
     """Finish every distinct winner once, but those in `have`: scores again, image, judge's features, what it cost."""
     final_nfe = {p.point: p.nfe_final for p in parts.run.plan.purchases}
@@ -43,7 +44,7 @@ def render(
             found = [(first[key].result, key[0]) for key in chunk]
             who = torch.tensor([key[0] for key in chunk], device=parts.device)
             x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
-            out.update(zip(chunk, rendered_rows(parts, problem, x, views, who, nfe, seconds), strict=True))
+            out.update(zip(chunk, rendered_rows(parts, problem, x, views, who, nfe, work), strict=True))
     return out
 
 
@@ -54,7 +55,7 @@ def rendered_rows(
     views: Tensor,
     who: Tensor,
     nfe: int,
-    seconds: dict[str, float],
+    work: Work,
 ) -> list[dict[str, Any]]:
     """Render noises x [N, ...] with `nfe` evaluations each (0: x is finished already and has its views)."""
     before, started = Spent.of(problem.meters), time.monotonic()
@@ -75,8 +76,8 @@ def rendered_rows(
 
     seen = parts.batches(judge, torch.from_numpy(pixels), problem.index[who].cpu())
     features, measures = (np.concatenate(column) for column in zip(*seen, strict=True))
-    seconds["render"] += rendered - started
-    seconds["judge"] += time.monotonic() - rendered
+    work.seconds["render"] += rendered - started
+    work.seconds["judge"] += time.monotonic() - rendered
     spent, share = Spent.of(problem.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
     return [
         {

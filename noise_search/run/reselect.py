@@ -28,6 +28,7 @@ from noise_search.run.description import columns_of, describe
 from noise_search.run.execute import begin_folder, refuse_other_settings, start_log
 from noise_search.run.finish import finish
 from noise_search.run.parts import Parts, begin
+from noise_search.run.progress import Work
 from noise_search.run.render import Key, render
 from noise_search.run.reopen import saved
 from noise_search.run.search_units import refuse_broken, rows_of
@@ -84,10 +85,10 @@ def reselect(
 
 
 @torch.no_grad()
-def rewrite_units(parts: Parts, source: Path, folder: Path, order: list[int]) -> dict[str, float]:
+def rewrite_units(parts: Parts, source: Path, folder: Path, order: list[int]) -> Work:
     """Write the units of `folder` from those of `source`. order: the columns of its bank, the chooser's first."""
     table, done = read_units(source), finished_ids(folder)
-    seconds = {"images": 0.0, "search": 0.0, "render": 0.0, "judge": 0.0}
+    work = Work()
     for path in unit_paths(source):
         ids = [i for i in span(path) if i not in done]
         rows = table.filter(pa.array(np.isin(table["image_id"].to_numpy(), ids)))
@@ -97,12 +98,12 @@ def rewrite_units(parts: Parts, source: Path, folder: Path, order: list[int]) ->
         problem, started = begin(parts, ids), time.monotonic()
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.run.plan.purchases]
         finals = known(parts, problem, rows, order)
-        finals |= render(parts, problem, readouts, seconds, have=finals)
+        finals |= render(parts, problem, readouts, work, have=finals)
         refuse_broken(problem)
         made = rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
         write_unit(folder, made, parts.footer)
-        seconds["images"] += len(ids)
-    return seconds
+        work.images += len(ids)
+    return work
 
 
 def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:

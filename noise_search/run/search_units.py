@@ -15,7 +15,7 @@ from noise_search.core.problem import Problem
 from noise_search.core.verifier import Verifier
 from noise_search.errors import Refused
 from noise_search.run.parts import Parts, begin
-from noise_search.run.progress import Progress
+from noise_search.run.progress import Progress, Work
 from noise_search.run.render import Key, keys_of, render
 from noise_search.run.settings import UNIT
 from noise_search.storage.run_folder import finished_ids, runs, words
@@ -44,43 +44,41 @@ def units(ids: range) -> list[range]:
     return [range(start, min(start + UNIT, ids.stop)) for start in range(ids.start, ids.stop, UNIT)]
 
 
-def make_units(parts: Parts, folder: Path) -> dict[str, float]:
-    """Make every image id below settings.images that `folder` lacks. Returns seconds by stage, and images made.
+def make_units(parts: Parts, folder: Path) -> Work:
+    """Make every image id below settings.images that `folder` lacks.
 
     A unit where a candidate has pixels or a score that is not finite is not written; all others are, before the error.
     """
     done = finished_ids(folder)
-    seconds, progress = clocks(parts, sum(i not in done for i in range(parts.run.settings.images)))
-    seconds["images"] = 0.0
+    work = begin_work(parts, sum(i not in done for i in range(parts.run.settings.images)))
     broken: dict[int, range] = {}  # the first image of a unit that is broken -> the unit
     for group, missing in walk(parts, folder):
         problem = begin(parts, list(group))
-        rows = search_and_render(parts, problem, progress, seconds)
+        rows = search_and_render(parts, problem, work)
         for unit in missing:
             if bad := [i for i in problem.broken_ids if i in unit]:
                 broken[bad[0]] = unit
                 continue
             write_unit(folder, [row for row in rows if row["image_id"] in unit], parts.footer)
-            seconds["images"] += len(unit)
-    progress.close()
+            work.images += len(unit)
+    work.close()
     if broken:
         spans, names = words(broken.values()), ", ".join(map(str, broken))
         raise Refused(f"{folder} is incomplete: ids {spans} are missing: {names} have pixels or scores not finite")
-    return seconds
+    return work
 
 
-def clocks(parts: Parts, missing: int) -> tuple[dict[str, float], Progress]:
-    """Seconds by stage and images made, and the progress of making `missing` images."""
-    seconds = {"images": float(missing), "search": 0.0, "render": 0.0, "judge": 0.0}
-    return seconds, Progress(missing, parts.run.plan.sweep_search + sum(parts.run.plan.sweep_final) // 2)
+def begin_work(parts: Parts, missing: int) -> Work:
+    """Of making `missing` images."""
+    plan = parts.run.plan
+    return Work(Progress(missing, plan.sweep_search + sum(plan.sweep_final) // 2))
 
 
 @torch.no_grad()
 def search_and_render(
     parts: Parts,
     problem: Problem,
-    progress: Progress,
-    seconds: dict[str, float],
+    work: Work,
     start: Any = None,
     paid: Spent | None = None,
 ) -> list[dict[str, Any]]:
@@ -93,11 +91,11 @@ def search_and_render(
             readouts.append(event)
         elif isinstance(algorithm, Independent) and event.round:
             bank = algorithm.bank(event)
-        progress.add(int(problem.meters.evaluations.count.sum()) - seen)
+        work.add(int(problem.meters.evaluations.count.sum()) - seen)
         seen = int(problem.meters.evaluations.count.sum())
-    seconds["search"] += time.monotonic() - started
-    finals = render(parts, problem, readouts, seconds)
-    progress.add(int(problem.meters.evaluations.count.sum()) - seen, len(problem.ids))
+    work.seconds["search"] += time.monotonic() - started
+    finals = render(parts, problem, readouts, work)
+    work.add(int(problem.meters.evaluations.count.sum()) - seen, len(problem.ids))
     check_ledger(parts, problem.meters, readouts, finals)
     return rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
 
