@@ -24,7 +24,7 @@ from noise_search.measures.frechet import Gaussian, frechet_distance
 from noise_search.run.assemble import assemble
 from noise_search.run.description import describe
 from noise_search.run.parts import Parts, begin
-from noise_search.run.search_units import search_and_render
+from noise_search.run.search_units import begin_work, search_and_render
 
 CANDIDATES, REPETITIONS = 4, 3
 PAPER_POINTS = {
