@@ -16,6 +16,8 @@ import torch
 from PIL import Image
 
 from noise_search.core.driver import Readout, search, sweep_points
+from noise_search.errors import Refused
+from noise_search.run.instantiate import build
 from noise_search.storage.units import read_units
 from tests.conftest import Likeness, make_setup
 from tests.test_commands import ask
@@ -81,7 +83,7 @@ WITHOUT_TORCH = (
     f"runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')"
 )
 WHOLE = "model=toy dataset=mixture verifier=mean_image algorithm=random metrics=pixels budget.points=[1,2]"
-REFUSED = {  # what is asked, beside PARTS -> what is said. None wants for texts: every data set has some
+REFUSED = {  # what is asked, beside PARTS -> what is said; texts cannot be wanting, every data set has them
     "dataset.file=nowhere.txt": "dataset.file=nowhere.txt: there is no such file",
     "dataset.file=empty.txt": "dataset prompts_toy holds no conditions",
     "dataset.file=image.png": "dataset.file=image.png: not a text in UTF-8",
@@ -133,6 +135,13 @@ def test_what_does_not_fit_is_told_before_torch_is_imported(home: Path, tmp_path
 def test_another_version_is_refused(home: Path, tmp_path: Path) -> None:
     said = refused_without_torch(home, tmp_path, "dataset.file=null", version="0.2.0")
     assert "plugins.noise_search_example=0.1.0, not 0.2.0" in said
+
+
+def test_why_a_part_cannot_be_imported_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "noise_search.verifiers.brightness", None)
+    monkeypatch.delattr("noise_search.verifiers.brightness")
+    with pytest.raises(Refused, match=r"there is no such part \(import of noise_search.verifiers.brightness halted"):
+        build({"_target_": "noise_search.verifiers.brightness.Brightness"}, "verifier")
 
 
 @pytest.mark.parametrize("asked", ["dataset.file=null", WHOLE])
