@@ -3,13 +3,22 @@
 import importlib
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from noise_search.core.driver import Readout, search, sweep_points
+from noise_search.errors import Refused
+from noise_search.run.instantiate import build
+from noise_search.storage.units import read_units
 from tests.conftest import Likeness, make_setup
 from tests.test_commands import ask
 from tests.test_run import ROOT, call, curve, values
@@ -42,10 +51,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def again(home: Path, site: str, code: int = 1) -> str:
-    return call(home, *PARTS, "dataset.file=prompts.txt", "images=6", code=code, PYTHONPATH=site).stderr
-
-
 def one_line(said: str) -> bool:
     return said.startswith("error: ") and said.count("\n") == 1
 
@@ -73,25 +78,131 @@ def test_its_algorithm_and_metric_serve_classes_too(home: Path, tmp_path: Path) 
     assert four > one and len(values(tmp_path / "run", "colourfulness")) == 2
 
 
+WITHOUT_TORCH = (
+    "import sys, runpy; sys.argv = ['run.py', *sys.argv[1:]]; sys.modules['torch'] = None\n"
+    f"runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')"
+)
+WHOLE = "model=toy dataset=mixture verifier=mean_image algorithm=random metrics=pixels budget.points=[1,2]"
+REFUSED = {  # what is asked, beside PARTS -> what is said; texts cannot be wanting, every data set has them
+    "dataset.file=nowhere.txt": "dataset.file=nowhere.txt: there is no such file",
+    "dataset.file=empty.txt": "dataset prompts_toy holds no conditions",
+    "dataset.file=image.png": "dataset.file=image.png: not a text in UTF-8",
+    "verifier=likelihood": "verifier likelihood knows classes, dataset prompts_toy has prompts",
+    "model=toy": "dataset prompts_toy has prompts, no classes, model toy 10 classes",
+    "metrics=pixels": "metrics: their classes are those of mixture, dataset prompts_toy has prompts",
+    "dataset.file=prompts.txt": "run holds results of conditions=",
+    "verifier=mean_image": "verifier=mean_image looks at the whole set of images: with algorithm=random only, not part",
+    f"{WHOLE} algorithm=zo": "verifier=mean_image looks at the whole set of images: with algorithm=random only, not ZO",
+    f"{WHOLE} rank=0 world=2": "verifier=mean_image looks at the whole set of images: one worker only, not world=2",
+    f"{WHOLE} observers=[brightness]": "verifier=mean_image looks at the whole set of images: no observers beside it",
+    f"{WHOLE} verifier=brightness observers=[mean_image]": "observers: mean_image gives no score of one image",
+    f"{WHOLE} budget.points=[1]": "verifier=mean_image looks at the whole set of images: budget points from N = 1 on",
+    f"{WHOLE} verifier.target=2": "verifier.target=2: from -1 (black) to 1 (white)",
+    f"{WHOLE} verifier.grid=0": "verifier.grid=0: at least 1",
+    f"{WHOLE} verifier.group=0": "verifier.group=0: at least 1",
+}
+
+
+def without_torch(folder: Path, site: str, *words: str) -> subprocess.CompletedProcess:
+    """`python run.py` with PARTS, changed by `words`, where torch cannot be imported."""
+    options = dict(word.split("=", 1) for word in (*PARTS, *words))
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *(f"{name}={value}" for name, value in options.items())],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((site, str(ROOT)))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refused_without_torch(home: Path, folder: Path, *words: str, version: str = "0.1.0") -> str:
+    """What is said of `words` in a folder with an edited list of prompts and the run that was made before."""
+    shutil.copytree(home / "run", folder / "run")
+    shutil.copy(home / "run/images/side_by_side.png", folder / "image.png")
+    (folder / "prompts.txt").write_text("the third wave\na fifth wave\n")
+    (folder / "empty.txt").write_text("\n")
+    done = without_torch(folder, install(folder / "site", version), *words)
+    assert done.returncode == 1 and one_line(done.stderr), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("asked", REFUSED)
+def test_what_does_not_fit_is_told_before_torch_is_imported(home: Path, tmp_path: Path, asked: str) -> None:
+    assert REFUSED[asked] in refused_without_torch(home, tmp_path, *asked.split())
+
+
 def test_another_version_is_refused(home: Path, tmp_path: Path) -> None:
-    said = again(home, install(tmp_path, "0.2.0"))
-    assert one_line(said) and "noise_search_example" in said and "0.2.0" in said
+    said = refused_without_torch(home, tmp_path, "dataset.file=null", version="0.2.0")
+    assert "plugins.noise_search_example=0.1.0, not 0.2.0" in said
 
 
-def test_an_edited_list_is_refused(home: Path) -> None:
-    prompts = home / "prompts.txt"
-    before = prompts.read_text()
-    prompts.write_text(before.replace("fourth", "fifth"))
-    said = again(home, str(home / "site"))
-    prompts.write_text(before)
-    assert one_line(said) and "conditions" in said
+def test_why_a_part_cannot_be_imported_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "noise_search.verifiers.brightness", None)
+    monkeypatch.delattr("noise_search.verifiers.brightness")
+    with pytest.raises(Refused, match=r"there is no such part \(import of noise_search.verifiers.brightness halted"):
+        build({"_target_": "noise_search.verifiers.brightness.Brightness"}, "verifier")
+
+
+@pytest.mark.parametrize("asked", ["dataset.file=null", WHOLE])
+def test_its_plans_need_no_torch(home: Path, tmp_path: Path, asked: str) -> None:
+    done = without_torch(tmp_path, str(home / "site"), *asked.split(), "plan_only=true")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["plan.csv"]
 
 
 def test_without_it_its_names_are_unknown(home: Path) -> None:
-    said = again(home, "")
+    said = call(home, *PARTS, "dataset.file=prompts.txt", "images=6", code=1, PYTHONPATH="").stderr
     assert one_line(said) and "Could not find 'model/prompt_toy'" in said
-    said = ask(home, "verify", "run", "images=2", code=1, PYTHONPATH="").stderr
-    assert one_line(said) and "noise_search_example" in said
+
+
+@pytest.mark.parametrize("asked", ["status", "verify"])
+@pytest.mark.parametrize(("version", "here"), [("", "which is not installed here"), ("0.2.0", "here is 0.2.0")])
+def test_a_saved_run_names_the_plugin_that_it_needs(
+    home: Path, tmp_path: Path, asked: str, version: str, here: str
+) -> None:
+    said = ask(home, asked, "run", code=1, PYTHONPATH=install(tmp_path, version) if version else "").stderr
+    assert said == f"error: run was made with the plug-in noise_search_example 0.1.0; {here}\n"
+
+
+def test_its_verifier_of_the_whole_set_brings_the_mean_near(home: Path, tmp_path: Path) -> None:
+    def run(images: int, code: int = 0) -> str:
+        parts = ("experiment=toy", "verifier=mean_image", "budget.points=[1,2,4]", f"images={images}", "logger=none")
+        return call(tmp_path, *parts, "hydra.run.dir=run", code=code, PYTHONPATH=str(home / "site")).stderr
+
+    def distance(point: int) -> float:
+        """Of the stored images' mean, over quarters of 4 x 4 pixels, from mid grey."""
+        stored = read_units(tmp_path / "run", ["image_id", "png"], point=point)["png"].to_pylist()
+        images = np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in stored]) / 127.5 - 1
+        return float(np.linalg.norm(images.reshape(100, 2, 4, 2, 4, 3).mean((0, 2, 4))))
+
+    run(100)
+    one, two, four = map(distance, (1, 2, 4))
+    assert one > 2 * two > 4 * four
+    said = ask(tmp_path, "verify", "run", PYTHONPATH=str(home / "site")).stdout
+    assert "no image is made again: with verifier=mean_image a choice depends on all the images before" in said
+    said = run(50, code=1)
+    assert one_line(said) and "settings.verifier.images=100, not 50" in said
+
+
+def test_its_verifier_of_the_whole_set_is_greedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    verifier = importlib.import_module("noise_search_example.mean_image").MeanImage(images=4, target=0.3)
+    features = np.random.default_rng(0).standard_normal((4, 5, verifier.columns), np.float32)  # 5 candidates an image
+    memory, sets = verifier.begin(features[:, 0], [2, 5]), {2: features[:, 0].copy(), 5: features[:, 0].copy()}
+    for i in range(4):
+        frozen = verifier.against(memory)
+        for point, held in sets.items():
+            tried = [np.concatenate([held[:i], [new], held[i + 1 :]]).mean(0) for new in features[i, :point]]
+            distances = np.linalg.norm(np.stack(tried) - 0.3, axis=1)
+            assert np.allclose(-frozen.combine(torch.from_numpy(features[i : i + 1, :point]), point)[0], distances)
+            held[i] = features[i, distances.argmin()]
+        memory = verifier.commit(
+            memory, features[i : i + 1, 0], {point: held[i : i + 1] for point, held in sets.items()}
+        )
+        assert all(np.allclose(memory[point], held.mean(0)) for point, held in sets.items())
+    with pytest.raises(ValueError, match=r"^images=4: 3, as the run's"):
+        verifier.begin(features[:3, 0], [2])
 
 
 @pytest.fixture

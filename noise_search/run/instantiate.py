@@ -3,6 +3,7 @@ from its settings alone, and has a `load` of its own."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -60,7 +61,7 @@ def target_of(node: Mapping[str, Any], key: str) -> Callable[..., Any]:
     target = node["_target_"]
     named = isinstance(target, str) and (target.startswith("noise_search.") or owner(target) is not None)
     try:
-        factory: Any = pkgutil.resolve_name(target) if named else None
+        factory: Any = resolved(target) if named else None
     except (ImportError, AttributeError, ValueError) as error:
         raise Refused(f"{key}._target_={target!r}: there is no such part ({error})") from error
     home = str(getattr(factory, "__module__", ""))  # a module's imports are reachable too: os.system is not ours
@@ -68,6 +69,15 @@ def target_of(node: Mapping[str, Any], key: str) -> Callable[..., Any]:
     if not callable(factory) or not (ours or owner(f"{home}.")):
         raise Refused(f"{key}._target_={target!r}: only parts of noise_search and of its plug-ins can be built")
     return factory
+
+
+def resolved(target: str) -> Any:
+    """What a dotted name stands for. `pkgutil` keeps to itself why a module cannot be imported: that is raised here."""
+    try:
+        return pkgutil.resolve_name(target)
+    except AttributeError:
+        importlib.import_module(target.rpartition(".")[0])
+        raise
 
 
 def inside(value: Any, key: str, context: Mapping[str, Any]) -> Any:

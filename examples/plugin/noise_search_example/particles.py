@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
 from noise_search.core.checks import require
-from noise_search.core.denoiser import Prediction
 from noise_search.core.gather import take
 from noise_search.errors import Refused
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a plan is made without torch
     from torch import Tensor
 
     from noise_search.core.problem import Problem
@@ -75,6 +74,8 @@ class Particles:
         return ParticleState(0, x, score)
 
     def step(self, problem: Problem, state: ParticleState) -> ParticleState:
+        from noise_search.core.denoiser import Prediction
+
         legs, done = self.legs(problem.search_nfe, problem.final_nfe), state.round + 1
         leg = legs[state.round]
         x, views = problem.solve(state.x, problem.grid(*leg))

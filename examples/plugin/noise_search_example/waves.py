@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from noise_search.core.dataset import Dataset
 from noise_search.core.model import Model
 from noise_search.core.verifier import Candidates, Surroundings, Verifier
-from noise_search.errors import MissingFile
-from noise_search.measures.judge import Judge
+from noise_search.errors import MissingFile, Refused
+from noise_search.measures.judge import Judge, JudgeSettings
 from noise_search.metrics.pixels import Pixels
 from noise_search.models.toy import Toy
 
@@ -57,8 +57,11 @@ def prompts(file: str | None = None, classes: list[int] | None = None) -> Datase
     path = Path(file) if file else Path(__file__).with_name("prompts.txt")
     if not path.is_file():
         raise MissingFile(f"dataset.file={path}: there is no such file")
-    texts = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
-    return Dataset("prompts_toy", texts, classes)
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise Refused(f"dataset.file={path}: not a text in UTF-8") from error
+    return Dataset("prompts_toy", tuple(line.strip() for line in lines if line.strip()), classes)
 
 
 class WordLikelihood(Verifier):
@@ -83,13 +86,9 @@ class WordLikelihood(Verifier):
         return self.mixture.log_likelihood(candidates.images.flatten(0, 1), labels).view(b, k)
 
 
-@dataclass(frozen=True)
-class PromptPixels(Pixels):
+class PromptPixels(JudgeSettings):
     """The toy's judge without what wants classes, which prompts have none of."""
 
-    class_set = None
-    needing_classes = ()
-
     def load(self, device: str = "cpu") -> Judge:
-        judge = super().load(device)
+        judge = Pixels().load(device)
         return replace(judge, metrics=[metric for metric in judge.metrics if not metric.needs_classes], columns_of=None)
