@@ -71,7 +71,7 @@ class Warm(Random):
     anytime: ClassVar[bool] = False
 
     def cost(self, point: int, c: int, final: int) -> Cost:
-        return Cost(4 * c if point else 0, final, final)
+        return Cost(4 * c, final, final, 4) if point else Cost(0, final, final)
 
     def rounds(self, point: int) -> int:
         return 4 if point else 0

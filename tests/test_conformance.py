@@ -90,6 +90,7 @@ def test_plan_meter_and_spy_agree(case: tuple[str, str], solver: str, scale: flo
         result = readouts[purchase.point].result
         assert (result.t == 1) == (purchase.nfe_final > 0)
     assert setup.spy.rows == 6 * each * (plan.sweep_search + plan.sweep_backward)
+    assert setup.problem.scored.count.tolist() == [plan.sweep_scored] * 6
     before = setup.spy.rows
     for purchase in plan.purchases:
         if purchase.nfe_final:

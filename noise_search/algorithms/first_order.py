@@ -51,7 +51,7 @@ class FirstOrder:
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
         search = c * (point + 1) if point else 0
-        return Cost(search, final, search + final, backward=search)
+        return Cost(search, final, search + final, search // c, backward=search)
 
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]

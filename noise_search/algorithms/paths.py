@@ -78,7 +78,8 @@ class Paths:
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
         start, width = self.start_nfe(final), (len(self.levels) - 1) * point * (self.backward_nfe + 1)
-        alone = Cost(self.paths * (start + width + self.last_nfe), 0, start + self.paths * width)
+        scored = self.paths * ((len(self.levels) - 1) * point + 1)
+        alone = Cost(self.paths * (start + width + self.last_nfe), 0, start + self.paths * width, scored)
         return alone if point else Cost(0, final, final)
 
     def legs(self, c: int, final: int) -> list[Leg]:

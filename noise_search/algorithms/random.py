@@ -38,7 +38,8 @@ class Random:
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point("random search", point)
-        return Cost(c * point if point > 1 else 0, final, final + c * (max(point, 1) - 1))
+        scored = point if point > 1 else 0
+        return Cost(c * scored, final, final + c * (max(point, 1) - 1), scored)
 
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]

@@ -77,7 +77,8 @@ class ZeroOrder:
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
         n = self.neighbours
-        return Cost(c * (n * point + 1), final, c * n * (point + 2)) if point else Cost(0, final, final)
+        scored = n * point + 1
+        return Cost(c * scored, final, c * n * (point + 2), scored) if point else Cost(0, final, final)
 
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]

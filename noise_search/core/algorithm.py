@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 class Cost(NamedTuple):
     """NFE an image of one point run alone: metered search and final parts, and the published x-axis.
 
-    backward: evaluations of the search that are also differentiated; one counts three forward passes in FLOPs.
+    backward: evaluations of the search that are also differentiated; one counts three forward passes in FLOPs. scored:
+    images that the search shows to the verifier, the finished one not among them.
     """
 
     search: int
     final: int
     paper: int
+    scored: int = 0
     backward: int = 0
 
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Purchase:
     """One point of a curve. All NFE and rows are per image: search + final = nfe, for this budget run alone.
 
-    nfe_backward: evaluations that are also differentiated; in gflops each row of those counts three times more; gflops:
-    None where the model's are not known. label: in names of files, "nfe000340", with the point where two cost the same.
+    scored: images that the search shows to the verifier. nfe_backward: evaluations that are also differentiated; in
+    gflops each row of those counts three times more; gflops: None where the model's are not known. label: in names of
+    files, "nfe000340", with the point where two cost the same.
     """
 
     point: int
@@ -27,6 +28,7 @@ class Purchase:
     nfe_paper: int
     nfe_search: int
     nfe_final: int
+    scored: int
     nfe_backward: int
     network_rows: int
     gflops: float | None
@@ -119,17 +121,19 @@ class Budget:
             rows = each * nfe
             gflops = (rows + 3 * each * cost.backward) * 2 * multiply_adds / 1e9 if multiply_adds else None
             label = f"nfe{nfe:06d}" + (f"-point{point}" if totals.count(nfe) > 1 else "")
-            out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, cost.backward, rows, gflops, label))
+            out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, *cost[3:], rows, gflops, label))
         return out
 
 
 @dataclass(frozen=True)
 class Plan:
-    """purchases, and the bill of the whole sweep in NFE an image: the search exactly, the final part between bounds."""
+    """purchases, and the bill of the whole sweep in NFE an image: the search exactly, the final part between bounds;
+    sweep_scored: images that its search shows to the verifier."""
 
     series: str
     purchases: list[Purchase]
     sweep_search: int
+    sweep_scored: int
     sweep_backward: int
     sweep_final: tuple[int, int]
     each: int  # network rows of one evaluation
@@ -179,6 +183,7 @@ def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, mult
         series,
         purchases,
         together(p.nfe_search for p in purchases),
+        together(p.scored for p in purchases),
         together(p.nfe_backward for p in purchases),
         (together(finals), sum(finals)),
         each,

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
-from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random, RandomState
 from noise_search.core import driver
 from noise_search.core.algorithm import Algorithm, Result, unsearched
@@ -25,13 +24,6 @@ from noise_search.front.found import Found
 from noise_search.front.order import Order
 
 ENDLESS = 2**40  # the point of a search that a clock ends
-
-
-def candidates(algorithm: Algorithm, point: int, c: int, final: int) -> int:
-    """How many candidates an image a search for `point` scores."""
-    if isinstance(algorithm, Paths):
-        return algorithm.paths * ((len(algorithm.levels) - 1) * point + 1) if point else 0
-    return algorithm.cost(point, c, final).search // c
 
 
 def point_of(asked: Order, n: int | None, nfe: int | None) -> int:
@@ -48,10 +40,10 @@ def point_of(asked: Order, n: int | None, nfe: int | None) -> int:
     if isinstance(algorithm, NoSearch) and n > 1:
         raise Refused(f"n={n}: algorithm none scores no candidates; give nfe")
     point = 0
-    while n > 1 and candidates(algorithm, point + 1, budget.search_nfe, budget.final_nfe) <= n:
+    while n > 1 and budget.cost(algorithm, point + 1).scored <= n:
         point += 1
     if n > 1 and not point:
-        least = candidates(algorithm, 1, budget.search_nfe, budget.final_nfe)
+        least = budget.cost(algorithm, 1).scored
         raise Refused(f"n={n}: the first round of {algorithm.name} scores {least} candidates")
     return point
 
@@ -168,15 +160,15 @@ def bill(problem: Problem) -> dict[str, float]:
 def check(asked: Order, problem: Problem, point: int, rounds: int) -> None:
     """What every image was metered at is what the closed form promised, or the result is not given out."""
     algorithm, c, final = asked.algorithm, asked.budget.search_nfe, asked.budget.final_nfe
-    cost, shown = algorithm.cost(point, c, final), candidates(algorithm, point, c, final)
+    cost = algorithm.cost(point, c, final)
     if algorithm.anytime and rounds and not cost.search:  # a clock let it score the first candidate, and no other
-        cost, shown = cost._replace(search=c, backward=c if isinstance(algorithm, FirstOrder) else 0), 1
+        cost = cost._replace(search=c, scored=1, backward=c if isinstance(algorithm, FirstOrder) else 0)
     nfe, meters = cost.search + cost.final, problem.meters
     counts = {
         "evaluations": (meters.evaluations, nfe),
         "backward": (meters.backward, cost.backward),
         "network rows": (meters.network.rows, meters.guidance.rows * nfe),
-        "scored": (problem.scored, shown + 1),
+        "scored": (problem.scored, cost.scored + 1),
     }
     for name, (meter, planned) in counts.items():
         if not bool((meter.count == planned).all()):

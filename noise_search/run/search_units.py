@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from noise_search.core.algorithm import Independent
-from noise_search.core.denoiser import Guided
 from noise_search.core.driver import Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
 from noise_search.core.verifier import Verifier
@@ -96,7 +95,7 @@ def search_and_render(
     work.seconds["search"] += time.monotonic() - started
     finals = render(parts, problem, readouts, work)
     work.add(int(problem.meters.evaluations.count.sum()) - seen, len(problem.ids))
-    check_ledger(parts, problem.meters, readouts, finals)
+    check_ledger(parts, problem, readouts, finals)
     return rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
 
 
@@ -153,13 +152,16 @@ def refuse_broken(problem: Problem) -> None:
         raise Refused(f"pixels or scores of {', '.join(map(str, problem.broken_ids))} are not finite")
 
 
-def check_ledger(parts: Parts, meters: Guided, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
-    """Both meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
-    factor = parts.run.settings.guidance.rows
+def check_ledger(parts: Parts, problem: Problem, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
+    """All meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
+    factor, meters = parts.run.settings.guidance.rows, problem.meters
+    scored = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_scored)
     planned = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_search)
     for key, final in finals.items():
         planned[key[0]] += final["nfe_final"]
-    agrees = torch.equal(meters.evaluations.count, planned)
+        scored[key[0]] += 1
+    agrees = torch.equal(problem.scored.count, scored)
+    agrees &= torch.equal(meters.evaluations.count, planned)
     agrees &= torch.equal(meters.network.rows.count, factor * planned)
     agrees &= bool((meters.backward.count == parts.run.plan.sweep_backward).all())
     for purchase, readout in zip(parts.run.plan.purchases, readouts, strict=True):

@@ -57,7 +57,7 @@ class Particles:
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
         search = point * (self.parts * (self.leg_nfe + 1) - 1)
-        return Cost(search, 0, search) if point else Cost(0, final, final)
+        return Cost(search, 0, search, point * self.parts) if point else Cost(0, final, final)
 
     def legs(self, c: int, final: int) -> list[Leg]:
         ends = [round(1 - i / self.parts, 9) for i in range(1, self.parts + 1)]
