@@ -55,8 +55,8 @@ MUTANTS = (
     Mutant(
         "re-noising always from the first level",
         "algorithms/paths.py",
-        "flow.renoise(before, low, leg",
-        "flow.renoise(before, self.levels[0], leg",
+        "flow.renoise(x, self.levels[round - 1], leg",
+        "flow.renoise(x, self.levels[0], leg",
     ),
     Mutant(
         "a last leg from the wrong level",
@@ -73,14 +73,14 @@ MUTANTS = (
     Mutant(
         "a scored prediction at the noisy end of its leg",
         "algorithms/paths.py",
-        "problem.predict(x, leg.end)",
-        "problem.predict(x, leg.start)",
+        "problem.predict(x, self.levels[state.round])",
+        "problem.predict(x, self.levels[state.round] + self.back)",
     ),
     Mutant(
         "views that stay with the dropped paths",
         "algorithms/paths.py",
-        "take(views, kept))",
-        "views[:, : self.paths])",
+        "take(views, kept), lineage",
+        "views[:, : self.paths], lineage",
     ),
     Mutant(
         "survivors with the scores of their predictions",
@@ -115,8 +115,36 @@ MUTANTS = (
     Mutant(
         "neighbours that are the same in every round",
         "algorithms/zero_order.py",
-        'problem.noises(n, state.round, "neighbour")',
-        'problem.noises(n, 0, "neighbour")',
+        'problem.noises(self.neighbours, round, "neighbour")',
+        'problem.noises(self.neighbours, 0, "neighbour")',
+    ),
+    Mutant(
+        "moves that are made again one round late",
+        "algorithms/zero_order.py",
+        "self.around(problem, x, round)",
+        "self.around(problem, x, round + 1)",
+        ("test_api.py", "test_conformance.py"),
+    ),
+    Mutant(
+        "a chain that goes on from the pivot before a fresh one",
+        "algorithms/zero_order.py",
+        "lineage = lineage.masked_fill(stalled[:, None], -1)",
+        "pass",
+        ("test_api.py", "test_conformance.py"),
+    ),
+    Mutant(
+        "re-noisings that are made again from the round before",
+        "algorithms/paths.py",
+        'problem.noise(draw, round, "renoise")',
+        'problem.noise(draw, round - 1, "renoise")',
+        ("test_api.py", "test_conformance.py"),
+    ),
+    Mutant(
+        "paths with the past of their neighbours",
+        "algorithms/paths.py",
+        "take(state.lineage.repeat_interleave(state.width, 1), kept)",
+        "state.lineage",
+        ("test_api.py", "test_conformance.py"),
     ),
     Mutant(
         "a pivot that can get worse",
