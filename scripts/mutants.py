@@ -14,6 +14,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 CORE = ("test_flow.py", "test_noise.py", "test_ledger.py", "test_conformance.py", "test_search.py", "test_oracles.py")
+AGAIN = (
+    "test_api.py::test_every_address_makes_its_image_again",
+    "test_conformance.py::test_a_result_is_made_again_from_its_lineage",
+)
 
 
 class Mutant(NamedTuple):
@@ -123,28 +127,28 @@ MUTANTS = (
         "algorithms/zero_order.py",
         "self.around(problem, x, round)",
         "self.around(problem, x, round + 1)",
-        ("test_api.py", "test_conformance.py"),
+        AGAIN,
     ),
     Mutant(
         "a chain that goes on from the pivot before a fresh one",
         "algorithms/zero_order.py",
         "lineage = lineage.masked_fill(stalled[:, None], -1)",
         "pass",
-        ("test_api.py", "test_conformance.py"),
+        AGAIN,
     ),
     Mutant(
         "re-noisings that are made again from the round before",
         "algorithms/paths.py",
         'problem.noise(draw, round, "renoise")',
         'problem.noise(draw, round - 1, "renoise")',
-        ("test_api.py", "test_conformance.py"),
+        AGAIN,
     ),
     Mutant(
         "paths with the past of their neighbours",
         "algorithms/paths.py",
         "take(state.lineage.repeat_interleave(state.width, 1), kept)",
         "state.lineage",
-        ("test_api.py", "test_conformance.py"),
+        AGAIN,
     ),
     Mutant(
         "a pivot that can get worse",
