@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from noise_search.core.algorithm import Algorithm, unsearched
+from noise_search.core.algorithm import Algorithm, Traceable, unsearched
 from noise_search.core.checks import whole
 from noise_search.core.dataset import Dataset
 from noise_search.core.model import Model
@@ -62,8 +62,9 @@ def search(
 def render(
     model: str | Model,
     conditions: Condition | Sequence[Condition],
-    addresses: Sequence[tuple[int, int]],
+    addresses: Sequence[Sequence[int]],
     *,
+    algorithm: str | Algorithm = "random",
     dataset: str | Dataset | None = None,
     final_nfe: int | None = None,
     cfg_scale: float | None = None,
@@ -73,18 +74,34 @@ def render(
 ) -> list[Image.Image]:
     """The images of `Found.addresses`, or of some of them with their conditions, without a search or a verifier.
 
-    The same to the bit where the same rows are computed together, else to within rounding. `final_nfe`: as searched.
+    algorithm: the one that found them, with its settings: an address is read as its own; `first_order` has none.
+    Cost an image: the final generation; of paths its own legs. The same to the bit where the same rows are computed
+    together (paths: batch_size=1 in both calls), else to within rounding. final_nfe: as searched; of `none`, Found.nfe.
     """
     numbers: dict[str, Any] = {"final_nfe": final_nfe, "cfg_scale": cfg_scale, "seed": seed}
     numbers |= {"device": device, "batch_size": batch_size}
-    asked = order(model, conditions, lambda images, texts: [0.0] * len(texts), "none", dataset, numbers)
+    asked = order(model, conditions, lambda images, texts: [0.0] * len(texts), algorithm, dataset, numbers)
+    tracing = require_addresses(addresses, asked.algorithm)
     if len(addresses) != len(asked.texts):
         raise Refused(f"addresses: {len(addresses)} for {len(asked.texts)} conditions")
-    problem = asked.problem([image for image, _ in addresses])
-    numbered = torch.tensor([candidate for _, candidate in addresses])
+    problem = asked.problem([image for image, *_ in addresses])
     with torch.no_grad():
-        result = unsearched(problem)._replace(x=problem.noise(numbered))
-        return finished(problem, result, problem.final_nfe)[0]
+        x, t = tracing.remake(problem, [lineage for _, *lineage in addresses])
+        return finished(problem, unsearched(problem)._replace(x=x, t=t), problem.final_nfe)[0]
+
+
+def require_addresses(addresses: Sequence[Sequence[int]], algorithm: Algorithm) -> Traceable:
+    """The algorithm, if it has addresses, and these could be its own."""
+    if not isinstance(algorithm, Traceable):
+        raise Refused(f"algorithm {algorithm.name} has no addresses: the same search finds its images again")
+    if not isinstance(addresses, Sequence):
+        raise Refused(f"addresses={addresses!r}: a list, as search returns it")
+    for address in addresses:
+        if not (isinstance(address, Sequence) and all(whole(number) and 0 <= number < 2**63 for number in address)):
+            raise Refused(f"address {address!r}: whole numbers, at least 0")
+        if not (address and algorithm.owns(address[1:])):
+            raise Refused(f"address {address!r}: {algorithm.name} has {algorithm.address}")
+    return algorithm
 
 
 def require_one(given: dict[str, Any]) -> None:

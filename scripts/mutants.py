@@ -14,6 +14,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 CORE = ("test_flow.py", "test_noise.py", "test_ledger.py", "test_conformance.py", "test_search.py", "test_oracles.py")
+AGAIN = (
+    "test_api.py::test_every_address_makes_its_image_again",
+    "test_conformance.py::test_a_result_is_made_again_from_its_lineage",
+)
 
 
 class Mutant(NamedTuple):
@@ -55,8 +59,8 @@ MUTANTS = (
     Mutant(
         "re-noising always from the first level",
         "algorithms/paths.py",
-        "flow.renoise(before, low, leg",
-        "flow.renoise(before, self.levels[0], leg",
+        "flow.renoise(x, self.levels[round - 1], leg",
+        "flow.renoise(x, self.levels[0], leg",
     ),
     Mutant(
         "a last leg from the wrong level",
@@ -73,14 +77,14 @@ MUTANTS = (
     Mutant(
         "a scored prediction at the noisy end of its leg",
         "algorithms/paths.py",
-        "problem.predict(x, leg.end)",
-        "problem.predict(x, leg.start)",
+        "problem.predict(x, self.levels[state.round])",
+        "problem.predict(x, self.levels[state.round] + self.back)",
     ),
     Mutant(
         "views that stay with the dropped paths",
         "algorithms/paths.py",
-        "take(views, kept))",
-        "views[:, : self.paths])",
+        "take(views, kept), lineage",
+        "views[:, : self.paths], lineage",
     ),
     Mutant(
         "survivors with the scores of their predictions",
@@ -115,8 +119,36 @@ MUTANTS = (
     Mutant(
         "neighbours that are the same in every round",
         "algorithms/zero_order.py",
-        'problem.noises(n, state.round, "neighbour")',
-        'problem.noises(n, 0, "neighbour")',
+        'problem.noises(self.neighbours, round, "neighbour")',
+        'problem.noises(self.neighbours, 0, "neighbour")',
+    ),
+    Mutant(
+        "moves that are made again one round late",
+        "algorithms/zero_order.py",
+        "self.around(problem, x, round)",
+        "self.around(problem, x, round + 1)",
+        AGAIN,
+    ),
+    Mutant(
+        "a chain that goes on from the pivot before a fresh one",
+        "algorithms/zero_order.py",
+        "lineage = lineage.masked_fill(stalled[:, None], -1)",
+        "pass",
+        AGAIN,
+    ),
+    Mutant(
+        "re-noisings that are made again from the round before",
+        "algorithms/paths.py",
+        'problem.noise(draw, round, "renoise")',
+        'problem.noise(draw, round - 1, "renoise")',
+        AGAIN,
+    ),
+    Mutant(
+        "paths with the past of their neighbours",
+        "algorithms/paths.py",
+        "take(state.lineage.repeat_interleave(state.width, 1), kept)",
+        "state.lineage",
+        AGAIN,
     ),
     Mutant(
         "a pivot that can get worse",

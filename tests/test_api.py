@@ -23,10 +23,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from noise_search import render, search
+from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.core.images import tensor_to_images
 from noise_search.core.problem import open_problem
+from noise_search.errors import Refused
 from noise_search.front.found import Found
 from noise_search.models.embedded import EmbeddedSiT
 from noise_search.models.toy import Toy
@@ -63,7 +65,7 @@ def test_the_lines_of_the_readme_run_as_written(
 def test_the_promised_names_are_there() -> None:
     numbers = "n nfe seconds algorithm dataset search_nfe final_nfe cfg_scale seed device batch_size progress"
     assert list(inspect.signature(search).parameters) == ["model", "conditions", "verifier", *numbers.split()]
-    numbers = "dataset final_nfe cfg_scale seed device batch_size"
+    numbers = "algorithm dataset final_nfe cfg_scale seed device batch_size"
     assert list(inspect.signature(render).parameters) == ["model", "conditions", "addresses", *numbers.split()]
     fields, changelog = list(Found.__dataclass_fields__), (ROOT / "CHANGELOG.md").read_text()
     assert fields == ["images", "texts", "scores", "nfe", "curve", "bill", "addresses", "seed", "verifier", "stopped"]
@@ -279,9 +281,82 @@ def test_a_result_is_made_again_from_seed_and_address() -> None:
     assert np.abs(np.asarray(alone).astype(int) - pixels(found)[1]).max() <= 3  # another batch: bfloat16's rounding
     assert np.array_equal(pixels(search("sit_cifar10", [3, 8], bright, n=6, seed=5)), pixels(found))
     assert not np.array_equal(pixels(search("sit_cifar10", [3, 8], bright, n=6, seed=6)), pixels(found))
-    assert search("toy", WAVES, bright, n=9, algorithm="zo").addresses is None
-    with pytest.raises(ValueError, match="addresses: 1 for 2 conditions"):
+
+
+TRACED = {  # with the candidates an image that are searched
+    "random": ("random", 9),
+    "none": ("none", 1),
+    "unsearched paths": ("paths", 1),
+    "zo": ("zo", 25),
+    "zo latest": (ZeroOrder(neighbours=3, pivot="latest"), 25),
+    "zo redraw": (ZeroOrder(similarity=0.5, on_stall="redraw"), 41),
+    "zo latest redraw": (ZeroOrder(similarity=0.5, pivot="latest", on_stall="redraw"), 41),
+    "paths": ("paths", 40),
+    "paths per_path": (Paths(paths=3, backward_nfe=5, pool="per_path"), 40),
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_every_address_makes_its_image_again(name: str) -> None:
+    (algorithm, n), classes = TRACED[name], [f"wave {k}" for k in range(4)]
+    found = search("toy", classes, bright, n=n, seed=3, algorithm=algorithm, batch_size=1)
+    assert found.addresses and [image for image, *_ in found.addresses] == [0, 1, 2, 3]
+    if name.startswith("zo"):
+        assert max(map(len, found.addresses)) > 4
+        assert ("redraw" in name) == any(start > 0 for _, start, *_ in found.addresses)
+    again = render("toy", classes, found.addresses, algorithm=algorithm, seed=found.seed, batch_size=1)
+    assert np.array_equal(np.stack([np.asarray(image) for image in again]), pixels(found))
+    some = [3, 1, 2]
+    parts = [classes[i] for i in some], [found.addresses[i] for i in some]
+    again = render("toy", *parts, algorithm=algorithm, seed=found.seed)
+    assert np.abs(np.stack(again).astype(int) - pixels(found)[some]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "address", "message"),
+    [
+        ("random", (0, 3, 5), r"address \(0, 3, 5\): random has \(image, candidate\)"),
+        ("random", (0,), r"address \(0,\): random has"),
+        ("random", (), r"address \(\): random has"),
+        ("random", (0, -1), r"address \(0, -1\): whole numbers, at least 0"),
+        ("random", (-1, 0), "whole numbers, at least 0"),
+        ("random", (0, 1.0), "whole numbers, at least 0"),
+        ("random", (0, True), "whole numbers, at least 0"),
+        ("random", (0, 2**63), "whole numbers, at least 0"),
+        ("random", "01", "address '01': whole numbers"),
+        ("random", 3, "address 3: whole numbers"),
+        ("none", (0, 1), r"none has \(image, 0\)"),
+        ("zo", (0,), r"ZO-2 has \(image, start, neighbour of each move\)"),
+        ("zo", (0, 5), "ZO-2 has"),  # of random search
+        ("zo", (0, 1, 3), "ZO-2 has"),  # of a search that draws fresh pivots
+        ("zo", (0, 0, 0), "ZO-2 has"),
+        ("zo", (0, 0, 3, 4), "ZO-2 has"),  # twice in one round
+        ("zo", (0, 0, 3, 2), "ZO-2 has"),
+        (ZeroOrder(on_stall="redraw"), (0, 2), "ZO-2 has"),
+        (ZeroOrder(on_stall="redraw"), (0, 2, 4), "ZO-2 has"),  # before its pivot was drawn
+        ("paths", (0,), r"Paths-2 has \(image, noise, re-noising of each round\), or \(image, 0\) unsearched"),
+        ("paths", (0, 5), "Paths-2 has"),
+        ("paths", (0, 1, 1, 1), "Paths-2 has"),
+        ("paths", (0, 2, 1, 1, 1), "Paths-2 has"),
+        ("paths", (0, 1, 1, 1, 1, 1), "Paths-2 has"),
+        ("first_order", (0, 0), "algorithm first-order has no addresses"),
+    ],
+)
+def test_wrong_addresses_are_refused(algorithm: Any, address: Any, message: str) -> None:
+    with pytest.raises(Refused, match=message) as caught:
+        render("toy", "wave 3", [address], algorithm=algorithm)
+    assert "\n" not in str(caught.value)
+
+
+def test_addresses_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(Refused, match="addresses: 1 for 2 conditions"):
         render("toy", WAVES, [(0, 0)])
+    with pytest.raises(Refused, match="Paths-2: of these images some were searched and some not"):
+        render("toy", WAVES, [(0, 0), (1, 1, 1, 1, 1)], algorithm="paths")
+    nothing = search("toy", WAVES, bright, n=9, algorithm="first_order").addresses
+    assert nothing is None
+    with pytest.raises(Refused, match="addresses=None: a list"):
+        render("toy", WAVES, nothing)
 
 
 def test_a_meter_that_differs_from_the_plan_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,11 @@ from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
-from noise_search.core.algorithm import Result
+from noise_search.core.algorithm import Result, Traceable
 from noise_search.core.budget import Budget, make_plan
 from noise_search.core.driver import Readout, search, sweep_points
 from noise_search.core.guidance import Guidance
+from noise_search.core.verifier import Function
 from tests.conftest import KINDS, Setup, make_setup
 
 ALGORITHMS = {
@@ -134,6 +135,28 @@ def test_any_round_can_be_saved_and_restored(case: tuple[str, str]) -> None:
             restored = type(state)(**torch.load(file, weights_only=True))
             end = list(search(setup_of(case[1]).problem, algorithm, 3, restored))[-1]
             assert same(algorithm.result(setup.problem, end, 3), algorithm.result(setup.problem, states[-1], 3))
+
+
+def test_a_result_is_made_again_from_its_lineage(case: tuple[str, str]) -> None:
+    """By a problem that cannot score, at no evaluation for a noise and at those of one path for a finished sample."""
+    algorithm = ALGORITHMS[case[0]]
+    if not isinstance(algorithm, Traceable):
+        assert case[0] == "first_order"
+        return
+    for point, readout in run(setup_of(case[1]), algorithm, points_of(case[0])).items():
+        result, again = readout.result, make_setup(verifier=Function(unused))
+        lineages = [[number for number in row if number >= 0] for row in result.lineage.tolist()]
+        assert all(algorithm.owns(lineage) for lineage in lineages)
+        with torch.no_grad():
+            x, t = algorithm.remake(again.problem, lineages)
+        assert torch.allclose(x, result.x, atol=1e-5) and t == result.t
+        assert t == 0 or torch.equal(x, result.x)
+        nfe = 0 if t else algorithm.start_nfe(8) + 3 * algorithm.backward_nfe + algorithm.last_nfe
+        assert (again.guided.evaluations.count == nfe).all(), point
+
+
+def unused(*_: object) -> torch.Tensor:
+    raise AssertionError("not used here")
 
 
 @pytest.mark.parametrize("name", [name for name, a in ALGORITHMS.items() if a.anytime])

@@ -61,7 +61,7 @@ class FirstOrder:
 
     def init(self, problem: Problem, point: int) -> FirstOrderState:
         self.refuse(problem.verifier)
-        x, _, score, address, _ = unsearched(problem)
+        x, _, score, address, *_ = unsearched(problem)
         return FirstOrderState(0, x, x, score, address)
 
     def step(self, problem: Problem, state: FirstOrderState) -> FirstOrderState:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.core.algorithm import Cost, Leg, Result, require_point, unsearched
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from noise_search.core.problem import Problem
     from noise_search.core.verifier import Verifier
 
@@ -22,6 +25,7 @@ class NoSearch:
 
     name: ClassVar[str] = "none"
     anytime: ClassVar[bool] = False
+    address: ClassVar[str] = "(image, 0)"
 
     def refuse(self, verifier: Verifier) -> None:
         """Any will do."""
@@ -44,3 +48,9 @@ class NoSearch:
 
     def result(self, problem: Problem, state: NoState, point: int) -> Result:
         return unsearched(problem)
+
+    def owns(self, lineage: Sequence[int]) -> bool:
+        return list(lineage) == [0]
+
+    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
+        return problem.noise(0), 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -10,6 +11,7 @@ from noise_search.core.algorithm import Cost, Leg, Result, require_point, unsear
 from noise_search.core.checks import require
 from noise_search.core.gather import take, top
 from noise_search.core.grid import LONGEST
+from noise_search.errors import Refused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class PathsState(NamedTuple):
-    """Of N surviving paths: x [B, N, ...], score [B, N, V], address [B, N] of the candidate, views [B, N, L, ...]."""
+    """Of N surviving paths: x [B, N, ...], score [B, N, V], address [B, N] of the candidate, views [B, N, L, ...].
+
+    lineage: int64 [B, N, 1 + widened rounds], the number of its noise, then of its re-noising in each of those rounds.
+    """
 
     round: int
     width: int  # M
@@ -27,6 +32,7 @@ class PathsState(NamedTuple):
     score: Tensor
     address: Tensor
     views: Tensor
+    lineage: Tensor
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Paths:
     last_nfe: int = 2
     pool: str = "all"
     anytime: ClassVar[bool] = False
+    address: ClassVar[str] = "(image, noise, re-noising of each round), or (image, 0) unsearched"
 
     def __post_init__(self) -> None:
         for name in ("paths", "backward_nfe", "last_nfe"):
@@ -91,34 +98,67 @@ class Paths:
     def init(self, problem: Problem, point: int) -> PathsState:
         x = problem.noises(self.paths)
         score = x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
-        return PathsState(0, point, x, score, problem.index.new_zeros(x.shape[:2]), x[:, :, None][:, :, :0])
+        address = problem.index.new_zeros(x.shape[:2])
+        lineage = (address + address.new_tensor(range(self.paths)))[..., None]
+        return PathsState(0, point, x, score, address, x[:, :, None][:, :, :0], lineage)
 
     def step(self, problem: Problem, state: PathsState) -> PathsState:
         if state.round == 0:
-            grid = problem.grid(self.start_nfe(problem.final_nfe), 1.0, self.start)
-            return state._replace(round=1, x=problem.solve(state.x, grid)[0])
+            return state._replace(round=1, x=self.begin(problem, state.x))
         if state.round < len(self.levels):
             return self.widen(problem, state)
-        x, _ = problem.solve(state.x, problem.grid(self.last_nfe, self.levels[-1], 0.0))
+        x = self.end(problem, state.x)
         return state._replace(round=state.round + 1, x=x, score=problem.score(x, state.views))
 
     def widen(self, problem: Problem, state: PathsState) -> PathsState:
         """One round: M re-noisings of every path, one leg back, and the survivors among them."""
-        low, leg = self.levels[state.round - 1], self.legs(problem.search_nfe, problem.final_nfe)[state.round - 1]
+        import torch
+
         before = state.x.repeat_interleave(state.width, 1)  # [B, N * M, ...]
         draws = problem.noises(before.shape[1], state.round, "renoise")
-        noisy = problem.flow.renoise(before, low, leg.start, draws)
-        x, views = problem.solve(noisy, problem.grid(*leg), problem.verifier.needs)
-        score = problem.score(problem.predict(x, leg.end).x0, views)
+        x, views = self.branch(problem, before, draws, state.round)
+        score = problem.score(problem.predict(x, self.levels[state.round]).x0, views)
         groups = 1 if self.pool == "all" else self.paths
         pools = score.view(-1, score.shape[1] // groups, score.shape[2])  # [B * groups, ..., V]
         kept = top(problem.combine(pools), self.paths // groups, groups)
         address = 1 + (state.round - 1) * x.shape[1] + kept
-        return PathsState(state.round + 1, state.width, take(x, kept), take(score, kept), address, take(views, kept))
+        lineage = torch.cat([take(state.lineage.repeat_interleave(state.width, 1), kept), kept[..., None]], 2)
+        chosen = take(x, kept), take(score, kept), address, take(views, kept), lineage
+        return PathsState(state.round + 1, state.width, *chosen)
+
+    def begin(self, problem: Problem, x: Tensor) -> Tensor:
+        """Noises [B, K, ...] -> the first level."""
+        return problem.solve(x, problem.grid(self.start_nfe(problem.final_nfe), 1.0, self.start))[0]
+
+    def branch(self, problem: Problem, x: Tensor, draws: Tensor, round: int) -> tuple[Tensor, Tensor]:
+        """x [B, K, ...] at the level before a round, re-noised by draws [B, K, ...] -> at the level after it; views."""
+        leg = self.legs(problem.search_nfe, problem.final_nfe)[round - 1]
+        noisy = problem.flow.renoise(x, self.levels[round - 1], leg.start, draws)
+        return problem.solve(noisy, problem.grid(*leg), problem.verifier.needs)
+
+    def end(self, problem: Problem, x: Tensor) -> Tensor:
+        """x [B, K, ...] at the last level -> finished samples."""
+        return problem.solve(x, problem.grid(self.last_nfe, self.levels[-1], 0.0))[0]
 
     def result(self, problem: Problem, state: PathsState, point: int) -> Result:
         if not state.width:
             return unsearched(problem)
         best = problem.combine(state.score).argmax(1)
-        x, score, address, views = (take(values, best) for values in state[2:])
-        return Result(x, 0.0, score, address, views)
+        x, score, *rest = (take(values, best) for values in state[2:])
+        return Result(x, 0.0, score, *rest)
+
+    def owns(self, lineage: Sequence[int]) -> bool:
+        return list(lineage) == [0] or (len(lineage) == len(self.levels) and lineage[0] < self.paths)
+
+    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
+        """One path an image: start_nfe + rounds backward_nfe + last_nfe evaluations, none of an unsearched noise."""
+        if len({len(lineage) for lineage in lineages}) > 1:
+            raise Refused(f"{self.name}: of these images some were searched and some not; make them apart")
+        noise, *draws = problem.index.new_tensor(lineages).T
+        x = problem.noise(noise)
+        if not draws:
+            return x, 1.0
+        x = self.begin(problem, x[:, None])
+        for round, draw in enumerate(draws, 1):
+            x, _ = self.branch(problem, x, problem.noise(draw, round, "renoise")[:, None], round)
+        return self.end(problem, x)[:, 0], 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -32,6 +33,7 @@ class Random:
 
     name: ClassVar[str] = "random"
     anytime: ClassVar[bool] = True
+    address: ClassVar[str] = "(image, candidate)"
 
     def refuse(self, verifier: Verifier) -> None:
         """Any will do."""
@@ -69,4 +71,10 @@ class Random:
         candidate = problem.combine(state.scores[:, :point], point).argmax(1)
         x = problem.noise(candidate)
         score = problem.verifier.shown(take(state.scores, candidate))
-        return Result(x, 1.0, score, candidate, no_views(x))
+        return Result(x, 1.0, score, candidate, no_views(x), candidate[:, None])
+
+    def owns(self, lineage: Sequence[int]) -> bool:
+        return len(lineage) == 1
+
+    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
+        return problem.noise(problem.index.new_tensor(lineages)[:, 0]), 1.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
@@ -20,15 +22,19 @@ class ZeroOrderState(NamedTuple):
     """pivot, best: [B, ...] noises; their scores float32 [B, V]; their addresses int64 [B].
 
     An address is 0 for the first pivot, 1 + round * N + j for neighbour j; a fresh pivot has address -1, and score NaN.
+    Their lineages, int64 [B, 1 + round]: where the chain starts, 0 at the first pivot, 1 + round at one that was drawn
+    afresh in that round; then of each round the address of the neighbour it went on to, -1 where it went to none.
     """
 
     round: int
     pivot: Tensor
     pivot_score: Tensor
     pivot_address: Tensor
+    pivot_lineage: Tensor
     best: Tensor
     best_score: Tensor
     best_address: Tensor
+    best_lineage: Tensor
 
 
 def neighbours(pivot: Tensor, draws: Tensor, similarity: float) -> Tensor:
@@ -60,6 +66,7 @@ class ZeroOrder:
     pivot: str = "best"
     on_stall: str = "keep"
     anytime: ClassVar[bool] = True
+    address: ClassVar[str] = "(image, start, neighbour of each move)"
 
     def __post_init__(self) -> None:
         require("neighbours", self.neighbours, self.neighbours >= 1, "at least 1")
@@ -87,14 +94,15 @@ class ZeroOrder:
         return point
 
     def init(self, problem: Problem, point: int) -> ZeroOrderState:
-        x, _, score, address, _ = unsearched(problem)
-        return ZeroOrderState(0, x, score, address, x, score, address)
+        x, _, score, address, _, lineage = unsearched(problem)
+        assert lineage is not None
+        return ZeroOrderState(0, *(x, score, address, lineage) * 2)
 
     def step(self, problem: Problem, state: ZeroOrderState) -> ZeroOrderState:
         import torch
 
         n = self.neighbours
-        near = neighbours(state.pivot, problem.noises(n, state.round, "neighbour"), self.similarity)
+        near = self.around(problem, state.pivot, state.round)
         everyone = torch.cat([state.pivot[:, None], near], 1)
         if state.round == 0:
             scores = problem.evaluate(everyone)
@@ -110,15 +118,44 @@ class ZeroOrder:
         stalled = order.argmax(1) == 0
         chosen = order[:, 1:].argmax(1) + 1 if self.pivot == "latest" else order.argmax(1)
         pivot, score, address = take(everyone, chosen), take(scores, chosen), take(addresses, chosen)
+        lineage = torch.cat([state.pivot_lineage, address.masked_fill(chosen == 0, -1)[:, None]], 1)
         if self.pivot == "best" and self.on_stall == "keep":
-            return ZeroOrderState(state.round + 1, pivot, score, address, pivot, score, address)
+            return ZeroOrderState(state.round + 1, *(pivot, score, address, lineage) * 2)
         better = problem.prefers(score, state.best_score)
         best = mix(better, pivot, state.best), mix(better, score, state.best_score)
         best_address = mix(better, address, state.best_address)
+        best_lineage = mix(better, lineage, torch.nn.functional.pad(state.best_lineage, (0, 1), value=-1))
         if self.on_stall == "redraw":
             pivot = mix(stalled, problem.noise(0, state.round, "pivot"), pivot)
             address, score = address.masked_fill(stalled, -1), score.masked_fill(stalled[:, None], torch.nan)
-        return ZeroOrderState(state.round + 1, pivot, score, address, *best, best_address)
+            lineage = lineage.masked_fill(stalled[:, None], -1)
+            lineage[:, 0] = lineage[:, 0].masked_fill(stalled, 1 + state.round)
+        return ZeroOrderState(state.round + 1, pivot, score, address, lineage, *best, best_address, best_lineage)
+
+    def around(self, problem: Problem, pivot: Tensor, round: int) -> Tensor:
+        """pivot [B, ...] -> its neighbours of a round [B, N, ...]."""
+        return neighbours(pivot, problem.noises(self.neighbours, round, "neighbour"), self.similarity)
 
     def result(self, problem: Problem, state: ZeroOrderState, point: int) -> Result:
-        return Result(state.best, 1.0, state.best_score, state.best_address, no_views(state.best))
+        x = state.best
+        return Result(x, 1.0, state.best_score, state.best_address, no_views(x), state.best_lineage)
+
+    def owns(self, lineage: Sequence[int]) -> bool:
+        if not lineage:
+            return False
+        start, *chain = lineage
+        if start and not (chain and self.on_stall == "redraw"):  # a fresh pivot is never scored
+            return False
+        return all(a < b for a, b in pairwise([start - 1, *((number - 1) // self.neighbours for number in chain)]))
+
+    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
+        """To the bit beside the same images: the moves of all are made round by round, as the search made them."""
+        n, fresh = self.neighbours, [start - 1 for start, *_ in lineages]
+        moves = [{(number - 1) // n: (number - 1) % n for number in chain} for _, *chain in lineages]
+        x = problem.noise(0)
+        for round in sorted({*fresh, *(round for own in moves for round in own)} - {-1}):
+            chosen = problem.index.new_tensor([own.get(round, -1) for own in moves])
+            x = mix(chosen >= 0, take(self.around(problem, x, round), chosen.clamp_min(0)), x)
+            if round in fresh:
+                x = mix(problem.index.new_tensor(fresh) == round, problem.noise(0, round, "pivot"), x)
+        return x, 1.0

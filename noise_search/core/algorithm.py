@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from noise_search.errors import Refused
@@ -42,6 +43,7 @@ class Result(NamedTuple):
     score: float32 [B, V], of the search pass, one column a member of the verifier; NaN where none was made.
     candidate: int64 [B], the address of x within its search: equal addresses are equal x.
     views: [B, L, ...], clean predictions of a finished sample at the verifier's needs; L = 0 beside a noise.
+    lineage: int64 [B, D], of a `Traceable` algorithm: the numbers that x is made again from; -1 stands for none.
     """
 
     x: Tensor
@@ -49,6 +51,7 @@ class Result(NamedTuple):
     score: Tensor
     candidate: Tensor
     views: Tensor
+    lineage: Tensor | None = None
 
 
 class State(Protocol):
@@ -102,11 +105,26 @@ class Independent(Algorithm, Protocol):
         """The state that has these scores of the first candidates."""
 
 
+@runtime_checkable
+class Traceable(Algorithm, Protocol):
+    """An algorithm whose result is made again from its lineage, whole numbers from 0 on that lead from a first noise to
+    it, with neither search nor verifier."""
+
+    address: str  # the image's number and its lineage, in words
+
+    def owns(self, lineage: Sequence[int]) -> bool:
+        """Could it be the lineage of one of its results?"""
+
+    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
+        """x [B, ...] and its t, as of `Result`, from the lineage of each image."""
+
+
 def unsearched(problem: Problem) -> Result:
     """The first noise of every image, unscored: what a budget without a search renders."""
     x = problem.noise(0)
     score = x.new_full((len(x), len(problem.verifier.members)), float("nan"))
-    return Result(x, 1.0, score, problem.index.new_zeros(len(x)), no_views(x))
+    first = problem.index.new_zeros(len(x))
+    return Result(x, 1.0, score, first, no_views(x), first[:, None])
 
 
 def no_views(x: Tensor) -> Tensor:

@@ -25,8 +25,10 @@ class Found:
     scores: float32 [B], the verifier's, of these very images; [B, V] of a verifier of V members. nfe: evaluations an
     image, search and final generation. curve: (nfe, mean score of the best so far, as the search saw it) at each point
     on the way. bill, over all images: evaluations, backward, network_rows, scored, decoded, seconds.
-    addresses: (image, candidate) of each noise, for `render`; None where an algorithm makes noises of others: there the
-    same search with the same seed finds them again. stopped: Ctrl-C ended the search.
+    addresses: of each image its number and those it is made again from, by `render` with the same `algorithm`: (image,
+    candidate) of random search; (image, start, neighbour of each move) of zo; (image, noise, re-noising of each round)
+    of paths. None of first_order, which follows the verifier's gradient: there the same search with the same seed
+    finds them again. stopped: Ctrl-C ended the search.
     """
 
     images: list[Image.Image]
@@ -35,7 +37,7 @@ class Found:
     nfe: int
     curve: list[tuple[int, float]]
     bill: dict[str, float]
-    addresses: list[tuple[int, int]] | None
+    addresses: list[tuple[int, ...]] | None
     seed: int
     verifier: str
     stopped: bool = False

@@ -15,7 +15,7 @@ from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.random import Random, RandomState
 from noise_search.core import driver
-from noise_search.core.algorithm import Algorithm, Result, unsearched
+from noise_search.core.algorithm import Algorithm, Result, Traceable, unsearched
 from noise_search.core.gather import take
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
@@ -97,11 +97,19 @@ def searched(asked: Order, point: int, seconds: float | None, shown: bool) -> Fo
         nfe=nfe,
         curve=curve or [(nfe, float(values.mean()))],
         bill=bill(problem) | {"seconds": time.monotonic() - started},
-        addresses=list(enumerate(result.candidate.tolist())) if isinstance(algorithm, Random | NoSearch) else None,
+        addresses=addresses_of(problem, result) if isinstance(algorithm, Traceable) else None,
         seed=problem.seed,
         verifier=problem.verifier.name,
         stopped=stopped,
     )
+
+
+def addresses_of(problem: Problem, result: Result) -> list[tuple[int, ...]] | None:
+    """(image, *lineage) of each image."""
+    if result.lineage is None:
+        return None
+    rows = zip(problem.ids, result.lineage.tolist(), strict=True)
+    return [(image, *(number for number in row if number >= 0)) for image, row in rows]
 
 
 def reached(algorithm: Algorithm, round: int) -> int:
