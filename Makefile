@@ -36,13 +36,18 @@ test-oldest: .venv-oldest/ready ## the same on Python 3.11 and the lowest versio
 test-newest: .venv-newest/ready ## the same on the newest versions, without constraints.txt
 	.venv-newest/bin/python -m pytest -n 2 --dist worksteal $(TESTS)
 
-test-wheel: setup ## a run from the wheel alone, in an empty folder and an environment of its own
+PLUGIN := model=prompt_toy dataset=prompts_toy verifier=word_likelihood algorithm=particles metrics=prompt_pixels \
+    more_metrics=[colourfulness] budget.points=[1,2,4]
+
+test-wheel: setup ## runs from the wheel alone, with the example plug-in too, in an empty folder and an environment of its own
 	rm -rf dist .venv-wheel
 	$(BIN)/uv build --quiet --wheel --out-dir dist
 	$(BIN)/uv venv --quiet .venv-wheel
 	$(BIN)/uv pip install --quiet --python .venv-wheel dist/*.whl
-	folder=$$(mktemp -d) && cd $$folder && $(CURDIR)/.venv-wheel/bin/noise-search experiment=toy images=20 logger=none \
-	    hydra.run.dir=run && $(CURDIR)/.venv-wheel/bin/noise-search verify run && test -s run/report.html && rm -r $$folder
+	folder=$$(mktemp -d) && cd $$folder && run=$(CURDIR)/.venv-wheel/bin/noise-search && \
+	$$run experiment=toy images=20 logger=none hydra.run.dir=run && $$run verify run && test -s run/report.html && \
+	$(CURDIR)/$(BIN)/uv pip install --quiet --python $(CURDIR)/.venv-wheel $(CURDIR)/examples/plugin && \
+	$$run $(PLUGIN) images=20 logger=none hydra.run.dir=mine && $$run verify mine && test -s mine/report.html && rm -r $$folder
 
 test-slurm: setup ## a sweep on a two-node SLURM of this machine's own (Debian, root; about 6 minutes)
 	apt-get update --quiet
