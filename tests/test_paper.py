@@ -20,7 +20,9 @@ def jobs(name: str) -> list[Description]:
     sweep = dict(sweep.get("params") or {})
     out = []
     for values in itertools.product(*(str(choices).split(",") for choices in sweep.values())):
-        out.append(described(f"experiment=paper/{name}", *(f"{k}={v}" for k, v in zip(sweep, values, strict=True))))
+        named = ("metrics.label_map=FILE",) if name == "fig3" else ()  # as its header says
+        chosen = (f"{k}={v}" for k, v in zip(sweep, values, strict=True))
+        out.append(described(f"experiment=paper/{name}", *named, *chosen))
     return out
 
 

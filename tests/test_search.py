@@ -72,7 +72,7 @@ def test_the_papers_paths() -> None:
     assert paths.levels == [0.11, 0.08, 0.05, 0.02]
     assert paths.start_nfe(250) == 224
     assert [paths.cost(m, 50, 250).paper for m in (1, 2)] == [224 + 45 * 4, 224 + 45 * 8]
-    assert paths.cost(2, 50, 250) == (4 * 224 + 3 * 8 * 15 + 4 * 2, 0, 224 + 360, 0)
+    assert paths.cost(2, 50, 250) == (4 * 224 + 3 * 8 * 15 + 4 * 2, 0, 224 + 360, 4 + 3 * 8, 0)
 
 
 def test_the_papers_axis_of_zero_order_search() -> None:

@@ -60,7 +60,7 @@ def refuse_verifier(name: str, verifier: Verifier, dataset: Dataset, judge: Judg
         held = f"those of {dataset.class_set}" if dataset.class_set else "prompts"
         raise Refused(f"verifier {name} knows the classes of {verifier.class_set}, dataset {dataset.name} has {held}")
     if judge is not None and verifier.needs_judge and "classes" in verifier.reads and judge.class_set is None:
-        raise Refused(f"verifier {name}: the judge's classes are not known; with metrics=inception give label_map")
+        raise Refused(f"verifier {name}: the judge's classes are not known; give metrics.label_map")
 
 
 def refuse_population(
