@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from noise_search.core.algorithm import Algorithm, Traceable, unsearched
-from noise_search.core.checks import whole
+from noise_search.core.checks import finite, whole
 from noise_search.core.dataset import Dataset
-from noise_search.core.model import Model
+from noise_search.core.model import Model, ModelSettings
 from noise_search.core.verifier import Verifier
 from noise_search.errors import Refused
 from noise_search.front.found import Found
@@ -21,7 +21,7 @@ from noise_search.front.rounds import finished, point_of, searched
 
 
 def search(
-    model: str | Model,
+    model: str | Model | ModelSettings,
     conditions: Condition | Sequence[Condition],
     verifier: str | Verifier | OwnVerifier,
     *,
@@ -40,8 +40,9 @@ def search(
 ) -> Found:
     """For each of the B conditions, class names or ids, the image of the best noise that was found.
 
-    verifier: a name, or any function of images [N, 3, H, W] in [0, 1] and N texts -> [N], higher is better. Names of
-    models, verifiers, algorithms and datasets are those of the Hydra groups; a model brings its dataset and budget.
+    verifier: a name; any function of images [N, 3, H, W] in [0, 1] and N texts -> [N], higher is better; or a `Verifier`,
+    which is loaded here. Names of models, verifiers, algorithms and datasets are those of the Hydra groups; a model
+    brings its dataset and budget.
     One of: n, candidates scored an image at the most (1: the model's plain sample); nfe, evaluations an image at the
     most, the final generation included; seconds, after which no round begins (anytime algorithms only). dataset: names
     for the classes of a Model of your own. search_nfe, final_nfe: of a candidate's draft, of the final generation.
@@ -60,7 +61,7 @@ def search(
 
 
 def render(
-    model: str | Model,
+    model: str | Model | ModelSettings,
     conditions: Condition | Sequence[Condition],
     addresses: Sequence[Sequence[int]],
     *,
@@ -110,7 +111,7 @@ def require_one(given: dict[str, Any]) -> None:
     for name, value in given.items():
         if value is None:
             continue
-        if name == "seconds" and not (isinstance(value, int | float) and value >= 0):
+        if name == "seconds" and not (finite(value) and value >= 0):
             raise Refused(f"seconds={value}: a number, at least 0")
         if name != "seconds" and not (whole(value) and value >= 1):
             raise Refused(f"{name}={value}: a whole number, at least 1")

@@ -17,6 +17,9 @@ class BadSetting(Refused):
         super().__init__(f"{name}={value}: {allowed}")
         self.name, self.value, self.allowed = name, value, allowed
 
+    def __reduce__(self) -> tuple[type, tuple[str, Any, str]]:  # launchers hand errors on as pickles
+        return type(self), (self.name, self.value, self.allowed)
+
 
 class MissingFile(Refused, FileNotFoundError):
     """A file that was named, or that comes with the package, is not there."""

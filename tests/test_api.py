@@ -26,6 +26,7 @@ from noise_search import render, search
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
+from noise_search.core.algorithm import Cost
 from noise_search.core.images import tensor_to_images
 from noise_search.core.problem import open_problem
 from noise_search.errors import Refused
@@ -33,6 +34,7 @@ from noise_search.front.found import Found
 from noise_search.models.embedded import EmbeddedSiT
 from noise_search.models.toy import Toy
 from noise_search.verifiers.brightness import Brightness
+from noise_search.verifiers.likelihood import Likelihood
 from tests.test_configs import CONFIGS
 
 ROOT = Path(__file__).parents[1]
@@ -227,8 +229,15 @@ def test_a_bad_verifier_is_named(verifier: Any, n: int, error: type[Exception], 
         ({"n": 4, "nfe": 100}, "exactly one of n, nfe and seconds"),
         ({"n": 0}, "n=0: a whole number"),
         ({"n": True}, "n=True: a whole number"),
-        ({"nfe": 19}, "nfe=19: below the final generation, final_nfe=20"),
+        ({"nfe": 19}, "nfe=19: below the final generation, budget.final_nfe=20, the least of random"),
         ({"seconds": -1}, "seconds=-1: a number"),
+        ({"seconds": True}, "seconds=True: a number"),
+        ({"n": 2, "algorithm": 5}, "algorithm=5: a name or an algorithm"),
+        ({"n": 2, "algorithm": Random}, "algorithm=<class"),
+        ({"n": 2, "verifier": Brightness}, "verifier=<class"),
+        ({"n": 2, "dataset": 5}, "dataset=5: a name or a Dataset"),
+        ({"n": 2, "model": 5}, "model=5: a name, a Model, or the settings of one"),
+        ({"n": 2, "conditions": None}, "conditions=None: class names"),
         ({"seconds": 1, "algorithm": "paths"}, "Paths-2 has no result before its end"),
         ({"n": 4, "algorithm": "none"}, "none scores no candidates"),
         ({"n": 2, "algorithm": "zo"}, "n=2: the first round of ZO-2 scores 3 candidates"),
@@ -421,3 +430,26 @@ def test_it_works_within_a_users_own_hydra_application(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["110", "app", "app"]
+
+
+def test_parts_that_are_not_loaded_yet_are_loaded() -> None:
+    """The settings of a model, and a Verifier, which needs its data set's classes."""
+    named = search("toy", [3, 7], "likelihood", n=4)
+    given = search(Toy(name="toy"), np.array([3, 7]).tolist(), Likelihood(), n=np.int64(4), dataset="mixture")
+    assert np.array_equal(named.scores, given.scores) and named.images[0].size == given.images[0].size == (8, 8)
+    assert search("toy", np.int64(3), Likelihood(), n=1).texts == ["wave 3"]
+
+
+def test_without_a_search_few_evaluations_are_enough() -> None:
+    assert search("toy", [3], bright, nfe=8, algorithm="none").nfe == 8
+
+
+def test_a_closed_form_that_does_not_grow_is_refused() -> None:
+    class Silent(Random):
+        name = "silent"
+
+        def cost(self, point: int, c: int, final: int) -> Cost:
+            return Cost(c * point, final, final)
+
+    with pytest.raises(ValueError, match="algorithm silent: its cost does not grow with its points"):
+        search("toy", [3], bright, n=4, algorithm=Silent())

@@ -1,6 +1,7 @@
 """`noise-search`: what it says of runs that are whole, unfinished or spoilt."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from noise_search.assets import asset
 from noise_search.storage.units import read_units
 from tests.test_run import ROOT, TOY, call, logged, script, values
 
@@ -93,6 +96,9 @@ def test_units_of_other_settings_are_never_mixed(copy: Path) -> None:
         ),
         ("config.yaml", "images: ${oc.env:HOME}", "is not as this version writes it: seed is not given"),
         ("config.yaml", "seed: 0", "is not as this version writes it"),
+        ("config.yaml", "observers", "observers=[]: configurations by their names"),
+        ("config.yaml", "more_metrics", "more_metrics=[]: configurations by their names"),
+        ("identity.json", "plugins", "it names no plug-ins"),
         ("identity.json", "", "identity.json is damaged"),
         ("identity.json", "{}", "is not as this version writes it: it names no choices"),
         ("units/copy.parquet", "", "units/copy.parquet: not the name of a unit"),
@@ -101,9 +107,29 @@ def test_units_of_other_settings_are_never_mixed(copy: Path) -> None:
 def test_a_folder_that_is_not_as_it_was_written_is_told_in_one_line(
     copy: Path, file: str, content: str, words: str
 ) -> None:
-    (copy / "run" / file).write_text(content)
+    path = copy / "run" / file
+    if content in ("observers", "more_metrics", "plugins"):  # a list where names stand
+        whole = yaml.safe_load(path.read_text())
+        content = json.dumps(whole | {content: []})
+    path.write_text(content)
     done = ask(copy, "status", "run", code=1)
     assert words in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_what_is_asked_of_a_run_needs_no_launcher_and_no_weights(tmp_path: Path) -> None:
+    """Under a launcher's variables, and where the weights have gone."""
+    shutil.copy(asset("sit_cifar10.safetensors"), tmp_path / "w.safetensors")
+    call(tmp_path, *TOY, "verifier=oracle_fid", "budget.points=[1,2]", "images=4", "logger=none", "hydra.run.dir=o")
+    own = ("model.weights=w.safetensors", "algorithm=none", "budget.points=[2]", "images=2")
+    call(tmp_path, *own, "logger=none", "hydra.run.dir=e")
+    (tmp_path / "w.safetensors").unlink()
+    launched = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    for run in ("o", "e"):
+        assert "complete" in ask(tmp_path, "status", run, **launched).stdout
+        assert "nfe" in ask(tmp_path, "export", run, "as=png", **launched).stdout
+    assert "w.safetensors: there is no such file" in ask(tmp_path, "verify", "e", code=1).stderr
+    (tmp_path / "o/curve.csv").unlink()
+    assert "noise-search report o` makes it again" in ask(tmp_path, "log", "o", code=1).stderr
 
 
 def test_a_damaged_record_is_made_again(copy: Path) -> None:

@@ -15,8 +15,7 @@ from noise_search.core.algorithm import Result, Traceable
 from noise_search.core.budget import Budget, make_plan
 from noise_search.core.driver import Readout, search, sweep_points
 from noise_search.core.guidance import Guidance
-from noise_search.core.verifier import Function
-from tests.conftest import KINDS, Setup, make_setup
+from tests.conftest import KINDS, Function, Setup, make_setup
 
 ALGORITHMS = {
     "none": NoSearch(),

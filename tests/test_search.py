@@ -19,11 +19,11 @@ from noise_search.core.denoiser import Prediction
 from noise_search.core.driver import search
 from noise_search.core.gather import ranks, take, top
 from noise_search.core.grid import uniform_grid
-from noise_search.core.verifier import Candidates, Function
+from noise_search.core.verifier import Candidates
 from noise_search.report.matrix import cross_matrix
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
-from tests.conftest import KINDS, Likeness, make_setup
+from tests.conftest import KINDS, Function, Likeness, make_setup
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from noise_search.core.denoiser import Batches
 from noise_search.core.problem import Problem
+from noise_search.errors import BadSetting, MissingFile, Refused
 from noise_search.metrics.pixels import Pixels
 from noise_search.run.assemble import assemble
 from noise_search.run.description import describe
@@ -132,6 +134,12 @@ def test_a_worker_goes_on_where_a_refused_one_has_removed_the_folder(tmp_path: P
     assert not folder.exists()
     make_run(run, folder)
     assert (folder / "run.json").is_file()
+
+
+def test_a_launcher_hands_errors_on_as_they_are() -> None:
+    for error in (BadSetting("images", 0, "at least 1"), Refused("no"), MissingFile("gone")):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error) and str(again) == str(error)
 
 
 def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:

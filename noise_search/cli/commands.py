@@ -15,7 +15,7 @@ from PIL import Image
 from noise_search import assets
 from noise_search.configuration.compose import composed, verifier_named
 from noise_search.core.population import Population
-from noise_search.errors import Refused
+from noise_search.errors import MissingFile, Refused
 from noise_search.report.combined import combine_runs
 from noise_search.report.loggers import NoLogger, Record, WandbLogger
 from noise_search.run.assemble import assemble, versions
@@ -87,7 +87,7 @@ def replay(run: Path, described: Description, ids: list[int]) -> list[str]:
     from noise_search.run.search_units import begin_work, search_and_render
 
     parts = assemble(described)
-    refuse_other_settings(run, {"weights": parts.weights})
+    refuse_other_settings(run, described.identity | {"weights": parts.weights})
     if isinstance(parts.verifier, Population):
         choice = described.choices["verifier"]
         print(f"no image is made again: with verifier={choice} a choice depends on all the images before")
@@ -132,7 +132,7 @@ def report(folders: list[Path], into: Path | None) -> int:
     if missing := missing_ids(run, described.settings.images):
         raise Refused(f"{run} is incomplete: image ids {words(runs(missing))} are missing")
     parts = assemble(described)
-    refuse_other_settings(run, {"weights": parts.weights})
+    refuse_other_settings(run, described.identity | {"weights": parts.weights})
     start_log(run, "the report is made again")
     (run / "run.json").unlink(missing_ok=True)
     make_and_finish(parts, run, NoLogger())
@@ -156,6 +156,8 @@ def log_run(run: Path, **options: Any) -> int:
     described = reopen(run)
     if not finished_images(run):
         raise Refused(f"{run}: not a finished run")
+    if not (run / "curve.csv").is_file():
+        raise MissingFile(f"{run / 'curve.csv'} is not there: `noise-search report {run}` makes it again")
     with (run / "curve.csv").open() as file:
         rows: list[dict[str, Any]] = list(csv.DictReader(file))
     for row in rows:

@@ -58,6 +58,9 @@ def names_of(config: Mapping[str, Any], key: str, kind: str) -> list[str]:
 
 def configured(key: str, names: Sequence[str], group: str, override: str) -> dict[str, Any]:
     """name -> the configuration of that choice of a group; override: how Hydra is told to choose it."""
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_]\w*", name) or name in ("null", "true", "false"):
+            raise Refused(f"{key}={list(names)}: {name!r} is no name of a {group}")
     try:
         return {name: whole(compose("config", [override.format(name)]), group) for name in names}
     except ConfigCompositionException as error:

@@ -24,8 +24,10 @@ def explain(error: BaseException) -> str:
         text += f" {cause}"
     text = re.sub(r"\s+", " ", text.split("Config search path:")[0]).strip() or type(error).__name__
     text = text.removeprefix("In 'config': ")
-    unknown = re.search(r"Could not override '([^']+)'", text)
-    if unknown and unknown.group(1).split(".")[0] in GROUPS and "." in unknown.group(1):
+    unknown, new = re.search(r"Could not override '([^']+)'", text), re.search(r"full_key: (\S+)", text)
+    if unknown and new and new.group(1).startswith(f"{unknown.group(1)}."):
+        text = f"unknown option {new.group(1)!r}: where another _target_ has it, +{new.group(1)}=... adds it"
+    elif unknown and unknown.group(1).split(".")[0] in GROUPS and "." in unknown.group(1):
         group, key = unknown.group(1).split(".", 1)
         text = f"unknown option {unknown.group(1)!r}: {group} has no {key!r}; see configs/{group}/"
     elif unknown:

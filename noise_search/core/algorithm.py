@@ -54,16 +54,13 @@ class Result(NamedTuple):
     lineage: Tensor | None = None
 
 
-class State(Protocol):
-    """A NamedTuple of tensors and numbers: everything needed to go on, so any round can be saved and restored."""
-
-    @property
-    def round(self) -> int: ...
-
-
 @runtime_checkable
 class Algorithm(Protocol):
-    """A frozen dataclass of hyper-parameters. `points`: its own axis of cost (N, K or M in the paper); 0: no search."""
+    """A frozen dataclass of hyper-parameters. `points`: its own axis of cost (N, K or M in the paper); 0: no search.
+
+    Its state is a NamedTuple of tensors and numbers, with the number of its `round`: all that is needed to go on, so any
+    round can be saved and restored.
+    """
 
     name: str
     anytime: bool  # one run at the largest point passes through the result of every smaller one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,20 +71,13 @@ class Budget:
         cost = self.cost(algorithm, point)
         return cost.search + cost.final
 
-    def most(self, algorithm: Algorithm, nfe: int) -> int:
-        """The largest point whose total is at or under `nfe`, one of budget.nfe or budget.default_nfe."""
+    def most(self, algorithm: Algorithm, nfe: int, key: str = "budget.nfe") -> int:
+        """The largest point whose total is at or under `nfe`, which stands at `key`."""
         least = min(self.total(algorithm, 0), self.total(algorithm, 1))
         if nfe < least:
             what = f"the final generation, budget.final_nfe={least}" if least == self.final_nfe else f"{least} NFE"
-            key = "nfe" if self.nfe is not None else "default_nfe"
-            raise Refused(f"budget.{key}={nfe}: below {what}, the least of {algorithm.name}")
-        low, high = 0, 1
-        while self.total(algorithm, high) <= nfe:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.total(algorithm, middle) <= nfe else (low, middle)
-        return low
+            raise Refused(f"{key}={nfe}: below {what}, the least of {algorithm.name}")
+        return largest(lambda point: self.total(algorithm, point) <= nfe, algorithm)
 
     def bought(self, algorithm: Algorithm) -> list[int]:
         """The points of the curve. A total that the user gave and that buys nothing more is refused."""
@@ -98,7 +91,7 @@ class Budget:
             return list(self.points)
         points: list[int] = []
         for nfe in self.nfe or self.default_nfe or ():
-            point = self.most(algorithm, nfe)
+            point = self.most(algorithm, nfe, "budget.nfe" if self.nfe is not None else "budget.default_nfe")
             if points and point == points[-1]:
                 if self.nfe is None:
                     continue
@@ -123,6 +116,19 @@ class Budget:
             label = f"nfe{nfe:06d}" + (f"-point{point}" if totals.count(nfe) > 1 else "")
             out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, *cost[3:], rows, gflops, label))
         return out
+
+
+def largest(affordable: Callable[[int], bool], algorithm: Algorithm) -> int:
+    """The largest point, from 0 on, that is affordable; what is affordable must end somewhere."""
+    low, high = 0, 1
+    while affordable(high):
+        if high > 2**60:
+            raise Refused(f"algorithm {algorithm.name}: its cost does not grow with its points")
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if affordable(middle) else (low, middle)
+    return low
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, TypeGuard
 
 from noise_search.errors import BadSetting
@@ -9,7 +10,7 @@ from noise_search.errors import BadSetting
 
 def whole(value: Any) -> TypeGuard[int]:
     """Is it an integer (True and False are not)?"""
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def finite(value: Any) -> TypeGuard[float]:

@@ -66,7 +66,7 @@ class Shifted:
 
 def shifted_by_size(tokens: int) -> Shifted:
     """FLUX's own: log(shift) grows linearly, from 0.5 at 256 image tokens to 1.15 at 4,096."""
-    require("tokens", tokens, tokens >= 1, "at least 1")
+    require("tokens", tokens, 1 <= tokens <= 2**16, f"1 to {2**16}")
     return Shifted(math.exp(0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from noise_search.core.dataset import Dataset
@@ -120,14 +120,3 @@ def each(verifiers: Iterable[Verifier], candidates: Candidates) -> Iterator[tupl
         views = candidates.views[:, :, at:end] if candidates.views is not None else None
         yield verifier, candidates._replace(views=views)
         at = end
-
-
-class Function(Verifier):
-    """Your own verifier: any function of images [N, 3, H, W] in [-1, 1] and conditions [N] that returns [N]."""
-
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str = "own") -> None:
-        self.function, self.name, self.weights = function, name, {}
-
-    def score(self, candidates: Candidates) -> Tensor:
-        b, k = candidates.images.shape[:2]
-        return self.function(candidates.images.flatten(0, 1), candidates.condition.repeat_interleave(k)).view(b, k)

@@ -79,7 +79,7 @@ class Order:
 
 
 def order(
-    model: str | Model,
+    model: str | Model | ModelSettings,
     conditions: Condition | Sequence[Condition],
     verifier: str | Verifier | OwnVerifier,
     algorithm: str | Algorithm,
@@ -87,6 +87,7 @@ def order(
     numbers: dict[str, Any],
 ) -> Order:
     """Everything that was named is composed as `python run.py` would; numbers: of the configuration, None: its own."""
+    refuse_kinds(model, conditions, verifier, algorithm, dataset)
     named = {"model": model, "verifier": verifier, "algorithm": algorithm, "dataset": dataset}
     config = configuration({group: name for group, name in named.items() if isinstance(name, str)})
     for key in ("search_nfe", "final_nfe"):
@@ -100,7 +101,7 @@ def order(
     source = dataset if isinstance(dataset, Dataset) else None
     if source is None and (dataset is not None or isinstance(model, str)):
         source = build(config["dataset"], "dataset", Dataset, seed=settings.seed)
-    asked: Model | ModelSettings = model if isinstance(model, Model) else build(config["model"], "model", ModelSettings)
+    asked = build(config["model"], "model", ModelSettings) if isinstance(model, str) else model
     classes, texts = classes_of(conditions, source, asked)
     chosen = algorithm if not isinstance(algorithm, str) else build(config["algorithm"], "algorithm", Algorithm)
     choosing = own_verifier(verifier, config)
@@ -113,25 +114,35 @@ def order(
     device = device_of(device)
     built = asked.load(device) if isinstance(asked, ModelSettings) else asked
     judge = build(config["metrics"], "metrics").load(device) if choosing.needs_judge else None
-    if isinstance(verifier, str):
-        choosing.load(Surroundings(device, source, judge))
+    choosing.load(Surroundings(device, source, judge))
     settings = replace(settings, guidance=replace(settings.guidance, distilled=built.distilled))
     return Order(built, choosing, chosen, budget, settings, torch.tensor(classes, device=device), texts)
 
 
 def own_verifier(verifier: str | Verifier | OwnVerifier, config: dict[str, Any]) -> Verifier:
-    """Not loaded yet, where it is one of ours."""
-    if isinstance(verifier, str):
-        named: Verifier = build(config["verifier"], "verifier", Verifier)
-        if isinstance(named, Population):
-            raise Refused(f"verifier {verifier} chooses for a whole set of images: use run.py")
-        named.name = named.name or verifier
-        return named
-    if isinstance(verifier, Verifier):
-        return verifier
-    if not callable(verifier):
+    """Not loaded yet."""
+    if not isinstance(verifier, str | Verifier):
+        return Own(verifier)
+    chosen = build(config["verifier"], "verifier", Verifier) if isinstance(verifier, str) else verifier
+    assert isinstance(chosen, Verifier)
+    chosen.name = chosen.name or (verifier if isinstance(verifier, str) else type(verifier).__name__)
+    if isinstance(chosen, Population):
+        raise Refused(f"verifier {chosen.name} chooses for a whole set of images: use run.py")
+    return chosen
+
+
+def refuse_kinds(model: Any, conditions: Any, verifier: Any, algorithm: Any, dataset: Any) -> None:
+    """Arguments that are nothing of what may stand there."""
+    if not isinstance(model, str | Model | ModelSettings):
+        raise Refused(f"model={model!r}: a name, a Model, or the settings of one")
+    if not isinstance(conditions, str | Sequence) and not whole(conditions):
+        raise Refused(f"conditions={conditions!r}: class names, class ids, or texts")
+    if isinstance(verifier, type) or not (isinstance(verifier, str | Verifier) or callable(verifier)):
         raise Refused(f"verifier={verifier!r}: a name, a Verifier, or a function (images, texts) -> [N]")
-    return Own(verifier)
+    if isinstance(algorithm, type) or not isinstance(algorithm, str | Algorithm):
+        raise Refused(f"algorithm={algorithm!r}: a name or an algorithm")
+    if dataset is not None and not isinstance(dataset, str | Dataset):
+        raise Refused(f"dataset={dataset!r}: a name or a Dataset")
 
 
 def classes_of(
@@ -139,7 +150,8 @@ def classes_of(
 ) -> tuple[list[int], list[str]]:
     """Numbers and words of conditions. For a model of classes: a name must be one of the dataset's, an id one of the
     model's; for a model that reads texts: any text, numbered in their order here."""
-    asked = [conditions] if isinstance(conditions, str | int) else list(conditions)
+    single = isinstance(conditions, str) or whole(conditions)
+    asked: list[Any] = [conditions] if single else list(conditions)  # type: ignore[arg-type]
     if not asked:
         raise Refused("conditions: none are given")
     if model.classes is None:
@@ -154,7 +166,7 @@ def classes_of(
         if isinstance(condition, str):
             classes.append(class_of(condition, dataset, model))
         elif whole(condition) and 0 <= condition < model.classes:
-            classes.append(condition)
+            classes.append(int(condition))
         else:
             raise Refused(f"condition {condition!r}: a class name, or a class id from 0 to {model.classes - 1}")
     return classes, [name_of(k, condition, dataset) for k, condition in zip(classes, asked, strict=True)]

@@ -16,6 +16,7 @@ from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.random import Random, RandomState
 from noise_search.core import driver
 from noise_search.core.algorithm import Algorithm, Result, Traceable, unsearched
+from noise_search.core.budget import largest
 from noise_search.core.gather import take
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
@@ -30,19 +31,17 @@ def point_of(asked: Order, n: int | None, nfe: int | None) -> int:
     """The algorithm's own point that n or nfe buys; ENDLESS where a clock ends the search."""
     algorithm, budget = asked.algorithm, asked.budget
     if nfe is not None:
-        if nfe < budget.final_nfe:
-            raise Refused(f"nfe={nfe}: below the final generation, final_nfe={budget.final_nfe}")
-        return budget.most(algorithm, nfe)
+        return budget.most(algorithm, nfe, "nfe")
     if n is None:
         if not algorithm.anytime:
             raise Refused(f"seconds: algorithm {algorithm.name} has no result before its end; give n or nfe")
         return ENDLESS
     if isinstance(algorithm, NoSearch) and n > 1:
         raise Refused(f"n={n}: algorithm none scores no candidates; give nfe")
-    point = 0
-    while n > 1 and budget.cost(algorithm, point + 1).scored <= n:
-        point += 1
-    if n > 1 and not point:
+    if n == 1:
+        return 0
+    point = largest(lambda point: budget.cost(algorithm, point).scored <= n, algorithm)
+    if not point:
         least = budget.cost(algorithm, 1).scored
         raise Refused(f"n={n}: the first round of {algorithm.name} scores {least} candidates")
     return point

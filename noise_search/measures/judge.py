@@ -25,7 +25,7 @@ class JudgeSettings:
     """What is known of a judge before its networks are loaded.
 
     class_set: whose classes its metrics and oracle IS know (`Dataset.class_set`); None: none. needing_classes: names of
-    the metrics that want classes. export_npz: see `Judge`.
+    the metrics that want classes. export_npz: are the images of every budget wanted as ADM's .npz?
     """
 
     class_set: str | None = None
@@ -45,7 +45,7 @@ class Judge:
     FID looks at. metrics: all that is told of a set, in the order of the curve's rows. heldout: n -> that many real
     images that are in no reference, uint8 [n, h, w, 3], and their labels, for the floor of every metric; None if fewer
     are at hand. columns_of: class id -> its column among the probe's classes; None: not known, so no oracle IS.
-    export_npz: are the images of every budget wanted as ADM's .npz? weights: file name -> sha256.
+    weights: file name -> sha256.
     """
 
     network: str
@@ -57,7 +57,6 @@ class Judge:
     heldout: Callable[[int], tuple[np.ndarray, np.ndarray] | None] = lambda n: None
     heldout_name: str = ""
     columns_of: np.ndarray | None = None
-    export_npz: bool = False
     weights: dict[str, str] = field(default_factory=dict)
 
     def with_metrics(self, more: Sequence[Metric]) -> "Judge":

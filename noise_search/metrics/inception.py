@@ -112,7 +112,6 @@ class InceptionJudge(JudgeSettings):
             main=main,
             metrics=metrics,
             columns_of=columns_of,
-            export_npz=self.export_npz,
             weights=digests | {Path(self.reference).name: real.digest},
         )
 

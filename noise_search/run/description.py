@@ -103,8 +103,11 @@ def columns_of(config: Mapping[str, Any], choice: str) -> dict[str, Any]:
     return own | (dict(observers) if isinstance(observers, Mapping) else {})
 
 
-def describe(config: Mapping[str, Any], choices: Mapping[str, str], sweep: str | None = None) -> Description:
-    """Read a configuration; whatever is wrong with it is refused. sweep: the name of the multirun it belongs to."""
+def describe(
+    config: Mapping[str, Any], choices: Mapping[str, str], sweep: str | None = None, made: bool = False
+) -> Description:
+    """Read a configuration; whatever is wrong with it is refused. sweep: the name of the multirun it belongs to. made: of
+    a run that was begun before, whose parts were seen to fit then."""
     settings = read_settings(config)
     model: ModelSettings = build(config["model"], "model", ModelSettings)
     settings = replace(settings, guidance=replace(settings.guidance, distilled=model.distilled))
@@ -121,15 +124,16 @@ def describe(config: Mapping[str, Any], choices: Mapping[str, str], sweep: str |
     series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}"
     plan = make_plan(series, algorithm, budget, settings.guidance.rows, model.multiply_adds)
     worker = this_worker(settings.rank, settings.world)
-    if isinstance(verifier, Population):
+    if isinstance(verifier, Population) and not made:
         refuse_population(choices["verifier"], verifier, algorithm, plan, worker, observers)
     elif observers:
         verifier = Observed(verifier, observers)
-    checked = (model, dataset, verifier, algorithm, settings.guidance)
-    refuse_misfits(*checked, judge, list(more.values()), choices["verifier"])
-    if judge.export_npz and not settings.keep_images:
-        raise Refused("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
     parts = (model, dataset, verifier, algorithm, budget, judge, more, logger)
     described = Description(config, choices, settings, worker, *parts, plan)
-    described.grids, described.text  # noqa: B018 (refuse NFE that the schedule has no grid for, a view at an end of one)
+    if not made:
+        checked = (model, dataset, verifier, algorithm, settings.guidance)
+        refuse_misfits(*checked, judge, list(more.values()), choices["verifier"])
+        if judge.export_npz and not settings.keep_images:
+            raise Refused("metrics.export_npz=true: with keep_images=true only, or there is nothing to export")
+        described.grids, described.text  # noqa: B018 (refuse NFE that have no grid, a view at an end of one)
     return described

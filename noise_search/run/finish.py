@@ -67,7 +67,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     shown = read_units(folder, GRID_COLUMNS, min(run.settings.images, SHOWN))
     grids = write_grids(folder / "images", shown, run.plan.purchases)
 
-    if parts.judge.export_npz:
+    if run.judge.export_npz:
         for p in run.plan.purchases:
             export_npz(folder, p.point, run.settings.images, folder / f"samples/{p.label}.npz")
     spent = bill(parts, read_units(folder, BILLED, run.settings.images))

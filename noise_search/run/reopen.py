@@ -25,19 +25,20 @@ def saved(folder: Path) -> Saved:
     choices = identity.get("choices")
     if not isinstance(choices, dict) or set(GROUPS) - set(choices):
         raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no choices of the groups")
-    known = {plugin.name: plugin.version for plugin in plugins()}
-    for name, version in (identity.get("plugins") or {}).items():
+    known, used = {plugin.name: plugin.version for plugin in plugins()}, identity.get("plugins")
+    if not isinstance(used, dict):
+        raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no plug-ins")
+    for name, version in used.items():
         if known.get(name) != version:
             here = f"here is {known[name]}" if name in known else "which is not installed here"
             raise Refused(f"{folder} was made with the plug-in {name} {version}; {here}")
-    config["device"] = "auto"
-    return Saved(config, choices)
+    return Saved(config | {"device": "auto", "rank": 0, "world": 1}, choices)
 
 
 def reopen(folder: Path) -> Description:
-    """The description of the run in `folder`."""
+    """The description of the run in `folder`; no file of weights needs to be there."""
     config, choices = saved(folder)
     try:
-        return describe(config, choices)
+        return describe(config, choices, made=True)
     except Refused as error:
-        raise Refused(f"{folder / 'config.yaml'} is not as this version writes it: {error}") from error
+        raise Refused(f"{folder / 'config.yaml'} cannot be read: {error}") from error

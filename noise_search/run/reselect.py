@@ -52,9 +52,9 @@ def reselect(
     if not finished_images(source):
         raise Refused(f"{source}: not a finished run")
     config, choices = saved(source)
-    if not read_json(source / "run.json")["columns"]:
+    if not read_json(source / "run.json").get("columns"):
         raise Refused(f"{source}: keeps no bank of candidates; only a search with algorithm=random does")
-    most = describe(config, choices).plan.purchases[-1].point
+    most = describe(config, choices, made=True).plan.purchases[-1].point
     columns = columns_of(config, choices["verifier"])
     verifier = columns[name] if name in columns else configured(name)
     needed = {name: verifier} if name in columns else columns_of({"verifier": verifier, "observers": {}}, name)

@@ -154,7 +154,7 @@ def refuse_broken(problem: Problem) -> None:
 
 def check_ledger(parts: Parts, problem: Problem, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
     """All meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
-    factor, meters = parts.run.settings.guidance.rows, problem.meters
+    factor, meters = parts.run.guidance.rows, problem.meters
     scored = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_scored)
     planned = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_search)
     for key, final in finals.items():

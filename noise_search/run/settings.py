@@ -67,6 +67,9 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     for name in (*fields, *NAMED, "logger", *GROUPS):
         if name not in config:
             raise Refused(f"{name} is not given")
+    for name in NAMED:
+        if not isinstance(config[name], Mapping):
+            raise Refused(f"{name}={config[name]}: configurations by their names")
     guidance = config["guidance"]
     if not isinstance(guidance, Mapping):
         raise Refused(f"guidance={guidance}: a group of channels and interval")
@@ -98,5 +101,6 @@ def result_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings_digest(config: Mapping[str, Any]) -> str:
-    """sha256 over the result settings, in hexadecimal. Ten of its digits are in the name of a run's folder."""
+    """sha256 over the result settings, in hexadecimal. Ten digits of one are in the name of a run's folder; there
+    observers and further metrics are known by their names alone."""
     return hashlib.sha256(json.dumps(result_settings(config), sort_keys=True).encode()).hexdigest()
