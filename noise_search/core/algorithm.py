@@ -58,8 +58,8 @@ class Result(NamedTuple):
 class Algorithm(Protocol):
     """A frozen dataclass of hyper-parameters. `points`: its own axis of cost (N, K or M in the paper); 0: no search.
 
-    Its state is a NamedTuple of tensors and numbers, with the number of its `round`: all that is needed to go on, so any
-    round can be saved and restored.
+    Its state is a NamedTuple of tensors and numbers, with the number of its `round`: all that is needed to go on, so
+    any round can be saved and restored.
     """
 
     name: str

@@ -122,7 +122,7 @@ def largest(affordable: Callable[[int], bool], algorithm: Algorithm) -> int:
     """The largest point, from 0 on, that is affordable; what is affordable must end somewhere."""
     low, high = 0, 1
     while affordable(high):
-        if high > 2**60:
+        if high > 2**200:
             raise Refused(f"algorithm {algorithm.name}: its cost does not grow with its points")
         low, high = high, 2 * high
     while high - low > 1:

@@ -106,8 +106,8 @@ def columns_of(config: Mapping[str, Any], choice: str) -> dict[str, Any]:
 def describe(
     config: Mapping[str, Any], choices: Mapping[str, str], sweep: str | None = None, made: bool = False
 ) -> Description:
-    """Read a configuration; whatever is wrong with it is refused. sweep: the name of the multirun it belongs to. made: of
-    a run that was begun before, whose parts were seen to fit then."""
+    """Read a configuration; whatever is wrong with it is refused. sweep: the name of the multirun it belongs to. made:
+    of a run that was begun before, whose parts were seen to fit then."""
     settings = read_settings(config)
     model: ModelSettings = build(config["model"], "model", ModelSettings)
     settings = replace(settings, guidance=replace(settings.guidance, distilled=model.distilled))
