@@ -32,6 +32,20 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     Mutant(
+        "rows are told apart on the device",
+        "core/denoiser.py",
+        "used, rows = self.owner[which].unique(return_inverse=True)",
+        "used, rows = self.owner[which].to(x.device).unique(return_inverse=True)",
+        ("test_device.py",),
+    ),
+    Mutant(
+        "a bill that waits for the device",
+        "core/problem.py",
+        "self.bill(self.who(k), views.shape[2])",
+        "self.bill(self.who(k).to(x.device).cpu(), views.shape[2])",
+        ("test_device.py",),
+    ),
+    Mutant(
         "Heun's second stage reuses the first",
         "core/flow.py",
         "x0, eps = self.predict(x + step, grid.times[i + 1], who)",
