@@ -28,8 +28,8 @@ class Prediction(NamedTuple):
 
 Network = Callable[..., Prediction]  # (x [N, ...], t [N], *condition [N, ...] each)
 Condition = tuple[Tensor, ...]  # what images are asked to show, as a network reads it: one row an image
-# (x [N, ...], t [N], all the same, who int64 [N] on the CPU: the image a row works for). What is billed to whom is known
-# on the host: no evaluation waits for the device.
+# (x [N, ...], t [N], all the same, who int64 [N] on the CPU: the image a row works for). Bills are known on the
+# host: no evaluation waits for the device.
 Denoiser = Callable[[Tensor, Tensor, Tensor], Prediction]
 
 
