@@ -235,7 +235,7 @@ def failing(mutant: Mutant | None, tests: tuple[str, ...]) -> str | None:
     """The first test that fails on a copy with the mutant planted; None if all pass."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
-        for part in ("noise_search", "tests", "configs"):
+        for part in ("noise_search", "tests", "configs", "scripts"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         for part in ("run.py", "pyproject.toml"):
             shutil.copy(ROOT / part, copy / part)
