@@ -32,6 +32,20 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     Mutant(
+        "rows are told apart on the device",
+        "core/denoiser.py",
+        "used, rows = self.owner[which].unique(return_inverse=True)",
+        "used, rows = self.owner[which].to(x.device).unique(return_inverse=True)",
+        ("test_device.py",),
+    ),
+    Mutant(
+        "a bill that waits for the device",
+        "core/problem.py",
+        "self.bill(self.who(k), views.shape[2])",
+        "self.bill(self.who(k).to(x.device).cpu(), views.shape[2])",
+        ("test_device.py",),
+    ),
+    Mutant(
         "Heun's second stage reuses the first",
         "core/flow.py",
         "x0, eps = self.predict(x + step, grid.times[i + 1], who)",
@@ -221,7 +235,7 @@ def failing(mutant: Mutant | None, tests: tuple[str, ...]) -> str | None:
     """The first test that fails on a copy with the mutant planted; None if all pass."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
-        for part in ("noise_search", "tests", "configs"):
+        for part in ("noise_search", "tests", "configs", "scripts"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         for part in ("run.py", "pyproject.toml"):
             shutil.copy(ROOT / part, copy / part)

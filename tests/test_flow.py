@@ -138,7 +138,7 @@ def leftover(solver: str, spacing: str, nfe: int = 50) -> float:
     class Point(nn.Module):
         channels = 1
 
-        def forward(self, x: torch.Tensor, index: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: torch.Tensor, index: torch.Tensor, label: torch.Tensor, rows: object) -> torch.Tensor:
             t = (index + 1) / 1000
             a, s = path.signal(t).to(x), path.noise(t).to(x)
             return (x - 0.5 * expand(a, x)) / expand(s, x)

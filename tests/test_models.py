@@ -7,6 +7,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from noise_search.assets import asset
 from noise_search.core.denoiser import Guided, metered_denoiser
 from noise_search.core.flow import Flow
 from noise_search.core.grid import uniform_grid
@@ -17,6 +18,9 @@ from noise_search.core.noise import normal
 from noise_search.datasets.cifar10 import cifar10, shipped_images
 from noise_search.metrics.lite2 import Lite2
 from noise_search.models.embedded import EmbeddedSiT
+from noise_search.networks.efficientnet import EfficientNetLite
+from noise_search.networks.embedded import load_autoencoder, load_sit
+from noise_search.networks.sit import SiTNetwork
 from noise_search.storage.weights import load_weights
 from tests.conftest import counted_multiply_adds
 
@@ -43,6 +47,22 @@ def test_configured_multiply_adds_are_the_counted_ones(model: Model) -> None:
     with counted_multiply_adds() as count:
         model.network(torch.randn(2, *model.shape), torch.rand(2), torch.tensor([0, 1]))
     assert OmegaConf.load(CONFIGS / "model/sit_cifar10.yaml").multiply_adds * 2 == count()
+
+
+def test_weights_that_are_cast_once_change_not_a_bit() -> None:
+    """Against autocast, which casts float32 weights in every call: the SiT, the decoder and a verifier's features."""
+    ours, autocast = EmbeddedSiT(name="sit_cifar10").load(), torch.autocast("cpu", torch.bfloat16)
+    sit = SiTNetwork(load_sit(asset("sit_cifar10.safetensors")), torch.bfloat16)
+    x, t, label = torch.randn(5, *ours.shape), torch.full((5,), 0.4), torch.arange(5)
+    coder, images = load_autoencoder(asset("autoencoder.safetensors")), torch.randn(5, 3, 32, 32)
+    cast, uncast = EfficientNetLite(0, 96, "bfloat16"), EfficientNetLite(0, 96)
+    assert {w.dtype for w in cast.net.conv_stem.parameters()} == {torch.bfloat16}
+    uncast.dtype = torch.bfloat16
+    with torch.no_grad(), autocast:
+        decoded = coder.decode(x).float()
+    with torch.no_grad():
+        assert torch.equal(ours.network(x, t, label).x0, sit(x, t, label).x0)
+        assert torch.equal(ours.decoder(x), decoded) and torch.equal(cast(images), uncast(images))
 
 
 def test_samples_do_not_depend_on_the_batch_size(model: Model) -> None:

@@ -28,7 +28,9 @@ class Prediction(NamedTuple):
 
 Network = Callable[..., Prediction]  # (x [N, ...], t [N], *condition [N, ...] each)
 Condition = tuple[Tensor, ...]  # what images are asked to show, as a network reads it: one row an image
-Denoiser = Callable[[Tensor, Tensor, Tensor], Prediction]  # (x [N, ...], t [N], who [N]: the image a row works for)
+# (x [N, ...], t [N], all the same, who int64 [N] on the CPU: the image a row works for). Bills are known on the
+# host: no evaluation waits for the device.
+Denoiser = Callable[[Tensor, Tensor, Tensor], Prediction]
 
 
 class Meter:
@@ -38,7 +40,8 @@ class Meter:
         self.count = torch.zeros(images, dtype=torch.int64)
 
     def add(self, who: Tensor) -> None:
-        self.count += torch.bincount(who.cpu(), minlength=len(self.count))
+        """who: int64 [N], on the CPU."""
+        self.count += torch.bincount(who, minlength=len(self.count))
 
 
 class Batches:
@@ -72,16 +75,21 @@ class MeteredNetwork:
     Rows that will be differentiated are checkpointed: nothing inside the network is kept for the backward pass, which
     runs it once more; `backward` bills them, in addition to `rows`.
 
-    condition: of the images, [C, ...] each, and stored once: a batch of rows takes its own when it is called.
+    condition: of the images, [C, ...] each, and stored once: a batch of rows takes its own when it is called. A network
+    whose `shares_conditions` is true is given only those that differ, [U, ...] each, and with them `rows`, int64 [N]:
+    which of them each row has.
     """
 
     def __init__(self, network: Network, condition: Condition, images: int, batches: Batches | int) -> None:
         self.network, self.condition = network, condition
+        self.owner: Tensor | None = None
+        if getattr(network, "shares_conditions", False):
+            self.condition, self.owner = different(condition)
         self.batches = Batches(batches) if isinstance(batches, int) else batches
         self.rows, self.backward = Meter(images), Meter(images)
 
     def __call__(self, x: Tensor, t: Tensor, which: Tensor, who: Tensor) -> Prediction:
-        """which: int64 [N], the row of the condition that each row is asked to show."""
+        """which: int64 [N] on the CPU, the row of the condition that each row is asked to show."""
         self.rows.add(who)
         call = self.conditioned
         if differentiated(x):
@@ -91,7 +99,21 @@ class MeteredNetwork:
         return Prediction(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]))
 
     def conditioned(self, x: Tensor, t: Tensor, which: Tensor) -> Prediction:
-        return self.network(x, t, *(rows[which] for rows in self.condition))
+        if self.owner is None:
+            which = which.to(x.device, non_blocking=True)
+            return self.network(x, t, *(rows[which] for rows in self.condition))
+        used, rows = self.owner[which].unique(return_inverse=True)
+        used, rows = used.to(x.device, non_blocking=True), rows.to(x.device, non_blocking=True)
+        return self.network(x, t, *(values[used] for values in self.condition), rows=rows)
+
+
+def different(condition: Condition) -> tuple[Condition, Tensor]:
+    """[C, ...] each -> those that differ, [U, ...] each, and which of them each is, int64 [C] on the CPU. Class labels
+    are told apart by their numbers, in rising order; other conditions are taken to differ."""
+    if len(condition) == 1 and condition[0].ndim == 1 and not condition[0].is_floating_point():
+        values, owner = condition[0].cpu().unique(return_inverse=True)
+        return (values.to(condition[0].device),), owner
+    return condition, torch.arange(len(condition[0]))
 
 
 def differentiated(x: Tensor) -> bool:

@@ -81,8 +81,8 @@ class Problem:
         return self.schedule(nfe, start, end, self.solver)
 
     def who(self, k: int) -> Tensor:
-        """int64 [B * k]: the image that each row of [B, k, ...] works for."""
-        return torch.arange(len(self.ids), device=self.device).repeat_interleave(k)
+        """int64 [B * k] on the CPU: the image that each row of [B, k, ...] works for."""
+        return torch.arange(len(self.ids)).repeat_interleave(k)
 
     def solve(self, x: Tensor, grid: Grid, levels: Sequence[float] = ()) -> tuple[Tensor, Tensor]:
         """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations."""
@@ -130,7 +130,8 @@ class Problem:
         """images [N, 3, H, W] with their views [N, L, ...], of images who [N] -> scores [N, V]."""
         texts = [self.texts[i] for i in who.tolist()] if "texts" in self.verifier.reads else ()
         seen = self.decode_views(views[:, None])
-        return self.verifier.scores(Candidates(images[:, None], self.index[who], seen, texts))[:, 0]
+        condition = self.index[who.to(self.device, non_blocking=True)]
+        return self.verifier.scores(Candidates(images[:, None], condition, seen, texts))[:, 0]
 
     def decode_views(self, views: Tensor) -> Tensor:
         """views [B, K, L, ...] -> images [B, K, L, 3, H, W]; with L = 0 nothing is decoded."""

@@ -59,12 +59,13 @@ class EmbeddedSiT(ModelSettings):
 
         from noise_search.core.interpolant import LinearInterpolant
         from noise_search.networks.embedded import load_autoencoder, load_sit
-        from noise_search.networks.precision import dtype_of
+        from noise_search.networks.precision import cast_weights, dtype_of
         from noise_search.networks.sit import SiTNetwork
 
         paths = self.file, Path(self.autoencoder) if self.autoencoder else asset("autoencoder.safetensors")
         dtype = dtype_of(self.precision)
-        sit, coder = load_sit(paths[0]).to(device), load_autoencoder(paths[1]).to(device)
+        sit = cast_weights(load_sit(paths[0]), dtype).to(device)
+        coder = cast_weights(load_autoencoder(paths[1]), dtype).to(device)
         network, kind = SiTNetwork(sit, dtype), torch.device(device).type
         if self.compile:
             network.compile()

@@ -59,7 +59,7 @@ class Published(ModelSettings):
         from noise_search.core.interpolant import DDPMInterpolant, Interpolant, LinearInterpolant
         from noise_search.networks.checkpoints import load_transformer, locate
         from noise_search.networks.dit import DiTNetwork
-        from noise_search.networks.precision import dtype_of
+        from noise_search.networks.precision import cast_weights, dtype_of
         from noise_search.networks.sit import SiTNetwork
         from noise_search.networks.vae import load_vae
 
@@ -69,7 +69,8 @@ class Published(ModelSettings):
                 f"model.weights={weights}: there is no such file; `python scripts/fetch_weights.py {self.name}`"
                 " fetches it"
             )
-        transformer, dtype = load_transformer(weights, self.kind, self.net).to(device), dtype_of(self.precision)
+        dtype = dtype_of(self.precision)
+        transformer = cast_weights(load_transformer(weights, self.kind, self.net), dtype).to(device)
         vae = load_vae(self.vae, transformer.channels, self.vae_precision, self.decode_rows, device)
         decode, reconstruct, vae_digest = vae
         interpolant: Interpolant = LinearInterpolant() if self.kind == "sit" else DDPMInterpolant()

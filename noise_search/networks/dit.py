@@ -15,8 +15,12 @@ from noise_search.networks.transformer import DiffusionTransformer
 class DiTNetwork(nn.Module):
     """(x [N, ...], t [N] from 1 to 0, label [N]) -> Prediction. One row of cost a row.
 
+    With rows int64 [N], labels [U] are shared: rows says which each row has, and t is the same for all.
+
     The index may lie between whole numbers; below 0, from the table's end to the clean image, the network is told 0.
     """
+
+    shares_conditions = True
 
     def __init__(
         self,
@@ -27,9 +31,10 @@ class DiTNetwork(nn.Module):
         super().__init__()
         self.net, self.interpolant, self.precision = net, interpolant or DDPMInterpolant(), precision
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Prediction:
+    def forward(self, x: Tensor, t: Tensor, label: Tensor, rows: Tensor | None = None) -> Prediction:
+        t = t if rows is None else t[:1]  # broadcast
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
-            index = self.interpolant.index(t).clamp_min(0).to(x.dtype)
-            eps = self.net(x, index, label)[:, : self.net.channels].to(x.dtype)
+            index = self.interpolant.index(t).clamp_min(0).to(x.dtype).expand(len(label))
+            eps = self.net(x, index, label, rows)[:, : self.net.channels].to(x.dtype)
         a, s = self.interpolant.signal(t).to(x.dtype), self.interpolant.noise(t).to(x.dtype)
         return Prediction((x - expand(s, x) * eps) / expand(a, x), eps)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from noise_search.core.images import images_to_tensor
 from noise_search.errors import MissingFile, Refused
-from noise_search.networks.precision import dtype_of
+from noise_search.networks.precision import cast_weights, dtype_of
 
 FEATURES = 1280
 
@@ -74,6 +74,7 @@ class EfficientNetLite(nn.Module):
         if len(own) != len(values) or any(a.shape != b.shape for a, b in zip(own.values(), values, strict=True)):
             raise Refused(f"{weights_path(size)}: not the published EfficientNet-Lite{size} layout")
         self.net.load_state_dict(dict(zip(own, values, strict=True)))
+        cast_weights(self.net, self.dtype)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def resize(self, images: Tensor) -> Tensor:  # [N, 3, H, W] -> [N, 3, resolution, resolution]

@@ -12,14 +12,20 @@ from noise_search.networks.transformer import DiffusionTransformer
 
 
 class SiTNetwork(nn.Module):
-    """(x [N, ...], t [N] from 1 to 0, label [N]) -> Prediction. One row of cost a row."""
+    """(x [N, ...], t [N] from 1 to 0, label [N]) -> Prediction. One row of cost a row.
+
+    With rows int64 [N], labels [U] are shared: rows says which each row has, and t is the same for all.
+    """
+
+    shares_conditions = True
 
     def __init__(self, net: DiffusionTransformer, precision: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.net, self.precision = net, precision
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Prediction:
+    def forward(self, x: Tensor, t: Tensor, label: Tensor, rows: Tensor | None = None) -> Prediction:
+        time = t if rows is None else t[:1].expand(len(label))
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
-            velocity = self.net(x, 1 - t, label)[:, : self.net.channels].float()
+            velocity = self.net(x, 1 - time, label, rows)[:, : self.net.channels].float()
         t = t.view(-1, *[1] * (x.ndim - 1))
         return Prediction(x0=x + t * velocity, eps=x - (1 - t) * velocity)

@@ -62,12 +62,6 @@ class Attention(nn.Module):
         return self.proj(attend(q, k, v).transpose(1, 2).reshape(n, tokens, width))
 
 
-def distinct(time: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """time, label [N] -> the U different pairs (time [U], label [U]) and which of them each row has, int64 [N]."""
-    pairs, rows = torch.stack([time.double(), label.double()], 1).unique(dim=0, return_inverse=True)
-    return pairs[:, 0].to(time.dtype), pairs[:, 1].to(label.dtype), rows
-
-
 class Block(nn.Module):
     def __init__(self, width: int, heads: int, norm2_eps: float) -> None:
         super().__init__()
@@ -125,7 +119,8 @@ class FinalLayer(nn.Module):
 
 
 class DiffusionTransformer(nn.Module):
-    """x [N, channels, size, size], time [N], label [N] -> [N, out_channels, size, size].
+    """x [N, channels, size, size], time [N], label [N] -> [N, out_channels, size, size]. Where several rows have the
+    same time and label, modulations need be made only once: time [U], label [U], and rows [N], which of them each has.
 
     out_channels: more than `channels` where the network was trained to predict variances too (learn_sigma); they come
     last. norm2_eps, shift: of the second norm of a block and of the frequencies of time; diffusers'
@@ -177,12 +172,11 @@ class DiffusionTransformer(nn.Module):
         patches = self.final_layer(tokens, c, rows).view(n, s, s, p, p, self.out_channels)
         return patches.permute(0, 5, 1, 3, 2, 4).reshape(n, self.out_channels, s * p, s * p)
 
-    def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
-        time, label, rows = distinct(time, label)  # modulations are made once for each pair
-        tokens, c = self.embed(x), self.condition(time, label)
+    def forward(self, x: Tensor, time: Tensor, label: Tensor, rows: Tensor | None = None) -> Tensor:
+        tokens, c, which = self.embed(x), self.condition(time, label), slice(None) if rows is None else rows
         for block in self.blocks:
-            tokens = block(tokens, c, rows)
-        return self.unembed(tokens, c, rows)
+            tokens = block(tokens, c, which)
+        return self.unembed(tokens, c, which)
 
 
 def initialise(net: DiffusionTransformer) -> None:

@@ -94,7 +94,7 @@ def measured_rate(parts: Parts) -> float:
     """Network rows a second of a full batch, the second one; it is billed to no image."""
     problem, model, size = begin(parts, [0]), parts.model, parts.batch_size
     x, t = torch.randn(size, *model.shape, device=parts.device), torch.full((size,), 0.5, device=parts.device)
-    who, network = torch.zeros(size, dtype=torch.int64, device=parts.device), problem.meters.network
+    who, network = torch.zeros(size, dtype=torch.int64), problem.meters.network
     for _ in range(2):
         started = time.monotonic()
         parts.batches(network.conditioned, x, t, who)

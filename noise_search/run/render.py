@@ -42,7 +42,7 @@ def render(
         for at in range(0, len(keys), size):
             chunk = keys[at : at + size]
             found = [(first[key].result, key[0]) for key in chunk]
-            who = torch.tensor([key[0] for key in chunk], device=parts.device)
+            who = torch.tensor([key[0] for key in chunk])
             x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
             out.update(zip(chunk, rendered_rows(parts, problem, x, views, who, nfe, work), strict=True))
     return out
@@ -66,7 +66,7 @@ def rendered_rows(
     finite, pixels = images.isfinite().flatten(1).all(1), tensor_to_images(images)
 
     scores = torch.cat(parts.batches(problem.verify, images_to_tensor(pixels, parts.device), views, who))
-    problem.broken[who[~(finite & scores.isfinite().all(1))]] = True
+    problem.broken[who[~(finite & scores.isfinite().all(1)).cpu()]] = True
     scores = scores.cpu()
     rendered = time.monotonic()
 
@@ -74,11 +74,11 @@ def rendered_rows(
         images = rows.numpy()
         return parts.judge.features(images), measures_of(parts.judge.metrics, images, index.numpy())
 
-    seen = parts.batches(judge, torch.from_numpy(pixels), problem.index[who].cpu())
+    seen = parts.batches(judge, torch.from_numpy(pixels), problem.index.cpu()[who])
     features, measures = (np.concatenate(column) for column in zip(*seen, strict=True))
     work.seconds["render"] += rendered - started
     work.seconds["judge"] += time.monotonic() - rendered
-    spent, share = Spent.of(problem.meters).since(before), torch.bincount(who.cpu(), minlength=len(problem.ids))
+    spent, share = Spent.of(problem.meters).since(before), torch.bincount(who, minlength=len(problem.ids))
     return [
         {
             "scores_final": problem.verifier.shown(scores[n]).tolist(),
