@@ -1,5 +1,6 @@
 """The front door: what its five lines promise."""
 
+import dataclasses
 import inspect
 import itertools
 import os
@@ -440,6 +441,31 @@ def test_parts_that_are_not_loaded_yet_are_loaded() -> None:
     assert search("toy", np.int64(3), Likelihood(), n=1).texts == ["wave 3"]
 
 
+@pytest.mark.parametrize("verifier", ["classifier", "classifier_b", "oracle_is", "ensemble"])
+def test_a_verifier_of_other_classes_is_refused(verifier: str) -> None:
+    """A model says whose classes it makes, or a data set does; nobody's classes are not scored as somebody's."""
+    toy = Toy(name="toy").load()
+    unsaid = dataclasses.replace(toy, class_set=None)
+    for model, more, words in (
+        (toy, {}, "scores classes: give dataset"),
+        (unsaid, {}, "scores classes: give dataset"),
+        (unsaid, {"dataset": "mixture"}, "knows the classes of cifar10"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            search(model, [0, 1], verifier, n=2, **more)
+    with pytest.raises(ValueError, match="model toy knows the classes of mixture, dataset cifar10"):
+        search(toy, [0, 1], verifier, n=2, dataset="cifar10")
+
+
+def test_a_verifier_of_the_models_own_classes_needs_no_data_set() -> None:
+    assert search(Toy(name="toy").load(), [3], "likelihood", n=2).scores.shape == (1,)
+
+
+def test_what_is_returned_is_not_said_to_be_raised() -> None:
+    with pytest.raises(ValueError, match=r"verifier <lambda> returned NoneType, not 2 numbers"):
+        search("toy", [3, 7], lambda images, texts: None, n=1, device=torch.device("cpu"))
+
+
 def test_without_a_search_few_evaluations_are_enough() -> None:
     assert search("toy", [3], bright, nfe=8, algorithm="none").nfe == 8
 
@@ -451,5 +477,5 @@ def test_a_closed_form_that_does_not_grow_is_refused() -> None:
         def cost(self, point: int, c: int, final: int) -> Cost:
             return Cost(c * point, final, final)
 
-    with pytest.raises(ValueError, match="algorithm silent: its cost does not grow with its points"):
+    with pytest.raises(ValueError, match=r"Cost.scored of silent does not grow with its points"):
         search("toy", [3], bright, n=4, algorithm=Silent())

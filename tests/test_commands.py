@@ -132,6 +132,23 @@ def test_what_is_asked_of_a_run_needs_no_launcher_and_no_weights(tmp_path: Path)
     assert "noise-search report o` makes it again" in ask(tmp_path, "log", "o", code=1).stderr
 
 
+@pytest.mark.parametrize("record", ["{}", '{"images": "x", "axis": "nfe"}', '{"images": 150', "[]"])
+def test_a_run_json_that_is_no_record_is_told(copy: Path, record: str) -> None:
+    shutil.copytree(copy / "run", copy / "other")
+    (copy / "run/run.json").write_text(record)
+    assert "all images are there; the same command makes the report" in ask(copy, "status", "run").stdout
+    for arguments in ("report run other into=both", "log run", "select run verifier=brightness"):
+        done = ask(copy, *arguments.split(), code=1)
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_stray_file_is_told_and_left_alone(copy: Path) -> None:
+    stray = copy / "run/units/foo.parquet"
+    stray.write_text("mine")
+    assert "foo.parquet: not the name of a unit" in ask(copy, "verify", "run", code=1).stderr
+    assert stray.read_text() == "mine"
+
+
 def test_a_damaged_record_is_made_again(copy: Path) -> None:
     for content in ("{", '{"images": 150}'):  # damaged; of an earlier version
         (copy / "run/run.json").write_text(content)

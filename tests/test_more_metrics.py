@@ -113,11 +113,14 @@ def test_a_metric_that_does_not_fit_is_refused_before_the_search() -> None:
     wrong = {
         "made numbers": Metric("own", "own", "own", "higher", of_images=flat),
         "no finite number": Metric("own", "own", "own", "higher", of_images=lambda x, _: np.full(len(x), np.nan)),
-        "cannot measure toy's images": Metric("own", "own", "own", "lower", of_set=lambda f, _: Value(f[0, 9999])),
     }
     for words, metric in wrong.items():
         with pytest.raises(ValueError, match=rf"^metric own.*{words}"):
             try_out(dataclasses.replace(parts, judge=parts.judge.with_metrics([metric])))
+    buggy = Metric("own", "own", "own", "lower", of_set=lambda f, _: Value(f[0, 9999]))
+    with pytest.raises(IndexError) as caught:  # a bug is no misfit: it keeps its traceback, and says whose it is
+        try_out(dataclasses.replace(parts, judge=parts.judge.with_metrics([buggy])))
+    assert caught.value.__notes__ == ["metric own, trying two blank images of toy"]
     for metric, words in (
         (Metric("recall", "", "", "higher", of_images=flat), "recall is told already"),
         (Metric("score_final", "", "", "higher", of_images=flat), "score_final is told already"),

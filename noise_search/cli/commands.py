@@ -57,6 +57,7 @@ def verify(run: Path, images: int = 8) -> int:
     """Check every file of a run, make some of its images again and compare them; 1 if anything is wrong."""
     described, problems = reopen(run), list[str]()
     plan, settings = described.plan, described.settings
+    done = sorted(finished_ids(run))  # a file with another name is told, not touched
     for path in unit_paths(run):
         try:
             table = pq.read_table(pa.BufferReader(read_file(path)), page_checksum_verification=True)
@@ -69,7 +70,6 @@ def verify(run: Path, images: int = 8) -> int:
         found = sorted(zip(table["image_id"].to_pylist(), table["point"].to_pylist(), strict=True))
         if found != expected:
             problems.append(f"{path}: {len(found)} rows, not one for each of its images and budgets")
-    done = sorted(finished_ids(run))
     if missing := missing_ids(run, settings.images):
         problems.append(f"missing: image ids {words(runs(missing))}")
     print(f"{run}: {len(done):,} images checked", flush=True)
@@ -151,8 +151,8 @@ def export(run: Path, form: str) -> int:
     return 0
 
 
-def log_run(run: Path, **options: Any) -> int:
-    """Send a finished run to wandb from what is on the disk. options: of the logger (project, group)."""
+def log_run(run: Path, project: str = "noise_search", group: str | None = None) -> int:
+    """Send a finished run to wandb from what is on the disk. project, group: of the logger."""
     described = reopen(run)
     if not finished_images(run):
         raise Refused(f"{run}: not a finished run")
@@ -166,7 +166,7 @@ def log_run(run: Path, **options: Any) -> int:
     purchases = described.plan.purchases
     grids = {p.point: np.asarray(Image.open(run / f"images/{p.label}.png")) for p in purchases}
     record = Record(run, dict(described.config), rows, described.settings.axis, grids)
-    sent = WandbLogger(**options).log(record)
+    sent = WandbLogger(project, group).log(record)
     return int(not sent)
 
 

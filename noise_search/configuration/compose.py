@@ -21,7 +21,7 @@ from noise_search.configuration.told import explain
 from noise_search.errors import Refused
 from noise_search.run.description import columns_of
 from noise_search.run.plugins import config_folder
-from noise_search.run.settings import GROUPS, settings_digest
+from noise_search.run.settings import GROUPS, NAMED, settings_digest
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -58,13 +58,14 @@ def names_of(config: Mapping[str, Any], key: str, kind: str) -> list[str]:
 
 def configured(key: str, names: Sequence[str], group: str, override: str) -> dict[str, Any]:
     """name -> the configuration of that choice of a group; override: how Hydra is told to choose it."""
+    shown = names[0] if key == group else list(names)
     for name in names:
         if not re.fullmatch(r"[A-Za-z_]\w*", name) or name in ("null", "true", "false"):
-            raise Refused(f"{key}={list(names)}: {name!r} is no name of a {group}")
+            raise Refused(f"{key}={shown}: {name!r} is no name of a {group}")
     try:
         return {name: whole(compose("config", [override.format(name)]), group) for name in names}
     except ConfigCompositionException as error:
-        raise Refused(f"{key}={list(names)}: {explain(error)}") from error
+        raise Refused(f"{key}={shown}: {explain(error)}") from error
 
 
 def verifier_named(name: str) -> dict[str, Any]:
@@ -73,8 +74,11 @@ def verifier_named(name: str) -> dict[str, Any]:
 
 
 def refuse_values_for_groups(overrides: Sequence[str]) -> None:
-    """`budget=1000` would select a file named 1000, `verifier=null` none: say what was meant."""
+    """`budget=1000` would select a file named 1000, `verifier=null` none, `observers.x=1` is no place: say what was
+    meant."""
     for override in overrides:
+        if listed := re.match(rf"[+~]*({'|'.join(NAMED)})\.", override):
+            raise Refused(f"{override}: {listed.group(1)} is a list of names")
         found = re.fullmatch(rf"({'|'.join((*GROUPS, 'logger'))})=(null|true|false|[^A-Za-z].*|)", override)
         if found and found.group(1) == "budget" and (totals := re.fullmatch(r"\[?(\d[\d_, ]*)\]?", found.group(2))):
             raise Refused(f"{override}: budget is a group; totals go in budget.nfe=[{totals.group(1)}]")

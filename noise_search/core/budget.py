@@ -77,7 +77,7 @@ class Budget:
         if nfe < least:
             what = f"the final generation, budget.final_nfe={least}" if least == self.final_nfe else f"{least} NFE"
             raise Refused(f"{key}={nfe}: below {what}, the least of {algorithm.name}")
-        return largest(lambda point: self.total(algorithm, point) <= nfe, algorithm)
+        return largest(lambda point: self.total(algorithm, point) <= nfe, f"the cost of {algorithm.name}")
 
     def bought(self, algorithm: Algorithm) -> list[int]:
         """The points of the curve. A total that the user gave and that buys nothing more is refused."""
@@ -118,12 +118,12 @@ class Budget:
         return out
 
 
-def largest(affordable: Callable[[int], bool], algorithm: Algorithm) -> int:
-    """The largest point, from 0 on, that is affordable; what is affordable must end somewhere."""
+def largest(affordable: Callable[[int], bool], what: str) -> int:
+    """The largest point, from 0 on, that is affordable. what: must grow with the points, or nothing is the largest."""
     low, high = 0, 1
     while affordable(high):
         if high > 2**200:
-            raise Refused(f"algorithm {algorithm.name}: its cost does not grow with its points")
+            raise Refused(f"{what} does not grow with its points")
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2

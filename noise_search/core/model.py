@@ -3,10 +3,10 @@ network."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from noise_search.core.checks import finite, require, require_one_of, whole
 from noise_search.core.grid import SOLVERS
@@ -27,10 +27,10 @@ class Model:
 
     shape: latent shape (C, H, W). decoder: latents [N, ...] -> images [N, 3, H, W]. batch_size: rows at which the
     device is at its best. classes: number of class labels that the network was trained on; the label `classes` means
-    "no class"; None: it reads texts. encode: B texts -> their condition, one row a text; the null condition is that of
-    `null_text`. reconstruct: images -> images through the autoencoder, None where there is none. weights: file name ->
-    sha256. solver, schedule: see `ModelSettings`. distilled: the scale of guidance is the last tensor that the network
-    is called with, [N].
+    "no class"; None: it reads texts. class_set: whose classes they are (`Dataset.class_set`); None: unsaid. encode: B
+    texts -> their condition, one row a text; the null condition is that of `null_text`. reconstruct: images -> images
+    through the autoencoder, None where there is none. weights: file name -> sha256. solver, schedule: see
+    `ModelSettings`. distilled: the scale of guidance is the last tensor that the network is called with, [N].
     """
 
     name: str
@@ -47,6 +47,7 @@ class Model:
     solver: str = "heun"
     schedule: Schedule = UNIFORM
     distilled: bool = False
+    class_set: str | None = None
 
     def __post_init__(self) -> None:
         if (self.classes is None) == (self.encode is None):
@@ -67,12 +68,12 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings:
+class ModelSettings(ABC):
     """What is known of a model before anything is loaded. A subclass adds its own settings, `classes`, `shape`, `load`.
 
     solver: "heun" (2 evaluations a step) or "euler". schedule: where the network is evaluated. multiply_adds: of one
     network row; None: not known, then a run tells no gflops. rows_per_second: network rows, for the plan's estimate of
-    time; None: not known, it is measured when the model has been loaded. distilled: see `Guidance`.
+    time; None: not known, it is measured when the model has been loaded. distilled: see `Guidance`. class_set: `Model`.
     """
 
     name: str
@@ -82,6 +83,7 @@ class ModelSettings:
     rows_per_second: float | None = None
 
     distilled: ClassVar[bool] = False
+    class_set: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
         require_one_of("solver", self.solver, SOLVERS)
@@ -102,14 +104,47 @@ class ModelSettings:
 
     @abstractmethod
     def load(self, device: str) -> Model:
-        """The model, its weights on `device`."""
+        """The model, its weights on `device`; by `self.model(...)`: what these settings say must hold of it."""
 
-    def model(self, **loaded: Any) -> Model:
+    def model(
+        self,
+        network: Network,
+        interpolant: Interpolant,
+        decoder: Callable[[Tensor], Tensor],
+        batch_size: int,
+        weights: dict[str, str] | None = None,
+        encode: Callable[[Sequence[str]], Condition] | None = None,
+        null_text: str = "",
+        reconstruct: Callable[[Tensor], Tensor] | None = None,
+    ) -> Model:
         """A `Model` of these settings, with what was loaded."""
-        shared: dict[str, Any] = {
-            "name": self.name,
-            "shape": self.shape,
-            "solver": self.solver,
-            "schedule": self.schedule,
-        }
-        return Model(**(shared | {"classes": self.classes, "distilled": self.distilled} | loaded))
+        return Model(
+            name=self.name,
+            network=network,
+            interpolant=interpolant,
+            shape=self.shape,
+            classes=self.classes,
+            decoder=decoder,
+            batch_size=batch_size,
+            encode=encode,
+            null_text=null_text,
+            reconstruct=reconstruct,
+            weights=weights or {},
+            solver=self.solver,
+            schedule=self.schedule,
+            distilled=self.distilled,
+            class_set=self.class_set,
+        )
+
+
+SAID = ("name", "shape", "classes", "class_set", "solver", "schedule", "distilled")  # by the settings, of the model
+
+
+def load_model(settings: ModelSettings, device: str) -> Model:
+    """settings.load(device). The plan was made from the settings: a model that is another than they say is a bug."""
+    model = settings.load(device)
+    for name in SAID:
+        said, found = getattr(settings, name), getattr(model, name, "nothing")
+        if said != found:
+            raise TypeError(f"model {settings.name}: loaded with {name}={found}, its settings say {said}")
+    return model

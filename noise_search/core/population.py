@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from noise_search.core.verifier import Verifier
 
 
-class Population(Verifier):
+class Population(Verifier, ABC):
     """Images choose in groups of `group` consecutive ids, each group against a frozen memory of the sets so far, one
     set for each point. Its columns are what the memory is made of, the features [D] of a candidate. With random search
     only.

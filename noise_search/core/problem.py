@@ -107,7 +107,6 @@ class Problem:
         rows = x.flatten(0, 1), views.flatten(0, 1), self.who(k)
         call = partial(checkpoint, self.score_rows, use_reentrant=False) if differentiated(x) else self.score_rows
         scores = torch.cat(self.meters.network.batches(call, *rows)).unflatten(0, (b, k))
-        assert scores.shape == (b, k, self.verifier.columns), scores.shape
         self.broken.logical_or_(~scores.detach().isfinite().flatten(1).all(1))
         return scores
 
@@ -131,7 +130,11 @@ class Problem:
         texts = [self.texts[i] for i in who.tolist()] if "texts" in self.verifier.reads else ()
         seen = self.decode_views(views[:, None])
         condition = self.index[who.to(self.device, non_blocking=True)]
-        return self.verifier.scores(Candidates(images[:, None], condition, seen, texts))[:, 0]
+        scores = self.verifier.scores(Candidates(images[:, None], condition, seen, texts))
+        if scores.shape != (len(images), 1, self.verifier.columns):
+            expected = [len(images), 1, self.verifier.columns]
+            raise TypeError(f"verifier {self.verifier.name}: scores {list(scores.shape)}, not {expected}")
+        return scores[:, 0]
 
     def decode_views(self, views: Tensor) -> Tensor:
         """views [B, K, L, ...] -> images [B, K, L, 3, H, W]; with L = 0 nothing is decoded."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from noise_search.core.dataset import Dataset
@@ -49,7 +50,7 @@ class Verifier:
     """
 
     name: str = ""
-    weights: dict[str, str]
+    weights: Mapping[str, str] = MappingProxyType({})
     needs: tuple[float, ...] = ()
     members: tuple[str, ...] = ("",)
     differentiable: bool = False
@@ -88,20 +89,36 @@ class Verifier:
         return scores
 
 
+def load_verifier(verifier: Verifier, into: Surroundings) -> Verifier:
+    """verifier.load(into); one that forgets to return itself is a bug."""
+    loaded = verifier.load(into)
+    if loaded is not verifier:
+        raise TypeError(f"verifier {verifier.name}: load must return the verifier itself, not {loaded!r}")
+    return loaded
+
+
+def require_contract(verifier: Verifier) -> None:
+    """What a plan reads must be of the kinds that `Verifier` says."""
+    for name, allowed in (("needs", None), ("members", None), ("reads", {"classes", "texts"})):
+        value = getattr(verifier, name)
+        if not isinstance(value, tuple) or (allowed is not None and set(value) - allowed):
+            raise TypeError(f"verifier {verifier.name}: {name}={value!r}: a tuple{f' of {allowed}' if allowed else ''}")
+
+
 class Several(Verifier):
     """Verifiers side by side: what they are and need together. parts: name -> verifier."""
 
     parts: dict[str, Verifier]
 
     def __init__(self, parts: dict[str, Verifier]) -> None:
-        self.parts, self.weights = parts, {}
+        self.parts = parts
         self.reads = tuple(dict.fromkeys(word for part in parts.values() for word in part.reads))
         self.needs = tuple(level for part in parts.values() for level in part.needs)
         self.needs_judge = any(part.needs_judge for part in parts.values())
 
     def load(self, into: Surroundings) -> Self:
-        for part in self.parts.values():
-            self.weights |= part.load(into).weights
+        loaded = [load_verifier(part, into) for part in self.parts.values()]
+        self.weights = {file: digest for part in loaded for file, digest in part.weights.items()}
         return self
 
     @property

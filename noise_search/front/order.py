@@ -16,13 +16,14 @@ from noise_search.core.budget import Budget
 from noise_search.core.checks import whole
 from noise_search.core.dataset import Dataset
 from noise_search.core.denoiser import Batches
-from noise_search.core.model import Model, ModelSettings
+from noise_search.core.model import Model, ModelSettings, load_model
 from noise_search.core.population import Population
 from noise_search.core.problem import Problem, open_problem
-from noise_search.core.verifier import Candidates, Surroundings, Verifier
+from noise_search.core.verifier import Candidates, Surroundings, Verifier, load_verifier, require_contract
 from noise_search.errors import Refused
+from noise_search.measures.judge import JudgeSettings
 from noise_search.run.assemble import device_of
-from noise_search.run.fit import refuse_verifier, verifiers_in
+from noise_search.run.fit import refuse_model, refuse_verifier, verifiers_in
 from noise_search.run.instantiate import build
 from noise_search.run.settings import Settings, read_settings
 
@@ -45,11 +46,15 @@ class Own(Verifier):
         texts = [text for text in candidates.texts for _ in range(k)]
         images = candidates.images.flatten(0, 1).add(1).div(2)
         try:
-            scores = torch.as_tensor(self.function(images, texts)).to(images.device)
+            given = self.function(images, texts)
         except torch.OutOfMemoryError:
             raise  # half the rows are tried
         except Exception as error:
             raise RuntimeError(f"verifier {self.name} raised {type(error).__name__}: {error}") from error
+        try:
+            scores = torch.as_tensor(given).to(images.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise Refused(f"verifier {self.name} returned {type(given).__name__}, not {b * k} numbers") from error
         if scores.shape != (b * k,):
             raise Refused(f"verifier {self.name} returned shape {tuple(scores.shape)}, not ({b * k},)")
         if bad := int((~scores.isfinite()).sum()):
@@ -95,26 +100,30 @@ def order(
             config["budget"] = config["budget"] | {key: numbers[key]}
     for key in ("seed", "device", "batch_size", "cfg_scale"):
         if numbers.get(key) is not None:
-            config[key] = numbers[key]
+            config[key] = str(numbers[key]) if key == "device" else numbers[key]  # a torch.device has a name
     settings = read_settings(config)
     budget: Budget = build(config["budget"], "budget", Budget)
-    source = dataset if isinstance(dataset, Dataset) else None
-    if source is None and (dataset is not None or isinstance(model, str)):
-        source = build(config["dataset"], "dataset", Dataset, seed=settings.seed)
     asked = build(config["model"], "model", ModelSettings) if isinstance(model, str) else model
+    source = dataset if isinstance(dataset, Dataset) else None
+    if source is None and (dataset is not None or (isinstance(model, str) and asked.classes is not None)):
+        source = build(config["dataset"], "dataset", Dataset, seed=settings.seed)
     classes, texts = classes_of(conditions, source, asked)
+    if source is None and asked.classes is None:
+        source = Dataset("of your own", texts)
     chosen = algorithm if not isinstance(algorithm, str) else build(config["algorithm"], "algorithm", Algorithm)
     choosing = own_verifier(verifier, config)
-    if source is not None:
-        for name, one in verifiers_in(choosing, verifier if isinstance(verifier, str) else choosing.name):
-            refuse_verifier(name, one, source, None)
+    judged: JudgeSettings | None = build(config["metrics"], "metrics") if choosing.needs_judge else None
+    for name, one in verifiers_in(choosing, verifier if isinstance(verifier, str) else choosing.name):
+        if source is not None:
+            refuse_verifier(name, one, source, judged)
+        elif one.class_set is not None or (one.needs_judge and "classes" in one.reads):
+            refuse_unsaid(name, one, asked)
     chosen.refuse(choosing)
 
     device = model_device(model) if settings.device == "auto" and isinstance(model, Model) else settings.device
     device = device_of(device)
-    built = asked.load(device) if isinstance(asked, ModelSettings) else asked
-    judge = build(config["metrics"], "metrics").load(device) if choosing.needs_judge else None
-    choosing.load(Surroundings(device, source, judge))
+    built = load_model(asked, device) if isinstance(asked, ModelSettings) else asked
+    load_verifier(choosing, Surroundings(device, source, judged.load(device) if judged else None))
     settings = replace(settings, guidance=replace(settings.guidance, distilled=built.distilled))
     return Order(built, choosing, chosen, budget, settings, torch.tensor(classes, device=device), texts)
 
@@ -125,10 +134,18 @@ def own_verifier(verifier: str | Verifier | OwnVerifier, config: dict[str, Any])
         return Own(verifier)
     chosen = build(config["verifier"], "verifier", Verifier) if isinstance(verifier, str) else verifier
     assert isinstance(chosen, Verifier)
-    chosen.name = chosen.name or (verifier if isinstance(verifier, str) else type(verifier).__name__)
+    for name, one in verifiers_in(chosen, verifier if isinstance(verifier, str) else type(verifier).__name__):
+        one.name = one.name or name
+        require_contract(one)
     if isinstance(chosen, Population):
         raise Refused(f"verifier {chosen.name} chooses for a whole set of images: use run.py")
     return chosen
+
+
+def refuse_unsaid(name: str, verifier: Verifier, model: Model | ModelSettings) -> None:
+    """Without a dataset only the model itself may say whose classes its numbers are."""
+    if verifier.class_set is None or verifier.class_set != model.class_set:
+        raise Refused(f"verifier {name} scores classes: give dataset=..., whose classes {model.name} makes")
 
 
 def refuse_kinds(model: Any, conditions: Any, verifier: Any, algorithm: Any, dataset: Any) -> None:
@@ -155,12 +172,13 @@ def classes_of(
     if not asked:
         raise Refused("conditions: none are given")
     if model.classes is None:
+        if dataset is not None and dataset.classes is not None:
+            raise Refused(f"dataset {dataset.name} has classes, {model.name} reads texts: give none")
         if wrong := [condition for condition in asked if not isinstance(condition, str)]:
             raise Refused(f"condition {wrong[0]!r}: {model.name} reads texts")
         return list(range(len(asked))), [str(condition) for condition in asked]
-    if dataset is not None and (dataset.classes is None or len(dataset.classes) != model.classes):
-        held = "no" if dataset.classes is None else len(dataset.classes)
-        raise Refused(f"dataset {dataset.name} has {held} classes, model {model.name} {model.classes}")
+    if dataset is not None:
+        refuse_model(model, dataset)
     classes = []
     for condition in asked:
         if isinstance(condition, str):

@@ -40,7 +40,7 @@ def point_of(asked: Order, n: int | None, nfe: int | None) -> int:
         raise Refused(f"n={n}: algorithm none scores no candidates; give nfe")
     if n == 1:
         return 0
-    point = largest(lambda point: budget.cost(algorithm, point).scored <= n, algorithm)
+    point = largest(lambda point: budget.cost(algorithm, point).scored <= n, f"Cost.scored of {algorithm.name}")
     if not point:
         least = budget.cost(algorithm, 1).scored
         raise Refused(f"n={n}: the first round of {algorithm.name} scores {least} candidates")

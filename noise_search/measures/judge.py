@@ -1,5 +1,6 @@
 """Judges: a feature network and the metrics it serves. What selects must not judge: no verifier uses these networks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -21,7 +22,7 @@ class Space(NamedTuple):
     network: str
 
 
-class JudgeSettings:
+class JudgeSettings(ABC):
     """What is known of a judge before its networks are loaded.
 
     class_set: whose classes its metrics and oracle IS know (`Dataset.class_set`); None: none. needing_classes: names of
@@ -32,8 +33,9 @@ class JudgeSettings:
     needing_classes: Sequence[str] = ()
     export_npz: bool = False
 
+    @abstractmethod
     def load(self, device: str) -> "Judge":
-        raise NotImplementedError
+        """The judge, its networks on `device`."""
 
 
 @dataclass(frozen=True)

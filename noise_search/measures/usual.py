@@ -61,6 +61,18 @@ def class_metrics(
     return out
 
 
+def usual_metrics(
+    probabilities: Probabilities, probe: str, classes: np.ndarray, main: Space, reference: Real, reference_name: str
+) -> list[Metric]:
+    """All of these, in the order of the embedded judges; classes: class id -> the probe's column."""
+    return [
+        *class_metrics(probabilities, probe, classes),
+        kernel_metric(main, reference, reference_name),
+        frechet_metric(main),
+        *precision_recall_metrics(main, reference, reference_name),
+    ]
+
+
 def precision_recall_metrics(main: Space, reference: Real, reference_name: str, equal: bool = True) -> list[Metric]:
     """Both from one computation. equal: of as many samples as real images, the first of each; else of all of both, as
     published. Between other counts the numbers are others: a number tells both."""

@@ -9,7 +9,7 @@ from noise_search.assets import asset
 from noise_search.datasets.cifar10 import heldout_images, shipped_images
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge, JudgeSettings, Space
-from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
+from noise_search.measures.usual import usual_metrics
 from noise_search.storage.atomic import sha256
 
 
@@ -49,12 +49,7 @@ class Lite2(JudgeSettings):
             features=features,
             probabilities=probabilities,
             main=main,
-            metrics=(
-                *class_metrics(probabilities, "Lite2 probe", classes),
-                kernel_metric(main, *real),
-                frechet_metric(main),
-                *precision_recall_metrics(main, *real),
-            ),
+            metrics=usual_metrics(probabilities, "Lite2 probe", classes, main, *real),
             heldout=heldout_images,
             heldout_name="CIFAR-10 test (other images)",
             columns_of=classes,

@@ -6,7 +6,7 @@ import numpy as np
 
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge, JudgeSettings, Space
-from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
+from noise_search.measures.usual import usual_metrics
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,7 @@ class Pixels(JudgeSettings):
             features=features,
             probabilities=probabilities,
             main=main,
-            metrics=(
-                *class_metrics(probabilities, "exact posterior", classes),
-                kernel_metric(main, *real),
-                frechet_metric(main),
-                *precision_recall_metrics(main, *real),
-            ),
+            metrics=usual_metrics(probabilities, "exact posterior", classes, main, *real),
             heldout=lambda n: (images[1000 : 1000 + n], labels[:n].numpy()) if n <= 1000 else None,
             heldout_name="other exact samples",
             columns_of=classes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from noise_search.assets import asset
 from noise_search.core.checks import require_precision
@@ -31,6 +31,8 @@ class EmbeddedSiT(ModelSettings):
     autoencoder: str | None = None
     precision: str = "bfloat16"
     compile: bool = False
+
+    class_set: ClassVar[str] = "cifar10"
 
     def __post_init__(self) -> None:
         super().__post_init__()

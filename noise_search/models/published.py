@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noise_search.core.checks import require, require_one_of, require_precision, whole
+from noise_search.core.dataset import IMAGENET
 from noise_search.core.model import Model, ModelSettings
 from noise_search.errors import MissingFile
 from noise_search.storage.atomic import sha256
@@ -48,6 +49,10 @@ class Published(ModelSettings):
         require("decode_rows", self.decode_rows, self.decode_rows >= 1, "at least 1")
 
     @property
+    def class_set(self) -> str | None:  # type: ignore[override]
+        return IMAGENET if self.classes == 1000 else None
+
+    @property
     def classes(self) -> int:
         return self.net["classes"]
 
@@ -81,8 +86,6 @@ class Published(ModelSettings):
         return self.model(
             network=network,
             interpolant=interpolant,
-            shape=transformer.shape,
-            classes=transformer.classes,
             decoder=decode,
             reconstruct=reconstruct,
             batch_size=self.rows["cuda" if device.startswith("cuda") else "cpu"],

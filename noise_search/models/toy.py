@@ -18,6 +18,7 @@ class Toy(ModelSettings):
     interpolant: str = "linear"
 
     classes: ClassVar[int] = 10
+    class_set: ClassVar[str] = "mixture"
     shape: ClassVar[tuple[int, ...]] = (3, 8, 8)
 
     def __post_init__(self) -> None:

@@ -1,19 +1,18 @@
 """The combined curve of a sweep: every job that has finished, one series a setting, seeds put together."""
 
 import csv
-import json
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
 
-from noise_search.errors import Refused
 from noise_search.measures.metric import Metric
 from noise_search.report.figures import axes_of, save, unknown
 from noise_search.storage.curve_csv import COLUMNS, write_csv
-from noise_search.storage.run_folder import flatten, identity_of, noted
+from noise_search.storage.run_folder import finished_record, flatten, identity_of, noted
 
 Rows = list[dict[str, Any]]
 
@@ -27,35 +26,31 @@ def combine(sweep: Path) -> None:
 
 def combine_runs(folders: list[Path], into: Path) -> None:
     """Write into/curve.csv, one row per (run, budget, metric), and into/figures/ from finished runs."""
-    for folder in folders:
-        if not (folder / "run.json").is_file():
-            raise Refused(f"{folder}: not a finished run (no run.json)")
+    records = [finished_record(folder) for folder in folders]
     rows: Rows = []
-    for folder, name in zip(folders, series_names(folders), strict=True):
+    for folder, name in zip(folders, series_names(folders, records), strict=True):
         with (folder / "curve.csv").open() as file:
             rows += [{"series": name, **row} for row in csv.DictReader(file)]
     write_csv(into / "curve.csv", rows, ("series", *COLUMNS))
-    axis = json.loads((folders[0] / "run.json").read_text())["axis"]
-    metrics, known = metrics_of(folders), [row for row in rows if row["value"]]
+    axis = records[0]["axis"]
+    metrics, known = metrics_of(records), [row for row in rows if row["value"]]
     for name in dict.fromkeys(row["metric"] for row in known):
         chosen = [row for row in known if row["metric"] == name]
         draw(into / "figures", metrics.get(name) or unknown(name), chosen, axis)
 
 
-def metrics_of(folders: list[Path]) -> dict[str, Metric]:
+def metrics_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
     """The metrics of finished runs by name, as they told them in run.json; the first run that tells one is heard."""
     out: dict[str, Metric] = {}
-    for folder in folders:
-        told = json.loads((folder / "run.json").read_text()).get("metrics", {})
-        out = {name: Metric(name, **words) for name, words in told.items()} | out
+    for record in records:
+        out = {name: Metric(name, **words) for name, words in record["metrics"].items()} | out
     return out
 
 
-def series_names(folders: list[Path]) -> list[str]:
+def series_names(folders: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> list[str]:
     """A name a run, made of the choices and settings, seeds excepted, in which the runs differ."""
     described = []
-    for folder in folders:
-        record = json.loads((folder / "run.json").read_text())
+    for folder, record in zip(folders, records, strict=True):
         settings = flatten(identity_of(folder)["settings"])
         del settings["seed"]
         for group in ("observers", "more_metrics"):  # by their names, which say all

@@ -3,7 +3,8 @@
 import json
 import platform
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 
 from noise_search.core.denoiser import Batches
 from noise_search.core.images import tensor_to_images
-from noise_search.core.verifier import Surroundings
+from noise_search.core.model import load_model
+from noise_search.core.verifier import Surroundings, load_verifier
 from noise_search.errors import Refused
 from noise_search.measures.metric import Value, measures_of
 from noise_search.run.description import Description
@@ -27,8 +29,8 @@ def assemble(run: Description) -> Parts:
     """Load every network onto the device."""
     device = device_of(run.settings.device, run.worker.local)
     judge = run.judge.load(device).with_metrics([metric.load(device) for metric in run.more_metrics.values()])
-    verifier = run.verifier.load(Surroundings(device, run.dataset, judge if run.verifier.needs_judge else None))
-    model, size = run.model.load(device), run.settings.batch_size
+    into = Surroundings(device, run.dataset, judge if run.verifier.needs_judge else None)
+    verifier, model, size = load_verifier(run.verifier, into), load_model(run.model, device), run.settings.batch_size
     parts = Parts(
         run=run,
         model=model,
@@ -52,23 +54,21 @@ def device_of(device: str, local: int = 0) -> str:
 
 
 def try_out(parts: Parts) -> None:
-    """One blank image goes through verifier and judge: what cannot be known before is told before the search."""
+    """Two blank images go through verifier and judge: what would end the run after its search ends it here."""
     model, run = parts.model, parts.run
-    problem = begin(parts, [0])
+    problem = begin(parts, [0, 1])
     run.algorithm.init(problem, run.plan.purchases[-1].point)
     with torch.no_grad():
-        blank = torch.zeros(1, *model.shape, device=parts.device)
+        blank = torch.zeros(2, *model.shape, device=parts.device)
         image = problem.flow.decode(blank)
         size = "x".join(map(str, image.shape[1:]))
-        try:
-            scores = problem.score(blank[None], blank.new_zeros(1, 1, len(parts.verifier.needs), *model.shape))
-        except RuntimeError as error:
-            raise Refused(f"verifier {parts.verifier.name} cannot score {model.name}'s {size} images") from error
+        with noted(f"verifier {parts.verifier.name}, trying two blank images of {model.name}, {size}"):
+            scores = problem.score(blank[:, None], blank.new_zeros(2, 1, len(parts.verifier.needs), *model.shape))
         features = parts.judge.features(tensor_to_images(image))
         seen = features[:, parts.judge.main.columns]
         if seen.shape[1] != len(parts.judge.main.gaussian.mean):
             raise Refused(f"metrics on {parts.judge.network} do not fit {model.name}'s {size} images")
-    try_metrics(parts, tensor_to_images(image), features, run.dataset.index([0]))
+    try_metrics(parts, tensor_to_images(image), features, run.dataset.index([0, 1]))
     tried = {f"the decoder of {model.name}": image, f"verifier {parts.verifier.name}": scores}
     for what, values in (tried | {f"metrics on {parts.judge.network}": torch.from_numpy(seen)}).items():
         if not values.isfinite().all():
@@ -76,17 +76,25 @@ def try_out(parts: Parts) -> None:
 
 
 def try_metrics(parts: Parts, images: np.ndarray, features: np.ndarray, index: np.ndarray) -> None:
-    """Every metric on one image: what would end the run after its search ends it here."""
+    """Every metric on two images."""
     for metric in parts.judge.metrics:
-        try:
+        with noted(f"metric {metric.name}, trying two blank images of {parts.model.name}"):
             if metric.of_set is None:
                 fits = bool(np.isfinite(measures_of([metric], images, index)).all())
             else:
                 fits = isinstance(metric.of_set(features, index), Value)
-        except (IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise Refused(f"metric {metric.name} cannot measure {parts.model.name}'s images: {error}") from error
         if not fits:
             raise Refused(f"metric {metric.name}: what it makes of a blank image is no finite number")
+
+
+@contextmanager
+def noted(what: str) -> Iterator[None]:
+    """An error from here on is a bug of that part, and says so in its traceback."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(what)
+        raise
 
 
 @torch.no_grad()

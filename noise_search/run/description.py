@@ -16,12 +16,12 @@ from noise_search.core.guidance import Guidance
 from noise_search.core.model import ModelSettings
 from noise_search.core.observed import Observed
 from noise_search.core.population import Population
-from noise_search.core.verifier import Verifier
+from noise_search.core.verifier import Verifier, require_contract
 from noise_search.errors import Refused
 from noise_search.measures.judge import JudgeSettings
 from noise_search.measures.metric import MetricSettings
 from noise_search.report.loggers import Logger
-from noise_search.run.fit import refuse_misfits, refuse_population
+from noise_search.run.fit import refuse_misfits, refuse_population, verifiers_in
 from noise_search.run.instantiate import build
 from noise_search.run.plugins import versions_of
 from noise_search.run.settings import Settings, read_settings, result_settings, settings_digest
@@ -113,8 +113,11 @@ def describe(
     settings = replace(settings, guidance=replace(settings.guidance, distilled=model.distilled))
     dataset: Dataset = build(config["dataset"], "dataset", Dataset, seed=settings.seed)
     verifier: Verifier = build(config["verifier"], "verifier", Verifier)
-    verifier.name = verifier.name or choices["verifier"]
     observers = {name: build(node, f"observers.{name}", Verifier) for name, node in config["observers"].items()}
+    for choice, part in {choices["verifier"]: verifier, **observers}.items():
+        for name, one in verifiers_in(part, choice):
+            one.name = one.name or name
+            require_contract(one)
     algorithm: Algorithm = build(config["algorithm"], "algorithm", Algorithm)
     budget: Budget = build(config["budget"], "budget", Budget)
     judge: JudgeSettings = build(config["metrics"], "metrics", JudgeSettings)

@@ -28,10 +28,7 @@ def refuse_misfits(
     choice: str,
 ) -> None:
     """choice: the name of the verifier in the configuration."""
-    classes = len(dataset.classes) if dataset.classes is not None else None
-    if model.classes is not None and model.classes != classes:
-        held = f"{classes} classes" if classes is not None else "prompts, no classes"
-        raise Refused(f"dataset {dataset.name} has {held}, model {model.name} {model.classes} classes")
+    refuse_model(model, dataset)
     for name, one in verifiers_in(verifier, choice):
         refuse_verifier(name, one, dataset, judge)
     if judge.class_set not in (None, dataset.class_set):
@@ -43,6 +40,20 @@ def refuse_misfits(
     if (guidance.channels or 0) > model.shape[0]:
         raise Refused(f"guidance.channels={guidance.channels}: {model.name} has {model.shape[0]}")
     algorithm.refuse(verifier)
+
+
+def refuse_model(model: Model | ModelSettings, dataset: Dataset) -> None:
+    """A model of classes is asked for its own."""
+    if model.classes is None:
+        return
+    if dataset.classes is None:
+        raise Refused(f"dataset {dataset.name} has prompts, no classes, model {model.name} {model.classes} classes")
+    if model.classes != len(dataset.classes):
+        held = f"{len(dataset.classes)} classes"
+        raise Refused(f"dataset {dataset.name} has {held}, model {model.name} {model.classes} classes")
+    if model.class_set not in (None, dataset.class_set):
+        other = f"those of {dataset.class_set}"
+        raise Refused(f"model {model.name} knows the classes of {model.class_set}, dataset {dataset.name} has {other}")
 
 
 def verifiers_in(verifier: Verifier, name: str) -> list[tuple[str, Verifier]]:
@@ -59,8 +70,13 @@ def refuse_verifier(name: str, verifier: Verifier, dataset: Dataset, judge: Judg
     if verifier.class_set not in (None, dataset.class_set):
         held = f"those of {dataset.class_set}" if dataset.class_set else "prompts"
         raise Refused(f"verifier {name} knows the classes of {verifier.class_set}, dataset {dataset.name} has {held}")
-    if judge is not None and verifier.needs_judge and "classes" in verifier.reads and judge.class_set is None:
+    if judge is None or not verifier.needs_judge or "classes" not in verifier.reads:
+        return
+    if judge.class_set is None:
         raise Refused(f"verifier {name}: the judge's classes are not known; give metrics.label_map")
+    if judge.class_set != dataset.class_set:
+        held = f"those of {dataset.class_set}"
+        raise Refused(f"verifier {name}: the judge knows the classes of {judge.class_set}, {dataset.name} has {held}")
 
 
 def refuse_population(
@@ -74,7 +90,7 @@ def refuse_population(
     """What a verifier that looks at the whole set cannot do."""
     what = f"verifier={choice} looks at the whole set of images"
     if not isinstance(algorithm, Independent):
-        raise Refused(f"{what}: with algorithm=random only, not {algorithm.name}")
+        raise Refused(f"{what}: with independent candidates (algorithm=random) only, not {algorithm.name}")
     if worker.world > 1:
         raise Refused(f"{what}: one worker only, not world={worker.world}: groups follow one another")
     if plan.purchases[0].point < 1 or not plan.sweep_search:

@@ -66,7 +66,8 @@ def target_of(node: Mapping[str, Any], key: str) -> Callable[..., Any]:
         raise Refused(f"{key}._target_={target!r}: there is no such part ({error})") from error
     home = str(getattr(factory, "__module__", ""))  # a module's imports are reachable too: os.system is not ours
     ours = home.startswith(tuple(f"noise_search.{place}" for place in PLACES))
-    if not callable(factory) or getattr(factory, "_is_protocol", False) or not (ours or owner(f"{home}.")):
+    part = callable(factory) and not inspect.isabstract(factory) and not getattr(factory, "_is_protocol", False)
+    if not part or not (ours or owner(f"{home}.")):
         raise Refused(f"{key}._target_={target!r}: only parts of noise_search and of its plug-ins can be built")
     return factory
 

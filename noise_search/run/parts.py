@@ -31,7 +31,7 @@ class Parts:
     @property
     def weights(self) -> dict[str, str]:
         """File name -> sha256 of everything that was loaded."""
-        return self.model.weights | self.verifier.weights | self.judge.weights
+        return {**self.model.weights, **self.verifier.weights, **self.judge.weights}
 
     @property
     def footer(self) -> dict[str, str]:

@@ -53,7 +53,7 @@ def reselect(
         raise Refused(f"{source}: not a finished run")
     config, choices = saved(source)
     if not read_json(source / "run.json").get("columns"):
-        raise Refused(f"{source}: keeps no bank of candidates; only a search with algorithm=random does")
+        raise Refused(f"{source}: keeps no bank; that wants algorithm=random, and no verifier of the whole set")
     most = describe(config, choices, made=True).plan.purchases[-1].point
     columns = columns_of(config, choices["verifier"])
     verifier = columns[name] if name in columns else configured(name)

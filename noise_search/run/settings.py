@@ -91,6 +91,9 @@ def refuse_unknown(node: Mapping[str, Any], prefix: str, known: tuple[str, ...])
 def result_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Exactly what can change a result: the groups, observers, further metrics, seed and guidance; not `images`, nor
     how it is run."""
+    for name in (*GROUPS, "observers", "guidance", "seed", "cfg_scale"):
+        if name not in config:
+            raise Refused(f"{name} is not given")
     chosen: dict[str, Any] = {name: config[name] for name in (*GROUPS, "observers", "guidance")}
     if isinstance(config["model"], Mapping):
         chosen["model"] = {name: value for name, value in config["model"].items() if name != "rows_per_second"}

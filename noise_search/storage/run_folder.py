@@ -86,9 +86,22 @@ def finished_images(folder: Path) -> tuple[int, str] | None:
         record = read_json(folder / "run.json")
     except ValueError:  # it is made again
         return None
-    if not {"images", "axis"} <= record.keys() or missing_ids(folder, record["images"]):
+    images, axis = record.get("images"), record.get("axis")
+    if not isinstance(images, int) or not isinstance(axis, str) or missing_ids(folder, images):
         return None
-    return record["images"], record["axis"]
+    return images, axis
+
+
+def finished_record(folder: Path) -> dict[str, Any]:
+    """run.json of a run that has finished, whether its units are still there or not."""
+    record = read_json(folder / "run.json")
+    if not record:
+        raise Refused(f"{folder}: not a finished run (no run.json)")
+    if lacking := [name for name in ("images", "axis", "choices", "metrics") if name not in record]:
+        raise Refused(
+            f"{folder / 'run.json'} is damaged (no {lacking[0]}); remove it, and the run's command makes it again"
+        )
+    return record
 
 
 def is_complete(folder: Path, images: int, axis: str) -> bool:

@@ -32,6 +32,8 @@ def wave_of(text: str) -> int:
 class PromptToy(Toy):
     """The mixture behind an encoder of texts: one-hot [B, classes + 1], the last for a text that names no class."""
 
+    class_set = None  # type: ignore[assignment,misc]
+
     @property
     def classes(self) -> int | None:  # type: ignore[override]
         return None
@@ -47,9 +49,7 @@ class PromptToy(Toy):
         def network(x: Tensor, t: Tensor, hot: Tensor) -> Prediction:
             return model.network(x, t, hot.argmax(1))
 
-        decoder, batch = model.decoder, model.batch_size
-        own = {"network": network, "encode": encode, "interpolant": model.interpolant}
-        return self.model(**own, decoder=decoder, batch_size=batch)
+        return self.model(network, model.interpolant, model.decoder, model.batch_size, encode=encode)
 
 
 def prompts(file: str | None = None, classes: list[int] | None = None) -> Dataset:
