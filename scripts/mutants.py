@@ -32,6 +32,27 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     Mutant(
+        "a loaded model that is not what its settings say",
+        "core/model.py",
+        "if said != found:",
+        "if said != found and name == 'name':",
+        ("test_contracts.py",),
+    ),
+    Mutant(
+        "classes that nobody has named are anybody's",
+        "front/order.py",
+        "if verifier.class_set is None or verifier.class_set != model.class_set:",
+        "if False:",
+        ("test_api.py",),
+    ),
+    Mutant(
+        "a bug of a verifier that is told as a refusal",
+        "run/assemble.py",
+        "        error.add_note(what)\n        raise\n",
+        "        raise Refused(what) from error\n",
+        ("test_contracts.py",),
+    ),
+    Mutant(
         "rows are told apart on the device",
         "core/denoiser.py",
         "used, rows = self.owner[which].unique(return_inverse=True)",

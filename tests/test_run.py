@@ -246,7 +246,9 @@ def test_a_model_whose_costs_are_not_known_has_no_gflops_and_its_rate_is_measure
     unknown = ("model.multiply_adds=null", "model.rows_per_second=null")
     done = call(tmp_path, *TOY, *unknown, "images=20", "logger=none", "hydra.run.dir=run")
     assert "expected: not known before the model's rate is measured" in done.stdout
-    assert re.search(r"expected: [\d.]+ to [\d.]+ minutes of network time at \d+ rows/s \(measured\)", done.stdout)
+    assert re.search(
+        r"expected: [\d.]+ to [\d.]+ minutes of network time at \d+ rows/s \(measured on cpu\)", done.stdout
+    )
     assert {row["gflops"] for row in curve(tmp_path / "run")} == {""}
     assert "20 images" in (tmp_path / "run/report.html").read_text()
 

@@ -21,17 +21,17 @@ from noise_search.configuration.told import explain
 from noise_search.errors import Refused
 
 READING = (HydraException, OmegaConfBaseException)  # what reading a configuration raises: it was refused
-ELSEWHERE = ("hydra", "omegaconf", "antlr4", "submitit")  # packages that read configurations or run jobs
+READERS = ("hydra", "omegaconf", "antlr4")  # packages that read a configuration
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"  # asked for by the user
 DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 UNFORESEEN = "This was not foreseen: it is a bug in noise_search, or in a plug-in. The traceback above says where."
 
 
 def refused(error: Exception) -> bool:
-    """Was it raised on purpose, by Hydra or a launcher, or by a disk that is full or may not be written?"""
+    """Was it raised on purpose, by Hydra over a configuration, or by a disk that is full or may not be written?"""
     if isinstance(error, OSError) and error.errno in DISK:
         return True
-    return isinstance(error, (Refused, *READING)) or raised_in(error) in ELSEWHERE
+    return isinstance(error, (Refused, *READING)) or raised_in(error) in READERS
 
 
 def raised_in(error: Exception) -> str:
@@ -45,6 +45,8 @@ def raised_in(error: Exception) -> str:
 def tell(error: Exception) -> None:
     if refused(error) and not TRACEBACKS:
         print(f"error: {explain(error)}", file=sys.stderr)
+    elif raised_in(error) == "submitit" and not TRACEBACKS:
+        print(f"error: {error}", file=sys.stderr)  # of a job elsewhere, with its own traceback inside
     else:
         traceback.print_exception(error)
         if not refused(error):

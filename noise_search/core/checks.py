@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, TypeGuard
 
 from noise_search.errors import BadSetting
@@ -15,7 +15,7 @@ def whole(value: Any) -> TypeGuard[int]:
 
 def finite(value: Any) -> TypeGuard[float]:
     """Is it a number, whole or not, neither infinite nor NaN (True and False are not)?"""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 PRECISIONS = ("float32", "bfloat16")  # of a network: bfloat16 is autocast

@@ -74,7 +74,7 @@ def make_run(run: Description, folder: Path) -> None:
     begin_folder(parts, folder, identity)
     start_log(folder, run.text)
     if run.model.rows_per_second is None:
-        log.info(run.plan.expected(settings.images, measured_rate(parts), "measured"))
+        log.info(run.plan.expected(settings.images, measured_rate(parts), f"measured on {parts.device}"))
     make_and_finish(parts, folder, run.logger)
 
 
