@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from noise_search.cli.one_line import tell
 from noise_search.core.denoiser import Batches
 from noise_search.core.problem import Problem
 from noise_search.errors import BadSetting, MissingFile, Refused
@@ -140,6 +141,16 @@ def test_a_launcher_hands_errors_on_as_they_are() -> None:
     for error in (BadSetting("images", 0, "at least 1"), Refused("no"), MissingFile("gone")):
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is type(error) and str(again) == str(error)
+
+
+def test_what_a_job_elsewhere_says_is_told_whole(capsys: pytest.CaptureFixture) -> None:
+    """submitit puts a job's own traceback into its message: it is neither flattened nor called a bug of this process."""
+    for module, told in (("submitit.core.core", "error: failed:\n  in its job\n"), ("mine", "was not foreseen")):
+        with pytest.raises(RuntimeError) as caught:
+            exec("raise RuntimeError('failed:\\n  in its job')", {"__name__": module})
+        tell(caught.value)
+        said = capsys.readouterr().err
+        assert told in said and ("Traceback" in said) == (module == "mine")
 
 
 def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
