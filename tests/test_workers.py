@@ -144,7 +144,7 @@ def test_a_launcher_hands_errors_on_as_they_are() -> None:
 
 
 def test_what_a_job_elsewhere_says_is_told_whole(capsys: pytest.CaptureFixture) -> None:
-    """submitit puts a job's own traceback into its message: it is neither flattened nor called a bug of this process."""
+    """submitit puts a job's own traceback into its message: it is neither flattened nor called a bug here."""
     for module, told in (("submitit.core.core", "error: failed:\n  in its job\n"), ("mine", "was not foreseen")):
         with pytest.raises(RuntimeError) as caught:
             exec("raise RuntimeError('failed:\\n  in its job')", {"__name__": module})
