@@ -258,8 +258,9 @@ def failing(mutant: Mutant | None, tests: tuple[str, ...]) -> str | None:
         copy = Path(name)
         for part in ("noise_search", "tests", "configs", "scripts"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-        for part in ("run.py", "pyproject.toml", "README.md"):
-            shutil.copy(ROOT / part, copy / part)
+        for path in ROOT.glob("*.*"):
+            if path.is_file():
+                shutil.copy(path, copy)
         if mutant is not None:
             path = copy / "noise_search" / mutant.file
             text = path.read_text()
