@@ -9,7 +9,13 @@ from noise_search.assets import asset
 from noise_search.datasets.cifar10 import heldout_images, shipped_images
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge, JudgeSettings, Space
-from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
+from noise_search.measures.usual import (
+    Comparison,
+    class_metrics,
+    frechet_metric,
+    kernel_metric,
+    precision_recall_metrics,
+)
 from noise_search.storage.atomic import sha256
 
 
@@ -42,7 +48,8 @@ class Lite2(JudgeSettings):
 
         gaussian, classes = Gaussian(state["mean"].double().numpy(), covariance), np.arange(10)
         main = Space(slice(None), gaussian, "CIFAR-10 train (50000 images)", "Lite2")
-        real = cache(lambda: features(shipped_images("reference")[0])), "CIFAR-10 test (1000 images)"
+        real = cache(lambda: features(shipped_images("reference")[0]))
+        compared, name = Comparison(main, real), "CIFAR-10 test (1000 images)"
         return Judge(
             network="Lite2",
             probe="Lite2 probe",
@@ -51,9 +58,9 @@ class Lite2(JudgeSettings):
             main=main,
             metrics=(
                 *class_metrics(probabilities, "Lite2 probe", classes),
-                kernel_metric(main, *real),
+                kernel_metric(compared, name),
                 frechet_metric(main),
-                *precision_recall_metrics(main, *real),
+                *precision_recall_metrics(compared, name),
             ),
             heldout=heldout_images,
             heldout_name="CIFAR-10 test (other images)",

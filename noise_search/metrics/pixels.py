@@ -6,7 +6,13 @@ import numpy as np
 
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge, JudgeSettings, Space
-from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
+from noise_search.measures.usual import (
+    Comparison,
+    class_metrics,
+    frechet_metric,
+    kernel_metric,
+    precision_recall_metrics,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class Pixels(JudgeSettings):
 
         everything, classes = features(images), np.arange(mixture.classes)
         main = Space(slice(None), Gaussian.of(everything[2000:]), "18000 exact samples", "pixels")
-        real = (lambda: everything[:1000]), "1000 exact samples"
+        real = everything[:1000]
+        compared, name = Comparison(main, lambda: real), "1000 exact samples"
         return Judge(
             network="pixels",
             probe="exact posterior",
@@ -46,9 +53,9 @@ class Pixels(JudgeSettings):
             main=main,
             metrics=(
                 *class_metrics(probabilities, "exact posterior", classes),
-                kernel_metric(main, *real),
+                kernel_metric(compared, name),
                 frechet_metric(main),
-                *precision_recall_metrics(main, *real),
+                *precision_recall_metrics(compared, name),
             ),
             heldout=lambda n: (images[1000 : 1000 + n], labels[:n].numpy()) if n <= 1000 else None,
             heldout_name="other exact samples",
