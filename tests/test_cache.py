@@ -108,7 +108,7 @@ def test_other_weights_images_or_versions_never_see_shipped_or_kept_features(
         assert lite2.reference_features(features, "other weights", "cpu").max() == 1 and len(seen) == 1, i
     assert lite2.reference_features(features, lite2.identity_of(128), "cpu").max() == 2
     assert lite2.reference_features(features, "other weights", "cuda").max() == 3
-    monkeypatch.setattr(lite2, "libraries", lambda: "newer")
+    monkeypatch.setattr(cache, "libraries", lambda: "newer")
     assert lite2.reference_features(features, "other weights", "cpu").max() == 4
     assert lite2.reference_features(features, own, "cpu").shape == (1000, 1280)
     monkeypatch.setattr(lite2, "sha256", lambda path: "0" if path.suffix == ".pth" else sha256(path))

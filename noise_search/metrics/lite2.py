@@ -18,7 +18,6 @@ from noise_search.measures.usual import (
     precision_recall_metrics,
 )
 from noise_search.storage.atomic import sha256
-from noise_search.storage.cache import cached, digest, libraries
 
 REFERENCE = "judge_lite2_reference.safetensors"
 
@@ -78,12 +77,15 @@ class Lite2(JudgeSettings):
 def identity_of(resolution: int) -> str:
     """A digest of what features are made with."""
     from noise_search.networks.efficientnet import weights_path
+    from noise_search.storage.cache import digest
 
     return digest("Lite2, bilinear", str(resolution), sha256(weights_path(2)))
 
 
 def reference_key(identity: str) -> str:
     """A digest of network and images."""
+    from noise_search.storage.cache import digest
+
     return digest(identity, sha256(asset("cifar10_reference.webp")))
 
 
@@ -92,6 +94,7 @@ def reference_features(features: Features, identity: str, device: str) -> np.nda
     images, else made once and kept. They come as float16, which changes a kernel distance by 2e-7."""
     import torch
 
+    from noise_search.storage.cache import cached, digest, libraries
     from noise_search.storage.weights import load_weights
 
     if (FOLDER / REFERENCE).is_file():
