@@ -1,4 +1,5 @@
-"""Make the shipped assets that describe real images: the judge (Lite2 probe and statistics) and the 2 x 1,000 images.
+"""Make the shipped assets that describe real images: the judge (Lite2 probe and statistics), the 2 x 1,000
+images, and the judge's features of those that are the reference.
 
 python scripts/reference_statistics.py [resolution=96]     (about 5 minutes on two cores; needs data/cifar10.npz)
 """
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from noise_search import assets
 from noise_search.datasets.cifar10 import HALVES, write_sprite
 from noise_search.measures.statistics import Statistics
+from noise_search.metrics.lite2 import write_reference
 from noise_search.networks.linear_probe import accuracy, fit
 from noise_search.storage.weights import save_weights
 from noise_search.training.probe_features import features_of
@@ -34,6 +36,7 @@ def main(cfg: DictConfig) -> None:
     state |= {"mean": torch.from_numpy(statistics.mean), "covariance": torch.from_numpy(upper)}
     config = OmegaConf.to_container(cfg, resolve=True)
     save_weights(Path(cfg.out), state, {"config": config, "measured": card}, torch.float32)
+    write_reference(assets.FOLDER)
 
 
 if __name__ == "__main__":

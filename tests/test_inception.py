@@ -127,9 +127,9 @@ def test_the_published_splits_of_the_inception_score() -> None:
     def plain(q: np.ndarray) -> float:
         return float(np.exp((q * np.log(q / q.mean(0))).sum(1).mean()))
 
-    assert inception_score(p, 4) == pytest.approx(np.mean([plain(p[i : i + 10]) for i in range(0, 40, 10)]))
+    assert inception_score(p, 4).value == pytest.approx(np.mean([plain(p[i : i + 10]) for i in range(0, 40, 10)]))
     order = np.random.RandomState(2020).permutation(40)
-    assert inception_score(p, 2, shuffle=True) == pytest.approx((plain(p[order[:20]]) + plain(p[order[20:]])) / 2)
+    assert inception_score(p, 2, shuffle=True).value == pytest.approx((plain(p[order[:20]]) + plain(p[order[20:]])) / 2)
 
 
 def test_classes_need_the_label_map(tmp_path: Path, weights: Path) -> None:

@@ -1,15 +1,27 @@
 """Metrics against their definitions, against torch-fidelity, and against themselves in other orders."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.stats
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
-from noise_search.measures.frechet import Gaussian, frechet_distance
+from noise_search.measures.frechet import Gaussian, frechet_distance, frechet_distance_of
 from noise_search.measures.judge import Space
-from noise_search.measures.scores import inception_score, jackknife_error, kernel_distance, precision_recall
+from noise_search.measures.pairs import between, within
+from noise_search.measures.scores import (
+    GROUPS,
+    QUANTILE,
+    half_width,
+    inception_score,
+    kernel_distance,
+    kernel_distance_of,
+    precision_recall,
+)
 from noise_search.measures.statistics import Statistics
-from noise_search.measures.usual import precision_recall_metrics
+from noise_search.measures.usual import Comparison, class_metrics, kernel_metric, precision_recall_metrics
 from noise_search.run.evaluate import cells, reference
 
 
@@ -89,20 +101,26 @@ def test_kernel_distance_is_the_definition_and_unbiased() -> None:
 
 def test_inception_score_of_known_predictions() -> None:
     certain = np.eye(10)[np.arange(50) % 10]
-    assert inception_score(certain) == pytest.approx(10)
-    assert inception_score(np.full((50, 10), 0.1)) == pytest.approx(1)
-    assert inception_score(certain[:, :] * 0 + certain[0]) == pytest.approx(1)
+    assert inception_score(certain).value == pytest.approx(10)
+    assert inception_score(np.full((50, 10), 0.1)).value == pytest.approx(1)
+    assert inception_score(certain[:, :] * 0 + certain[0]).value == pytest.approx(1)
+
+
+def shares(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Precision and recall."""
+    precision, recall = precision_recall(x, y)
+    return precision.value, recall.value
 
 
 def test_precision_and_recall_see_collapse_and_strays() -> None:
     rng = np.random.default_rng(0)
     real = rng.standard_normal((400, 3))
-    assert min(precision_recall(rng.standard_normal((400, 3)), real)[0]) > 0.8
+    assert min(shares(rng.standard_normal((400, 3)), real)) > 0.8
     collapsed = 0.05 * rng.standard_normal((400, 3))
-    precision, recall = precision_recall(collapsed, real)[0]
+    precision, recall = shares(collapsed, real)
     assert precision > 0.95 and recall < 0.3
     wide = 4 * rng.standard_normal((400, 3))
-    assert precision_recall(wide, real)[0][0] < 0.4
+    assert shares(wide, real)[0] < 0.4
 
 
 @pytest.mark.parametrize("counts", [(200, 80), (47, 90), (60, 60)])
@@ -115,12 +133,14 @@ def test_precision_and_recall_are_the_definition_also_without_each_group(counts:
         radii = [sorted(np.linalg.norm(b - centre, axis=1))[3] for centre in b]
         return float(np.mean([any(np.linalg.norm(b - image, axis=1) <= radii) for image in a]))
 
-    values, left_out = precision_recall(x, y, groups=10)
+    precision, recall = precision_recall(x, y, groups=10)
+    values = precision.value, recall.value
     assert values == pytest.approx((reached(x, y), reached(y, x))) and 0.05 < min(values) < 1
-    for g, found in enumerate(left_out):
+    for g in range(10):
         rest = x[np.arange(len(x)) * 10 // len(x) != g]
+        found = precision.left_out[g], recall.left_out[g]
         assert found == pytest.approx((reached(rest, y), reached(y, rest)))
-    assert precision_recall(x, y)[0] == values
+    assert shares(x, y) == values
 
 
 def test_precision_and_recall_name_both_counts() -> None:
@@ -128,11 +148,11 @@ def test_precision_and_recall_name_both_counts() -> None:
     x, y = np.split(correlated(150, 6, 0), [90])
     main = Space(slice(None), gaussian(y), "real", "net")
     for equal, n, told in ((False, 90, "real, 60 images"), (True, 60, "real")):
-        metrics = precision_recall_metrics(main, lambda: y, "real", equal)
+        metrics = precision_recall_metrics(Comparison(main, lambda: y), "real", equal)
         for metric, value in ((metric, metric.of_set(x, np.zeros(90, np.int64))) for metric in metrics):
             assert (value.images, value.real) == (n, 60) and reference(metric, value) == told
             assert cells(value, 90)["n_images"] == n and value.low < value.value < value.high
-            assert value.value == precision_recall(x[:n], y)[0][["precision", "recall"].index(metric.name)]
+            assert value.value == shares(x[:n], y)[["precision", "recall"].index(metric.name)]
 
 
 def test_the_kernel_does_not_depend_on_its_blocks() -> None:
@@ -145,8 +165,96 @@ def test_jackknife_covers_the_truth(classes: int) -> None:
     """Of images whose ids cycle through classes with different means too: no group may be one class."""
     rng, hits, n = np.random.default_rng(0), 0, 200
     means = np.arange(n) % classes
-    for _ in range(300):
+    for _ in range(1000):
         x = means + rng.exponential(1.0, n)
-        (error,) = jackknife_error(lambda chosen, x=x: (float(x[chosen].mean()),), n)
-        hits += abs(x.mean() - 1.0 - means.mean()) < 1.96 * error
-    assert 0.86 < hits / 300 < 0.99
+        half = half_width(np.array([x[rest].mean() for rest in without_each(n)]))
+        hits += abs(x.mean() - 1.0 - means.mean()) < half
+    assert 0.925 < hits / 1000 < 0.975
+    assert pytest.approx(scipy.stats.t.ppf(0.975, GROUPS - 1), rel=1e-12) == QUANTILE
+
+
+def without_each(n: int) -> list[np.ndarray]:
+    """The images that are left without each group."""
+    return [np.flatnonzero(np.arange(n) * GROUPS // n != g) for g in range(GROUPS)]
+
+
+@pytest.mark.parametrize(("n", "m", "side"), [(203, 150, 1000), (203, 150, 17), (20, 31, 1000)])
+def test_the_kernel_distance_without_each_group_is_measured_anew(n: int, m: int, side: int) -> None:
+    x, y = np.split(correlated(n + m, 6, 0), [n])
+    real = within(y, side=side)
+    samples = within(x, groups=GROUPS, origin=real.origin, side=side)
+    found = kernel_distance_of(samples, real, between(samples, real))
+    assert found.value == pytest.approx(kernel_distance(x, y), rel=1e-11)
+    again = [kernel_distance(x[rest], y) for rest in without_each(n)]
+    assert found.left_out == pytest.approx(again, rel=1e-10)
+
+
+@pytest.mark.parametrize(("splits", "shuffle"), [(1, False), (1, True), (10, False), (10, True)])
+def test_the_inception_score_without_each_group_is_measured_anew(splits: int, shuffle: bool) -> None:
+    p = np.random.default_rng(0).dirichlet(np.full(5, 0.3), 127).astype(np.float32)
+    found = inception_score(p, splits, shuffle, GROUPS)
+    assert found.value == pytest.approx(inception_score(p, splits, shuffle).value, rel=1e-12)
+    again = [inception_score(p[rest], splits, shuffle).value for rest in without_each(127)]
+    assert found.left_out == pytest.approx(again, rel=1e-12)
+
+
+def test_what_float32_products_cost() -> None:
+    """Of features as a network makes them, with a common mean: KID to 1e-6 of the kernel, shares to a sample."""
+    x = np.maximum(correlated(700, 64, 0) + 2, 0)
+    x, y = np.split(x, [400])
+    y = 1.02 * y
+    exact, found = kernel_distance(x, y), kernel_distance(x.astype(np.float32), y.astype(np.float32))
+    kernel = np.mean((x @ y.T / 64 + 1) ** 3)
+    assert abs(found - exact) < 1e-6 * kernel
+    small = precision_recall(x.astype(np.float32), y.astype(np.float32), groups=10)
+    for a, b in zip(precision_recall(x, y, groups=10), small, strict=True):
+        assert abs(a.value - b.value) <= 1 / 300 and np.abs(a.left_out - b.left_out).max() <= 1 / 300
+
+
+def test_a_judge_tells_every_interval_as_if_each_group_had_been_measured_anew() -> None:
+    """Below ten times as many images as a number needs there is none; both halves of an interval are as long."""
+    x, y = np.split(correlated(150, 6, 0).astype(np.float32), [90])
+    compared = Comparison(Space(slice(None), gaussian(y), "real", "net"), lambda: y)
+    index = np.zeros(90, np.int64)
+    distance, (precision, _) = kernel_metric(compared, "real"), precision_recall_metrics(compared, "real", False)
+    half = half_width(np.array([kernel_distance(x[rest], y) for rest in without_each(90)]))
+    value = distance.of_set(x, index)
+    assert value.value == pytest.approx(kernel_distance(x, y), abs=1e-7)
+    assert value.high - value.value == pytest.approx(half, rel=1e-4)
+    assert value.value - value.low == pytest.approx(half, rel=1e-4)
+    for n, told in (
+        (1, (False, False)),
+        (19, (False, False)),
+        (20, (True, False)),
+        (39, (True, False)),
+        (40, (True, True)),
+    ):
+        few = x[:n].copy()
+        found = distance.of_set(few, index[:n]), precision.of_set(few, index[:n])
+        assert tuple(one.low is not None for one in found) == told
+    score = class_metrics(lambda f: np.abs(f[:, :3]) + 0.1, "probe", None, splits=3)[0]
+    assert score.of_set(x[:2].copy(), index[:2]).value is None and score.of_set(x[:29].copy(), index[:29]).low is None
+    assert score.of_set(x[:30].copy(), index[:30]).low is not None
+
+
+def test_few_images_have_the_frechet_distance_of_the_large_matrix() -> None:
+    a, b = correlated(40, 64, 0), gaussian(correlated(500, 64, 1))
+    assert frechet_distance_of(a, b) == pytest.approx(frechet_distance(Gaussian.of(a), b), rel=1e-7)
+    assert frechet_distance_of(a[:2], b) == pytest.approx(frechet_distance(Gaussian.of(a[:2]), b), rel=1e-7)
+    many = correlated(65, 64, 2)
+    assert frechet_distance_of(many, b) == frechet_distance(Gaussian.of(many), b)
+    deficient = gaussian(correlated(30, 64, 1))
+    assert frechet_distance_of(a, deficient) == pytest.approx(frechet_distance(Gaussian.of(a), deficient), rel=1e-6)
+
+
+def test_pairs_are_never_all_in_memory() -> None:
+    """Of 6,000 images and 3,000 real ones: the pairs of one block, not 100 MB and more of float32."""
+    x, y = np.split(np.random.default_rng(0).standard_normal((9000, 8), dtype=np.float32), [6000])
+    tracemalloc.start()
+    try:
+        real = within(y, 3)
+        samples = within(x, 3, GROUPS, real.origin)
+        between(samples, real)
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()

@@ -11,6 +11,8 @@ from noise_search.errors import Refused
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.metric import SCORES, Metric
 
+Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N, H, W, 3] -> float32 [N, D]
+
 
 class Space(NamedTuple):
     """Features that a Frechet distance is taken in: which columns, the real images' statistics there, whose they are,
@@ -47,12 +49,13 @@ class Judge:
     FID looks at. metrics: all that is told of a set, in the order of the curve's rows. heldout: n -> that many real
     images that are in no reference, uint8 [n, h, w, 3], and their labels, for the floor of every metric; None if fewer
     are at hand. columns_of: class id -> its column among the probe's classes; None: not known, so no oracle IS.
-    weights: file name -> sha256.
+    weights: file name -> sha256. identity: a digest of all that features depend on, beside images, libraries and
+    device, so that those of real images are kept; "": they are made in every run.
     """
 
     network: str
     probe: str
-    features: Callable[[np.ndarray], np.ndarray]
+    features: Features
     probabilities: Callable[[np.ndarray], np.ndarray]
     main: Space
     metrics: Sequence[Metric] = ()
@@ -60,6 +63,7 @@ class Judge:
     heldout_name: str = ""
     columns_of: np.ndarray | None = None
     weights: dict[str, str] = field(default_factory=dict)
+    identity: str = ""
 
     def with_metrics(self, more: Sequence[Metric]) -> "Judge":
         """This judge with further metrics, which are told last."""

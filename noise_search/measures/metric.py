@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from noise_search.errors import Refused
-from noise_search.measures.scores import jackknife_error
+from noise_search.measures.scores import Estimate, half_width
 
 T = TypeVar("T")
 BETTER = ("higher", "lower", "")  # "": not known
@@ -90,18 +90,11 @@ def mean_of(values: np.ndarray) -> Value:
     return Value(mean, mean - half, mean + half)
 
 
-def of_set(metric: Callable[[np.ndarray], float], n: int, needed: int) -> Value:
-    """What a metric gives a set of n images, by their numbers in it, with its jackknife interval.
-
-    Empty below `needed` images; no interval below ten times as many.
-    """
-    if n < needed:
-        return Value()
-    value = metric(np.arange(n))
-    if n < 10 * needed:
-        return Value(value)
-    (half,) = 1.96 * jackknife_error(lambda chosen: (metric(chosen),), n)
-    return Value(value, value - float(half), value + float(half))
+def with_interval(estimate: Estimate, **counts: int) -> Value:
+    """A number of a set with its jackknife interval, where groups were left out. counts: `Value.images` and `real`."""
+    value, left_out = estimate
+    half = half_width(left_out) if len(left_out) else None
+    return Value(value, *((None, None) if half is None else (value - half, value + half)), **counts)
 
 
 def once(measure: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T]:

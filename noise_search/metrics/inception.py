@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,13 @@ from noise_search.core.dataset import IMAGENET
 from noise_search.errors import MissingFile, Refused
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.judge import Judge, JudgeSettings, Space
-from noise_search.measures.usual import class_metrics, frechet_metric, kernel_metric, precision_recall_metrics
+from noise_search.measures.usual import (
+    Comparison,
+    class_metrics,
+    frechet_metric,
+    kernel_metric,
+    precision_recall_metrics,
+)
 from noise_search.storage.atomic import sha256
 
 if TYPE_CHECKING:
@@ -100,10 +106,10 @@ class InceptionJudge(JudgeSettings):
         if real.measured is None:
             metrics += distances
         else:
-            kept = partial(main_features, real)
-            metrics += [kernel_metric(main, kept, real.name), *distances]
+            compared = Comparison(main, cache(partial(main_features, real)))
+            metrics += [kernel_metric(compared, real.name), *distances]
             against = f"{real.name}, as many of its images" if self.equal_counts else real.name
-            metrics += precision_recall_metrics(main, kept, against, self.equal_counts)
+            metrics += precision_recall_metrics(compared, against, self.equal_counts)
         return Judge(
             network=NETWORK,
             probe=NETWORK,

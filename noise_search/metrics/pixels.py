@@ -37,14 +37,14 @@ class Pixels(JudgeSettings):
 
         everything, classes = features(images), np.arange(mixture.classes)
         main = Space(slice(None), Gaussian.of(everything[2000:]), "18000 exact samples", "pixels")
-        real = (lambda: everything[:1000]), "1000 exact samples"
+        real = everything[:1000]
         return Judge(
             network="pixels",
             probe="exact posterior",
             features=features,
             probabilities=probabilities,
             main=main,
-            metrics=usual_metrics(probabilities, "exact posterior", classes, main, *real),
+            metrics=usual_metrics(probabilities, "exact posterior", classes, main, lambda: real, "1000 exact samples"),
             heldout=lambda n: (images[1000 : 1000 + n], labels[:n].numpy()) if n <= 1000 else None,
             heldout_name="other exact samples",
             columns_of=classes,

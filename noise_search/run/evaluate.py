@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.measures.judge import Judge
-from noise_search.measures.metric import SCORES, Metric, Value, mean_of, measures_of
+from noise_search.measures.metric import SCORES, Metric, Value, mean_of
 from noise_search.run.parts import Parts
 from noise_search.storage.curve_csv import COLUMNS
 from noise_search.storage.units import units
@@ -118,24 +117,3 @@ def cells(value: Value, n: int) -> dict[str, Any]:
     """The columns of a value of n images."""
     seen = n if value.images is None else value.images
     return {"n_images": seen, "value": value.value, "ci_low": value.low, "ci_high": value.high}
-
-
-def floors(parts: Parts, n: int) -> list[dict[str, Any]]:
-    """What the judge says of real images, as many as the samples, and of their autoencoder reconstructions.
-
-    Empty where fewer held-out images are at hand: a floor at another n would be another number.
-    """
-    judge = parts.judge
-    out: list[dict[str, Any]] = []
-    heldout = judge.heldout(n)
-    if heldout is None:
-        return out
-    real, labels = heldout
-    kinds = {"real": real}
-    if parts.model.reconstruct:
-        kinds["reconstructed"] = tensor_to_images(parts.model.reconstruct(images_to_tensor(real, parts.device)))
-    for kind, images in kinds.items():
-        measures = measures_of(judge.metrics, images, labels)
-        for name, value in judged(judge.features(images), labels, judge, measures).items():
-            out.append({"kind": kind, "metric": name, "images": judge.heldout_name, **cells(value, n)})
-    return out

@@ -19,7 +19,8 @@ from noise_search.report.images import write_grids
 from noise_search.report.loggers import Logger, Record
 from noise_search.report.matrix import banks, write_correlation, write_matrix
 from noise_search.run.assemble import versions
-from noise_search.run.evaluate import curve, floors, metrics_of
+from noise_search.run.evaluate import curve, metrics_of
+from noise_search.run.floors import floors
 from noise_search.run.parts import Parts
 from noise_search.run.progress import Work
 from noise_search.run.settings import SHOWN

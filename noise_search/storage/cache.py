@@ -1,17 +1,27 @@
-"""What is made once from the same content and kept: heads from labelled images, text features, reference statistics."""
+"""What is made once from the same content and kept: heads from labelled images, text features, features and
+statistics of real images."""
 
 import hashlib
+import logging
 import os
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from noise_search.storage.atomic import replacing
+
+log = logging.getLogger("noise_search")
+
+
+class Damaged(Exception):
+    """A file is not as it was written."""
 
 
 def folder() -> Path:
@@ -37,6 +47,15 @@ def state_digest(net: nn.Module) -> str:
     return out.hexdigest()
 
 
+def libraries() -> str:
+    """The versions of what computes features of images: a part of their keys."""
+    found = {}
+    for name in ("torch", "torchvision", "timm", "diffusers"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return str(found)
+
+
 def cached(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
     """make(), or what it returned when it was last called for the same `key` (a digest of all that it depends on)."""
     return cached_tensors(kind, key, lambda: {"value": make()})["value"]
@@ -45,11 +64,36 @@ def cached(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
 def cached_tensors(
     kind: str, key: str, make: Callable[[], dict[str, Tensor]], card: dict[str, str] | None = None
 ) -> dict[str, Tensor]:
-    """The same of several named tensors; card: what they were made from, for whoever opens the file."""
+    """The same of several named tensors; card: what they were made from, for whoever opens the file.
+
+    Written whole or not at all, with a checksum: a file that is not as it was written is made again. Where nothing can
+    be written, nothing is kept.
+    """
     path = folder() / f"{kind}-{key[:32]}.safetensors"
-    with suppress(FileNotFoundError, SafetensorError):  # not there, or damaged: made again
-        return load_file(path)
+    with suppress(OSError, SafetensorError, Damaged):  # not there, or damaged: made again
+        return read(path)
     tensors = {name: value.contiguous() for name, value in make().items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=card)
-    return load_file(path)
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={**(card or {}), "crc32": checksum(tensors)})
+    except OSError as error:
+        log.warning("%s could not be kept, and is made again next time (%s)", path, error.strerror)
+    return tensors
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file as they were written."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if (file.metadata() or {}).get("crc32") != checksum(tensors):
+            raise Damaged(str(path))
+    return tensors
+
+
+def checksum(tensors: dict[str, Tensor]) -> str:
+    """CRC-32 over names, types, shapes and values."""
+    out = 0
+    for name, value in sorted(tensors.items()):
+        out = zlib.crc32(f"{name} {value.dtype} {list(value.shape)}".encode(), out)
+        out = zlib.crc32(value.reshape(-1).view(torch.uint8).numpy().data, out)
+    return f"{out:08x}"
