@@ -75,7 +75,7 @@ MUTANTS = (
     Mutant(
         "billing per call, not per row",
         "core/denoiser.py",
-        "self.count += torch.bincount(who.cpu(), minlength=len(self.count))",
+        "self.count += torch.bincount(who, minlength=len(self.count))",
         "self.count += 1",
     ),
     Mutant(
@@ -263,10 +263,7 @@ def failing(mutant: Mutant | None, tests: tuple[str, ...]) -> str | None:
                 shutil.copy(path, copy)
         if mutant is not None:
             path = copy / "noise_search" / mutant.file
-            text = path.read_text()
-            if text.count(mutant.old) != 1:
-                raise SystemExit(f"{mutant.name}: noise_search/{mutant.file} does not hold it once: {mutant.old!r}")
-            path.write_text(text.replace(mutant.old, mutant.new))
+            path.write_text(path.read_text().replace(mutant.old, mutant.new))
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
         command += [f"tests/{test}" for test in tests]
         environment = {**os.environ, "PYTHONPATH": str(copy)}  # programs that the tests start see the copy too
@@ -275,6 +272,11 @@ def failing(mutant: Mutant | None, tests: tuple[str, ...]) -> str | None:
         if done.returncode not in (0, 1) or (done.returncode == 1 and not found):
             raise SystemExit(f"the tests did not run: {done.stdout[-500:]}{done.stderr[-500:]}")
         return found.group(1) if found else None
+
+
+def places(mutant: Mutant) -> int:
+    """How often its file holds what it replaces; once, or it says nothing."""
+    return (ROOT / "noise_search" / mutant.file).read_text().count(mutant.old)
 
 
 def main() -> None:

@@ -78,3 +78,11 @@ def test_classes_may_be_drawn_by_seed_and_image_id() -> None:
     assert 0.05 < (drawn(seed=1) == labels).mean() < 0.15
     with pytest.raises(ValueError, match=r"dataset\.sampling=some: balanced or uniform"):
         imagenet("imagenet256", sampling="some")
+
+
+def test_every_mutant_can_be_planted() -> None:
+    """An edit moves the line that a mutant replaces: then it would prove nothing any more."""
+    mutants = script("mutants")
+    places = {mutant.name: mutants.places(mutant) for mutant in mutants.MUTANTS}
+    assert len(places) == len(mutants.MUTANTS)
+    assert set(places.values()) == {1}, {name: count for name, count in places.items() if count != 1}
