@@ -150,8 +150,11 @@ def test_a_second_run_does_nothing_and_more_images_extend(toy: Path, tmp_path: P
     assert "nothing to do" in call(home, *TOY, "images=150", "logger=none").stdout
     assert before == files()
     call(tmp_path, *TOY, "images=70", "logger=none", "batch_size=64", "hydra.run.dir=grown")
-    call(tmp_path, *TOY, "images=150", "logger=none", "batch_size=7", "hydra.run.dir=grown")
+    other = call(tmp_path, *TOY, "images=150", "logger=none", "batch_size=7", "hydra.run.dir=grown", code=1)
+    assert "holds results of tuning.batch_size=64, not 7" in other.stderr
+    call(tmp_path, *TOY, "images=150", "logger=none", "hydra.run.dir=grown")
     grown = tmp_path / "grown"
+    assert (grown / "run.log").read_text().count("batches of 64 rows") == 2  # as it was begun; the toy's own are 256
     assert len(list((grown / "units").iterdir())) == 4
     found, expected = ([float(row["value"] or "nan") for row in curve(folder)] for folder in (grown, toy))
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-5, nan_ok=True)
@@ -462,7 +465,7 @@ def test_oracle_fid_lowers_its_distance_and_goes_on_where_it_was(tmp_path: Path)
     (tmp_path / "spoilt/first.bin").write_bytes(content)
     expected = [float(row["value"] or "nan") for row in curve(tmp_path / "whole")]
     for name in ("cut", "spoilt"):
-        call(tmp_path, *options, "batch_size=3", f"hydra.run.dir={name}")
+        call(tmp_path, *options, f"hydra.run.dir={name}")
         found = [float(row["value"] or "nan") for row in curve(tmp_path / name)]
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-5, nan_ok=True)
         assert (tmp_path / name / "first.damaged").is_file() == (name == "spoilt")

@@ -16,6 +16,7 @@ from noise_search.core.model import Model
 from noise_search.core.noise import normal, uniform
 from noise_search.core.schedule import UNIFORM, Schedule
 from noise_search.core.verifier import Candidates, Verifier
+from noise_search.errors import Refused
 
 
 @dataclass(frozen=True)
@@ -179,11 +180,14 @@ def open_problem(
     index: int64 [B], what each is asked to show; texts: the same in words, for models and verifiers that read them.
     ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
     """
+    rows = batch_size or model.batch_size
+    if rows is None:
+        raise Refused(f"model {model.name}: its fastest batch is not known; give batch_size")
     guidance = replace(guidance, distilled=model.distilled)
     condition, null = model.condition(index, texts), model.null(index.device) if guidance.rows == 2 else ()
     if guidance.distilled:
         condition = (*condition, torch.full((len(index),), float(guidance.scale), device=index.device))
-    denoiser = metered_denoiser(model.network, condition, null, guidance, batch_size or model.batch_size)
+    denoiser = metered_denoiser(model.network, condition, null, guidance, rows)
     flow = Flow(denoiser, model.interpolant, model.decoder)
     ids = range(len(index)) if ids is None else ids
     nfe = search_nfe, final_nfe

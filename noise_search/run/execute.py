@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from noise_search.core.population import Population
 from noise_search.errors import Refused
 from noise_search.report.loggers import Logger
 from noise_search.run.description import Description, describe
-from noise_search.storage.atomic import write_text
+from noise_search.storage.atomic import write_first, write_text
 from noise_search.storage.run_folder import finished_ids, flatten, identity_of, is_complete, note, write_config
 
 if TYPE_CHECKING:  # what they import is not needed for a plan
@@ -53,9 +54,10 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
 
 def make_run(run: Description, folder: Path) -> None:
     """One run into `folder`. Writes nothing if it is refused."""
-    settings = run.settings
     identity = run.identity
     refuse_other_settings(folder, identity)
+    run = as_begun(run, folder)
+    settings = run.settings
     print(run.text, flush=True)
     if settings.plan_only:
         write_plan(run.plan, folder / "plan.csv")
@@ -63,28 +65,40 @@ def make_run(run: Description, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)  # a refused worker may have removed what this one's Hydra had made
     if not os.access(folder, os.W_OK) and not is_complete(folder, settings.images, settings.axis):
         raise Refused(f"{folder} cannot be written: choose another hydra.run.dir")
-    from noise_search.run.assemble import assemble, measured_rate
+    from noise_search.run.assemble import assemble
+    from noise_search.run.parts import Tuning
+    from noise_search.run.tuning import obey, rate
 
     parts = assemble(run)
-    identity["weights"] = parts.weights
+    identity |= {"weights": parts.weights, "tuning": parts.tuning._asdict()}
     refuse_other_settings(folder, identity)
     if is_complete(folder, settings.images, settings.axis):
         print(f"{folder} is complete for {settings.images} images: nothing to do")
         return
-    begin_folder(parts, folder, identity)
+    obey(parts, Tuning(**begin_folder(parts, folder, identity)["tuning"]))  # another worker may have begun meanwhile
     start_log(folder, run.text)
+    log.info("batches of %d rows%s", parts.batch_size, ", the network compiled" if parts.tuning.compile else "")
     if run.model.rows_per_second is None:
-        log.info(run.plan.expected(settings.images, measured_rate(parts), f"measured on {parts.device}"))
+        measured = rate(parts.model, parts.device, parts.batches)
+        log.info(run.plan.expected(settings.images, measured, f"measured on {parts.device}"))
     make_and_finish(parts, folder, run.logger)
 
 
-def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> None:
-    """What a folder says of its run from the start."""
+def as_begun(run: Description, folder: Path) -> Description:
+    """A run that goes on as the first worker of `folder` began it, where its settings leave that open."""
+    tuning = identity_of(folder).get("tuning", {})
+    known = {name: value for name, value in tuning.items() if getattr(run.settings, name) == "auto"}
+    return replace(run, settings=replace(run.settings, **known))
+
+
+def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """What a folder says of its run from the start: its identity, as the first worker wrote it, is returned."""
     (folder / "run.json").unlink(missing_ok=True)
-    choices = {"choices": parts.run.choices}
-    write_text(folder / "identity.json", json.dumps(identity | choices, indent=2) + "\n")
+    text = json.dumps(identity | {"choices": parts.run.choices}, indent=2) + "\n"
+    written: dict[str, Any] = json.loads(write_first(folder / "identity.json", text))
     write_config(folder, parts.run.config)
     write_plan(parts.run.plan, folder / "plan.csv")
+    return written
 
 
 def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:

@@ -32,7 +32,8 @@ from noise_search.storage.units import read_units
 
 log = logging.getLogger("noise_search")
 DESCRIBED = ("title", "short", "better", "biased")  # of a metric, for whoever puts runs together
-BILLED = ("image_id", "point", "candidate", "nfe_final", *("spent_nfe", "spent_rows", "spent_scored", "spent_decoded"))
+SPENT = ("spent_nfe", "spent_rows", "spent_padding", "spent_scored", "spent_decoded")
+BILLED = ("image_id", "point", "candidate", "nfe_final", *SPENT)
 
 
 def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
@@ -120,6 +121,7 @@ def bill(parts: Parts, table: pa.Table) -> dict[str, int]:
         "nfe_final": pc.sum(winners["nfe_final_max"]).as_py(),
         "nfe_backward": parts.run.plan.sweep_backward * once.num_rows,
         "network_rows": pc.sum(once["spent_rows"]).as_py(),
+        "padding_rows": pc.sum(once["spent_padding"]).as_py(),
         "images_scored": pc.sum(once["spent_scored"]).as_py(),
         "latents_decoded": pc.sum(once["spent_decoded"]).as_py(),
         "distinct_winners": winners.num_rows,

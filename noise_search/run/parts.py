@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -14,10 +15,19 @@ from noise_search.measures.judge import Judge
 from noise_search.run.description import Description
 
 
+class Tuning(NamedTuple):
+    """What can change a bit of a result and is no setting of it (`run/tuning.py`). batch_size: network rows at a time;
+    compile: is the network compiled?"""
+
+    batch_size: int
+    compile: bool
+
+
 @dataclass(frozen=True)
 class Parts:
     """run: what was asked for; the rest: its parts, loaded and tried. made_with: digest of the settings, versions of
-    the libraries. source: the run whose candidates were read again."""
+    the libraries. tuning: as it was found; the size of batches halves where memory does not do. source: the run whose
+    candidates were read again."""
 
     run: Description
     model: Model
@@ -26,6 +36,7 @@ class Parts:
     device: str
     batches: Batches
     made_with: Mapping[str, str]
+    tuning: Tuning
     source: str | None = None
 
     @property

@@ -32,7 +32,9 @@ def saved(folder: Path) -> Saved:
         if known.get(name) != version:
             here = f"here is {known[name]}" if name in known else "which is not installed here"
             raise Refused(f"{folder} was made with the plug-in {name} {version}; {here}")
-    return Saved(config | {"device": "auto", "rank": 0, "world": 1}, choices)
+    if not isinstance(tuning := identity.get("tuning"), dict):
+        raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no tuning")
+    return Saved(config | {"device": "auto", "rank": 0, "world": 1} | tuning, choices)
 
 
 def reopen(folder: Path) -> Description:

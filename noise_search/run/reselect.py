@@ -72,7 +72,8 @@ def reselect(
     run = describe(config, choices | {"verifier": name})
     parts = dataclasses.replace(assemble(run), source=str(source))
     refuse_other_settings(source, {"weights": parts.weights})
-    identity = run.identity | {"weights": parts.weights, "source": {"run": source.name}}
+    identity = run.identity | {"weights": parts.weights, "tuning": parts.tuning._asdict()}
+    identity |= {"source": {"run": source.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
     if is_complete(folder, run.settings.images, run.settings.axis):

@@ -108,7 +108,7 @@ def rows_of(
     seconds: float,
 ) -> list[dict[str, Any]]:
     """The rows to store. bank: scores [B, N, V] of all candidates of a random search; seconds: that all this took."""
-    total = Spent.of(problem.meters)
+    total, padding, images = Spent.of(problem.meters), problem.meters.network.padding, len(problem.ids)
     out = []
     for readout in readouts:
         for i, key in enumerate(keys_of(readout)):
@@ -127,9 +127,10 @@ def rows_of(
                     "network_rows": int(readout.spent.rows[i]) + rows_final,
                     "spent_nfe": int(total.evaluations[i]),
                     "spent_rows": int(total.rows[i]),
+                    "spent_padding": padding // images + (i < padding % images),
                     "spent_scored": int(problem.scored.count[i]),
                     "spent_decoded": int(problem.decoded.count[i]),
-                    "seconds": seconds / len(problem.ids),
+                    "seconds": seconds / images,
                     **final,
                 }
             )

@@ -61,6 +61,21 @@ def cached(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
     return cached_tensors(kind, key, lambda: {"value": make()})["value"]
 
 
+def kept_numbers(kind: str, key: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """The same of several named numbers."""
+    found = cached_tensors(kind, key, lambda: {name: torch.tensor(x, dtype=torch.double) for name, x in make().items()})
+    return {name: value.item() for name, value in found.items()}
+
+
+def is_kept(kind: str, key: str) -> bool:
+    """Is anything kept for this key?"""
+    return path_of(kind, key).is_file()
+
+
+def path_of(kind: str, key: str) -> Path:
+    return folder() / f"{kind}-{key[:32]}.safetensors"
+
+
 def cached_tensors(
     kind: str, key: str, make: Callable[[], dict[str, Tensor]], card: dict[str, str] | None = None
 ) -> dict[str, Tensor]:
@@ -69,7 +84,7 @@ def cached_tensors(
     Written whole or not at all, with a checksum: a file that is not as it was written is made again. Where nothing can
     be written, nothing is kept.
     """
-    path = folder() / f"{kind}-{key[:32]}.safetensors"
+    path = path_of(kind, key)
     with suppress(OSError, SafetensorError, Damaged):  # not there, or damaged: made again
         return read(path)
     tensors = {name: value.contiguous() for name, value in make().items()}

@@ -19,7 +19,7 @@ from noise_search.storage.atomic import replacing
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
 log = logging.getLogger("noise_search")
-VERSION = "3"  # of SCHEMA; in every file's footer
+VERSION = "4"  # of SCHEMA; in every file's footer
 
 SCHEMA = pa.schema(
     [
@@ -37,6 +37,7 @@ SCHEMA = pa.schema(
         ("network_rows", pa.int64()),
         ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
         ("spent_rows", pa.int64()),
+        ("spent_padding", pa.int64()),  # its share of the rows that filled up batches of a compiled network
         ("spent_scored", pa.int64()),  # images that the verifier was shown
         ("spent_decoded", pa.int64()),  # latents that were decoded: candidates, their views, finished images
         ("seconds", pa.float32()),  # of the whole sweep: this image's share of the rows it was made with
