@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from noise_search.storage.run_folder import finished_ids, runs, words
-from noise_search.storage.units import SCHEMA, Damaged, read_units, write_unit
+from noise_search.storage.checked import Damaged
+from noise_search.storage.units import SCHEMA, read_units, write_unit
 
 FOOTER = {"settings": "abc", "weights": "{}", "versions": "{}"}
 

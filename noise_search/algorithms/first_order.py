@@ -56,6 +56,9 @@ class FirstOrder:
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]
 
+    def at_once(self, point: int) -> int:
+        return 1
+
     def rounds(self, point: int) -> int:
         return point + 1 if point else 0
 

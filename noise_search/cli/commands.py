@@ -25,9 +25,10 @@ from noise_search.run.plugins import plugins
 from noise_search.run.reopen import reopen
 from noise_search.storage import cache
 from noise_search.storage.atomic import sha256
+from noise_search.storage.checked import Damaged
 from noise_search.storage.export import export_npz, export_png
 from noise_search.storage.run_folder import finished_ids, finished_images, missing_ids, runs, span, unit_paths, words
-from noise_search.storage.units import Damaged, read_file, read_units
+from noise_search.storage.units import read_file, read_units
 
 FORMS = {"npz": export_npz, "png": export_png}
 ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made again in another batch

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
-from noise_search.core.algorithm import Algorithm, Result
+from noise_search.core.algorithm import Algorithm, Independent, Result
 from noise_search.core.denoiser import Guided
 from noise_search.core.problem import Problem
 
@@ -21,6 +22,10 @@ class Spent(NamedTuple):
     def of(cls, meters: Guided) -> "Spent":
         return cls(meters.evaluations.count.clone(), meters.backward.count.clone(), meters.network.rows.count.clone())
 
+    @classmethod
+    def nothing(cls, images: int) -> "Spent":
+        return cls(*(torch.zeros(images, dtype=torch.int64) for _ in cls._fields))
+
     def since(self, before: "Spent") -> "Spent":
         return Spent(*(now - then for now, then in zip(self, before, strict=True)))
 
@@ -34,12 +39,23 @@ class Readout(NamedTuple):
     spent: Spent
 
 
-def search(problem: Problem, algorithm: Algorithm, point: int, start: Any = None) -> Iterator[Any]:
-    """The state before the first round (`start`, if one was saved) and after each round that `point` needs."""
+def search(
+    problem: Problem, algorithm: Algorithm, point: int, start: Any = None, stops: Sequence[int] = ()
+) -> Iterator[Any]:
+    """The state before the first round (`start`, if one was saved) and after each round that `point` needs.
+
+    Candidates of an `Independent` algorithm are made as many at a time as fill a batch, one round each; no step passes
+    over a round in `stops`.
+    """
     state = algorithm.init(problem, point) if start is None else start
     yield state
-    while state.round < algorithm.rounds(point):
-        state = algorithm.step(problem, state)
+    last = algorithm.rounds(point)
+    while state.round < last:
+        if isinstance(algorithm, Independent):
+            stop = min(round for round in (*stops, last) if round > state.round)
+            state = algorithm.extend(problem, state, min(stop - state.round, problem.at_once))
+        else:
+            state = algorithm.step(problem, state)
         yield state
 
 
@@ -49,21 +65,25 @@ def sweep_points(
     points: Sequence[int],
     meters: Guided,
     start: Any = None,
-    paid: Spent | None = None,
+    begun: Spent | None = None,
+    first: int = 0,
 ) -> Iterator[Any]:
     """Every state on the way and, as soon as it is reached, the `Readout` of every point.
 
     An anytime algorithm searches once, up to the largest point; another one searches for each point. Where no point
-    needs a search, none is made. start: a state to begin an anytime search from; paid: what making it has cost.
+    needs a search, none is made. first: the number of the search to begin with, the others are done; start: a state to
+    begin it from; begun: what the meters had said when that search began.
     """
-    for number, series in enumerate([list(points)] if algorithm.anytime else [[p] for p in points]):
-        before = Spent.of(meters) if paid is None else Spent.of(meters).since(paid)
+    searches = [list(points)] if algorithm.anytime else [[p] for p in points]
+    for number, series in enumerate(searches[first:], first):
+        before = Spent.of(meters) if begun is None else begun
         free = {p: not algorithm.cost(p, problem.search_nfe, problem.final_nfe).search for p in series}
         due = {p: 0 if all(free.values()) else algorithm.rounds(p) for p in series}
-        for state in search(problem, algorithm, series[-1] if any(due.values()) else 0, start):
+        for state in search(problem, algorithm, series[-1] if any(due.values()) else 0, start, list(due.values())):
             yield state
             for point in (p for p in series if due[p] == state.round):
                 spent = Spent.of(meters).since(before)
                 if free[point]:
                     spent = spent.since(spent)  # its own run would not have searched
                 yield Readout(point, number, algorithm.result(problem, state, point), spent)
+        start, begun = None, None

@@ -78,6 +78,11 @@ class Problem:
         """float64 [B, count] in [0, 1): numbers for choices, one row an image. Free of cost."""
         return uniform(self.seed, self.ids, count, round, tag).to(self.device)
 
+    @property
+    def at_once(self) -> int:
+        """Candidates of every image that fill a batch together."""
+        return max(1, self.meters.network.batches.size // (len(self.ids) * self.meters.guidance.rows))
+
     def grid(self, nfe: int, start: float = 1.0, end: float = 0.0) -> Grid:
         return self.schedule(nfe, start, end, self.solver)
 

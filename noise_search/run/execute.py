@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -104,7 +105,7 @@ def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> dict[s
 def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:
     """Make what is missing, then everything that is made from it. A file found damaged on the way is made again."""
     from noise_search.run.finish import finish
-    from noise_search.storage.units import Damaged
+    from noise_search.storage.checked import Damaged
 
     settings = parts.run.settings
     while True:
@@ -114,6 +115,7 @@ def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:
                 log.info("another worker has found the run complete")
             else:
                 finish(parts, folder, logger, work)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of groups that others have finished
             return
         except Damaged as error:  # set aside, by this worker or by another
             log.warning("%s", error)

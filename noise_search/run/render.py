@@ -3,7 +3,7 @@
 import hashlib
 import io
 import time
-from collections.abc import Container
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,22 @@ def keys_of(readout: Readout) -> list[Key]:
 
 
 def render(
-    parts: Parts, problem: Problem, readouts: list[Readout], work: Work, have: Container[Key] = ()
-) -> dict[Key, dict[str, Any]]:
-    """Finish every distinct winner once, but those in `have`: scores again, image, judge's features, what it cost."""
+    parts: Parts,
+    problem: Problem,
+    readouts: list[Readout],
+    work: Work,
+    finals: dict[Key, dict[str, Any]],
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Finish every distinct winner that is not in `finals` yet: scores again, image, judge's features, what it cost.
+    then: called after each batch of them."""
     final_nfe = {p.point: p.nfe_final for p in parts.run.plan.purchases}
     first: dict[Key, Readout] = {}
     for readout in readouts:
         for key in keys_of(readout):
-            if key not in have:
+            if key not in finals:
                 first.setdefault(key, readout)
-    size, out = parts.batch_size, dict[Key, dict[str, Any]]()  # the size may halve meanwhile
+    size = parts.batch_size  # which may halve meanwhile
     for nfe in sorted(set(final_nfe.values())):
         keys = [key for key, readout in first.items() if final_nfe[readout.point] == nfe]
         for at in range(0, len(keys), size):
@@ -44,8 +50,9 @@ def render(
             found = [(first[key].result, key[0]) for key in chunk]
             who = torch.tensor([key[0] for key in chunk])
             x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
-            out.update(zip(chunk, rendered_rows(parts, problem, x, views, who, nfe, work), strict=True))
-    return out
+            finals.update(zip(chunk, rendered_rows(parts, problem, x, views, who, nfe, work), strict=True))
+            if then is not None:
+                then()
 
 
 def rendered_rows(

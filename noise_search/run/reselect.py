@@ -99,7 +99,7 @@ def rewrite_units(parts: Parts, source: Path, folder: Path, order: list[int]) ->
         problem, started = begin(parts, ids), time.monotonic()
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.run.plan.purchases]
         finals = known(parts, problem, rows, order)
-        finals |= render(parts, problem, readouts, work, have=finals)
+        render(parts, problem, readouts, work, finals)
         refuse_broken(problem)
         made = rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
         write_unit(folder, made, parts.footer)

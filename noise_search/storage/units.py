@@ -3,12 +3,9 @@
 A unit is done when its file exists. Any number of workers may write into one folder: names say which ids a file holds.
 """
 
-import logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +13,9 @@ import pyarrow.parquet as pq
 
 from noise_search.errors import Refused
 from noise_search.storage.atomic import replacing
+from noise_search.storage.checked import Damaged, set_aside
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
-log = logging.getLogger("noise_search")
 VERSION = "4"  # of SCHEMA; in every file's footer
 
 SCHEMA = pa.schema(
@@ -47,10 +44,6 @@ SCHEMA = pa.schema(
         ("features_search", pa.large_binary()),  # of the search pass; kept only where choices depend on the set
     ]
 )
-
-
-class Damaged(Refused):
-    """A file was not what had been written. It has been set aside: its images have to be made again."""
 
 
 def write_unit(folder: Path, rows: list[dict], footer: Mapping[str, str]) -> None:
@@ -92,15 +85,6 @@ def read_file(path: Path) -> bytes:
     if len(content) < 12 or zlib.crc32(written).to_bytes(4, "little") != checksum:
         set_aside(path)
     return content
-
-
-def set_aside(path: Path) -> NoReturn:
-    """Rename a file that is not as it was written, so that nobody reads it again."""
-    aside = path.with_suffix(".damaged")
-    log.warning("%s is damaged; it is set aside as %s", path, aside.name)
-    with suppress(FileNotFoundError):  # another worker was faster
-        path.rename(aside)
-    raise Damaged(f"{path} was damaged and is set aside: the same command makes its images again")
 
 
 def units(
