@@ -146,6 +146,8 @@ def simulated_device() -> Iterator[Device]:
         mock.patch("torch.cuda.is_available", return_value=True),
         mock.patch("torch.cuda.device_count", return_value=1),
         mock.patch("torch.cuda.is_bf16_supported", return_value=True),
+        mock.patch("torch.cuda.get_device_name", return_value="a simulated device"),
+        mock.patch("torch.cuda.synchronize", lambda device=None: CURRENT[-1].syncs.append("synchronize")),
         mock.patch.object(nn.Module, "to", moved),
         mock.patch("torch.tensor", tensor),
     )

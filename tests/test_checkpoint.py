@@ -68,8 +68,8 @@ def test_a_killed_worker_is_gone_on_from(tmp_path: Path, monkeypatch: pytest.Mon
             finally:
                 total += made[0]
     assert 3 < lives < 20, lives  # it was killed, and came to its end
-    found, expected = (read_units(tmp_path / kind).drop_columns(["seconds"]).to_pylist() for kind in ("killed", "whole"))
-    assert [*map(str, found)] == [*map(str, expected)]
+    found, expected = (read_units(tmp_path / kind).drop_columns(["seconds"]) for kind in ("killed", "whole"))
+    assert [*map(str, found.to_pylist())] == [*map(str, expected.to_pylist())]
     assert total < 1.5 * whole[0]  # rounds that were cut off are made twice, no others
     assert not list((tmp_path / "killed/checkpoints").iterdir())
 

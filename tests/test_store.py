@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from noise_search.storage.run_folder import finished_ids, runs, words
 from noise_search.storage.checked import Damaged
+from noise_search.storage.run_folder import finished_ids, runs, words
 from noise_search.storage.units import SCHEMA, read_units, write_unit
 
 FOOTER = {"settings": "abc", "weights": "{}", "versions": "{}"}
