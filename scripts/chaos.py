@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-OPTIONS = ("experiment=toy", "budget.points=[1,4,16]", "logger=none", "axis=nfe")
+OPTIONS = ("experiment=toy", "budget.points=[1,4,16]", "logger=none", "batch_size=64", "compile=false")
 
 
 def start(folder: Path, images: int, rank: int, world: int) -> subprocess.Popen:
