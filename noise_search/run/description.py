@@ -89,6 +89,9 @@ class Description:
     def text(self) -> str:
         """The plan for a person."""
         notes = [str(self.guidance)]
+        if self.settings.batch_size != "auto":
+            compiled = ", the network compiled" if self.settings.compile is True else ""
+            notes.append(f"batches of {self.settings.batch_size} rows{compiled}")
         for level in sorted(set(self.verifier.needs)):
             knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in self.grids))
             notes.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
