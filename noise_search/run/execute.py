@@ -78,7 +78,7 @@ def make_run(run: Description, folder: Path) -> None:
         return
     obey(parts, Tuning(**begin_folder(parts, folder, identity)["tuning"]))  # another worker may have begun meanwhile
     start_log(folder, run.text)
-    if "auto" in (settings.batch_size, settings.compile):  # else the plan says it
+    if settings.batch_size == "auto" or (settings.compile == "auto" and parts.tuning.compile):  # the plan did not know
         log.info("batches of %d rows%s", parts.batch_size, ", the network compiled" if parts.tuning.compile else "")
     if run.model.rows_per_second is None:
         measured = rate(parts.model, parts.device, parts.batches)
