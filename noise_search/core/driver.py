@@ -8,6 +8,7 @@ from torch import Tensor
 from noise_search.core.algorithm import Algorithm, Result
 from noise_search.core.denoiser import Guided
 from noise_search.core.problem import Problem
+from noise_search.core.stopwatch import Span
 
 
 class Spent(NamedTuple):
@@ -26,12 +27,14 @@ class Spent(NamedTuple):
 
 
 class Readout(NamedTuple):
-    """The result of `point` and what its search has spent; series: number of the search it was read from."""
+    """The result of `point` and what its search has spent; series: number of the search it was read from; spans: what
+    of the problem's watch is of this point alone, to be read when nobody minds waiting for the device."""
 
     point: int
     series: int
     result: Result
     spent: Spent
+    spans: Sequence[Span] = ()
 
 
 def search(problem: Problem, algorithm: Algorithm, point: int, start: Any = None) -> Iterator[Any]:
@@ -58,12 +61,18 @@ def sweep_points(
     """
     for number, series in enumerate([list(points)] if algorithm.anytime else [[p] for p in points]):
         before = Spent.of(meters) if paid is None else Spent.of(meters).since(paid)
+        seen, own = len(problem.watch.spans) if paid is None else 0, list[Span]()
         free = {p: not algorithm.cost(p, problem.search_nfe, problem.final_nfe).search for p in series}
         due = {p: 0 if all(free.values()) else algorithm.rounds(p) for p in series}
         for state in search(problem, algorithm, series[-1] if any(due.values()) else 0, start):
             yield state
+            own += problem.watch.spans[seen:]
             for point in (p for p in series if due[p] == state.round):
                 spent = Spent.of(meters).since(before)
                 if free[point]:
                     spent = spent.since(spent)  # its own run would not have searched
-                yield Readout(point, number, algorithm.result(problem, state, point), spent)
+                seen = len(problem.watch.spans)
+                result = algorithm.result(problem, state, point)
+                spans = [] if free[point] else own + problem.watch.spans[seen:]
+                yield Readout(point, number, result, spent, spans)
+            seen = len(problem.watch.spans)

@@ -1,6 +1,5 @@
 """The work of a run: search and render unit by unit of image ids, bill every row, write what is finished."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from noise_search.core.algorithm import Independent
 from noise_search.core.driver import Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
+from noise_search.core.stopwatch import by_stage
 from noise_search.core.verifier import Verifier
 from noise_search.errors import Refused
 from noise_search.run.parts import Parts, begin
@@ -83,8 +83,7 @@ def search_and_render(
 ) -> list[dict[str, Any]]:
     """Search and render: one row an (image, point), as `units.SCHEMA` says. start, paid: as `driver.sweep_points`."""
     points, algorithm = [p.point for p in parts.run.plan.purchases], parts.run.algorithm
-    started, seen = time.monotonic(), 0
-    readouts, bank = [], None
+    seen, readouts, bank = 0, [], None
     for event in sweep_points(problem, algorithm, points, problem.meters, start, paid):
         if isinstance(event, Readout):
             readouts.append(event)
@@ -92,11 +91,12 @@ def search_and_render(
             bank = algorithm.bank(event)
         work.add(int(problem.meters.evaluations.count.sum()) - seen)
         seen = int(problem.meters.evaluations.count.sum())
-    work.seconds["search"] += time.monotonic() - started
+    searched = len(problem.watch.spans)
     finals = render(parts, problem, readouts, work)
+    work.took(by_stage(problem.watch.spans[:searched]))  # its scores have been read: nothing is waited for
     work.add(int(problem.meters.evaluations.count.sum()) - seen, len(problem.ids))
     check_ledger(parts, problem, readouts, finals)
-    return rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
+    return rows_of(parts, problem, readouts, finals, bank)
 
 
 def rows_of(
@@ -105,12 +105,13 @@ def rows_of(
     readouts: list[Readout],
     finals: dict[Key, dict[str, Any]],
     bank: Tensor | None,
-    seconds: float,
 ) -> list[dict[str, Any]]:
-    """The rows to store. bank: scores [B, N, V] of all candidates of a random search; seconds: that all this took."""
-    total = Spent.of(problem.meters)
+    """The rows to store. bank: scores [B, N, V] of all candidates of a random search."""
+    total, images = Spent.of(problem.meters), len(problem.ids)
+    seconds = {stage: value / images for stage, value in by_stage(problem.watch.spans).items()}
     out = []
     for readout in readouts:
+        searched = sum(by_stage(readout.spans).values()) / images
         for i, key in enumerate(keys_of(readout)):
             final = dict(finals[key])
             rows_final = final.pop("rows_final")
@@ -129,7 +130,9 @@ def rows_of(
                     "spent_rows": int(total.rows[i]),
                     "spent_scored": int(problem.scored.count[i]),
                     "spent_decoded": int(problem.decoded.count[i]),
-                    "seconds": seconds / len(problem.ids),
+                    "seconds_search": searched,
+                    "spent_seconds": seconds,
+                    "device": parts.device_name,
                     **final,
                 }
             )
