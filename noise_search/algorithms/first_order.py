@@ -73,7 +73,8 @@ class FirstOrder:
         with torch.enable_grad():
             x = state.x.detach().requires_grad_()
             scores = problem.evaluate(x[:, None])
-            (gradient,) = torch.autograd.grad(problem.combine(scores).sum(), x)
+            with problem.watch("denoise"):
+                (gradient,) = torch.autograd.grad(problem.combine(scores).sum(), x)
         score = scores[:, 0].detach()
         better = problem.prefers(score, state.best_score)
         return FirstOrderState(

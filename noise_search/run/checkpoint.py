@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from noise_search.core.algorithm import Result
-from noise_search.core.driver import Readout, Spent
+from noise_search.core.driver import Mark, Readout, Spent
 from noise_search.core.problem import Problem
+from noise_search.core.stopwatch import by_stage, spans_of
 from noise_search.run.parts import Parts
 from noise_search.run.render import Key
 from noise_search.storage.checked import Damaged, read_checked, write_checked
@@ -25,10 +26,10 @@ EVERY = 30.0  # seconds between two
 
 @dataclass
 class Halfway:
-    """state: of the search that `readouts` lacks; begun: what the meters said when it began. finals: winners that have
-    been rendered. searched: is only rendering left?"""
+    """state: of the search that `readouts` lacks; begun: where the counts stood when it began. finals: winners that
+    have been rendered. searched: is only rendering left?"""
 
-    begun: Spent
+    begun: Mark
     state: Any = None
     searched: bool = False
     readouts: list[Readout] = field(default_factory=list)
@@ -62,26 +63,31 @@ class Checkpoint:
         problem.meters.network.padding = saved["padding"]
         kind = type(self.parts.run.algorithm.init(problem, self.parts.run.plan.purchases[-1].point))
         readouts = [
-            Readout(point, series, Result(**moved(result, device)), Spent(*spent))
-            for point, series, result, spent in saved["readouts"]
+            Readout(point, series, Result(**moved(result, device)), Spent(*spent), spans_of(seconds))
+            for point, series, result, spent, seconds in saved["readouts"]
         ]
+        before, since = (spans_of(seconds) for seconds in saved["seconds"])
+        problem.watch.spans[:] = before + since
         state = None if saved["state"] is None else kind(**moved(saved["state"], device))
         log.info("images %d to %d go on where they were", problem.ids[0], problem.ids[-1])
-        return Halfway(Spent(*saved["begun"]), state, saved["searched"], readouts, saved["finals"])
+        return Halfway(Mark(Spent(*saved["begun"]), len(before)), state, saved["searched"], readouts, saved["finals"])
 
     def save(self, halfway: Halfway) -> None:
         """If the last one is old."""
         if time.monotonic() - self.saved < EVERY:
             return
-        problem = self.problem
+        problem, (begun, seen) = self.problem, halfway.begun
         content = {
             "made_with": self.made_with,
             "counts": meters_of(problem),
             "padding": problem.meters.network.padding,
-            "begun": tuple(halfway.begun),
+            "begun": tuple(begun),
+            "seconds": [by_stage(problem.watch.spans[:seen]), by_stage(problem.watch.spans[seen:])],
             "state": None if halfway.state is None else halfway.state._asdict(),
             "searched": halfway.searched,
-            "readouts": [(r.point, r.series, r.result._asdict(), tuple(r.spent)) for r in halfway.readouts],
+            "readouts": [
+                (r.point, r.series, r.result._asdict(), tuple(r.spent), by_stage(r.spans)) for r in halfway.readouts
+            ],
             "finals": halfway.finals,
         }
         buffer = io.BytesIO()

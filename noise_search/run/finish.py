@@ -40,7 +40,8 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     """From finished units to the curve, its figures, the report and the logger's mirror; run.json comes last."""
     run, seconds = parts.run, work.seconds
     choices = run.choices
-    log.info("searched and rendered %d images in %.0f s", work.images, seconds["search"] + seconds["render"])
+    made = sum(value for stage, value in seconds.items() if stage not in ("judge", "evaluate"))
+    log.info("searched and rendered %d images in %.0f s", work.images, made)
     started = time.monotonic()
     names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
     names |= {"cfg_scale": run.settings.cfg_scale, "seed": run.settings.seed}

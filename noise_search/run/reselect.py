@@ -7,7 +7,6 @@ and only those new winners are rendered that RUN had not rendered.
 """
 
 import dataclasses
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,13 +95,12 @@ def rewrite_units(parts: Parts, source: Path, folder: Path, order: list[int]) ->
         if not ids or not rows.num_rows:
             continue
         bank = torch.from_numpy(banks(rows, len(order))[:, :, order]).float().to(parts.device)
-        problem, started = begin(parts, ids), time.monotonic()
+        problem = begin(parts, ids)
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.run.plan.purchases]
         finals = known(parts, problem, rows, order)
         render(parts, problem, readouts, work, finals)
         refuse_broken(problem)
-        made = rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
-        write_unit(folder, made, parts.footer)
+        write_unit(folder, timed(rows_of(parts, problem, readouts, finals, bank), rows), parts.footer)
         work.images += len(ids)
     return work
 
@@ -117,6 +115,19 @@ def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
     return Readout(point, 0, result, Spent(*(torch.full((len(problem.ids),), value) for value in values)))
 
 
+def timed(made: list[dict[str, Any]], rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows that were made from the source's, with the seconds that their searches took there; None of a point that was
+    not read out there, and of all where this is another device."""
+    found = {(row["image_id"], row["point"]): row for row in rows.to_pylist()}
+    for row in made:
+        there = found.get((row["image_id"], row["point"]), {})
+        row["seconds_search"] = there.get("seconds_search")
+        if devices := set(rows["device"].to_pylist()) - {row["device"]}:
+            row["device"] = ", ".join(sorted({row["device"], *devices}))
+            row["seconds_search"] = row["seconds_final"] = None
+    return made
+
+
 def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> dict[Key, dict[str, Any]]:
     """The winners that the source has rendered, with its scores of them in this run's order."""
     position = {image: i for i, image in enumerate(problem.ids)}
@@ -129,6 +140,7 @@ def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> d
             "features": row["features"],
             "nfe_final": row["nfe_final"],
             "rows_final": row["nfe_final"] * parts.run.guidance.rows,
+            "seconds_final": row["seconds_final"],
         }
         for row in rows.to_pylist()
     }

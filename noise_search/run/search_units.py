@@ -1,6 +1,5 @@
 """The work of a run: search and render unit by unit of image ids, bill every row, write what is finished."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ import torch
 from torch import Tensor
 
 from noise_search.core.algorithm import Independent
-from noise_search.core.driver import Readout, Spent, sweep_points
+from noise_search.core.driver import Mark, Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
+from noise_search.core.stopwatch import by_stage
 from noise_search.core.verifier import Verifier
 from noise_search.errors import Refused
 from noise_search.run.checkpoint import Checkpoint, Halfway
@@ -83,10 +83,10 @@ def search_and_render(
     parts: Parts, problem: Problem, work: Work, checkpoint: Checkpoint | None = None, start: Any = None
 ) -> list[dict[str, Any]]:
     """Search and render: one row an (image, point), as `units.SCHEMA` says. start: a state to begin from; what it has
-    cost is on the problem's meters already."""
-    started, known, algorithm = time.monotonic(), evaluated(problem), parts.run.algorithm
+    cost is on the problem's meters and watch already."""
+    known, algorithm = evaluated(problem), parts.run.algorithm
     found = checkpoint.load() if checkpoint else None
-    found = found or Halfway(Spent.nothing(len(problem.ids)), start)
+    found = found or Halfway(Mark(Spent.nothing(len(problem.ids)), 0), start)
 
     def keep() -> None:
         nonlocal known
@@ -97,12 +97,13 @@ def search_and_render(
 
     for _ in searched(parts, problem, found):
         keep()
-    work.seconds["search"] += time.monotonic() - started
+    spans = len(problem.watch.spans)
     render(parts, problem, found.readouts, work, found.finals, keep)
+    work.took(by_stage(problem.watch.spans[:spans]))  # its scores have been read: nothing is waited for
     work.add(0, len(problem.ids))
     check_ledger(parts, problem, found.readouts, found.finals)
     bank = algorithm.bank(found.state) if isinstance(algorithm, Independent) and found.state.round else None
-    return rows_of(parts, problem, found.readouts, found.finals, bank, time.monotonic() - started)
+    return rows_of(parts, problem, found.readouts, found.finals, bank)
 
 
 def evaluated(problem: Problem) -> int:
@@ -123,7 +124,7 @@ def searched(parts: Parts, problem: Problem, found: Halfway) -> Iterator[None]:
             continue
         found.readouts.append(event)
         if not algorithm.anytime:
-            found.begun = Spent.of(problem.meters)
+            found.begun = Mark.of(problem)
     found.searched = True
 
 
@@ -133,12 +134,13 @@ def rows_of(
     readouts: list[Readout],
     finals: dict[Key, dict[str, Any]],
     bank: Tensor | None,
-    seconds: float,
 ) -> list[dict[str, Any]]:
-    """The rows to store. bank: scores [B, N, V] of all candidates of a random search; seconds: that all this took."""
+    """The rows to store. bank: scores [B, N, V] of all candidates of a random search."""
     total, padding, images = Spent.of(problem.meters), problem.meters.network.padding, len(problem.ids)
+    seconds = {stage: value / images for stage, value in by_stage(problem.watch.spans).items()}
     out = []
     for readout in readouts:
+        alone = sum(by_stage(readout.spans).values()) / images
         for i, key in enumerate(keys_of(readout)):
             final = dict(finals[key])
             rows_final = final.pop("rows_final")
@@ -158,7 +160,9 @@ def rows_of(
                     "spent_padding": padding // images + (i < padding % images),
                     "spent_scored": int(problem.scored.count[i]),
                     "spent_decoded": int(problem.decoded.count[i]),
-                    "seconds": seconds / images,
+                    "seconds_search": alone,
+                    "spent_seconds": seconds,
+                    "device": parts.device_name,
                     **final,
                 }
             )

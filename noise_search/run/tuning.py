@@ -14,7 +14,7 @@ from noise_search.core.guidance import NO_GUIDANCE
 from noise_search.core.model import Model
 from noise_search.errors import Refused
 from noise_search.networks.compiled import compile_network, restore
-from noise_search.run.parts import Parts, Tuning
+from noise_search.run.parts import Parts, Tuning, device_name
 from noise_search.storage.cache import digest, is_kept, kept_numbers
 
 log = logging.getLogger("noise_search")
@@ -52,7 +52,7 @@ def batch_size(model: Model, device: str) -> int:
         return {"batch_size": fastest(lambda rows: rate(model, device, Batches(rows)))}
 
     size = int(kept_numbers("batch", key_of(model, device), measure)["batch_size"])
-    log.info("batches of %d rows: nearly the best rate of %s on %s", size, model.name, name_of(device))
+    log.info("batches of %d rows: nearly the best rate of %s on %s", size, model.name, device_name(device))
     return size
 
 
@@ -123,15 +123,8 @@ def rate(model: Model, device: str, batches: Batches) -> float:
     return batches.size / min(seconds[1:])
 
 
-def name_of(device: str) -> str:
-    """Of the hardware."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU threads"
-
-
 def key_of(model: Model, device: str) -> str:
     """A digest of device and model; the types of its weights say the precision."""
     weights = model.network.parameters() if isinstance(model.network, nn.Module) else ()
     described = json.dumps([model.name, model.weights, model.shape, sorted({str(value.dtype) for value in weights})])
-    return digest(name_of(device), torch.__version__, described)
+    return digest(device_name(device), torch.__version__, described)

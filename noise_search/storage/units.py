@@ -17,6 +17,7 @@ from noise_search.storage.checked import Damaged, set_aside
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
 VERSION = "4"  # of SCHEMA; in every file's footer
+STAGES = ("denoise", "decode", "verify", "render", "judge")  # as core/stopwatch.py says
 
 SCHEMA = pa.schema(
     [
@@ -32,12 +33,15 @@ SCHEMA = pa.schema(
         ("nfe_final", pa.int64()),
         ("nfe_backward", pa.int64()),
         ("network_rows", pa.int64()),
+        ("seconds_search", pa.float32()),  # of this point alone: this image's share; null: not known
+        ("seconds_final", pa.float32()),
         ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
         ("spent_rows", pa.int64()),
         ("spent_padding", pa.int64()),  # its share of the rows that filled up batches of a compiled network
         ("spent_scored", pa.int64()),  # images that the verifier was shown
         ("spent_decoded", pa.int64()),  # latents that were decoded: candidates, their views, finished images
-        ("seconds", pa.float32()),  # of the whole sweep: this image's share of the rows it was made with
+        ("spent_seconds", pa.struct([(stage, pa.float32()) for stage in STAGES])),  # this image's share
+        ("device", pa.string()),  # whose seconds these are
         ("digest", pa.string()),  # sha256 of the pixels, uint8 [H, W, 3], 32 digits
         ("png", pa.large_binary()),  # null: not kept
         ("features", pa.large_binary()),  # float32, of the judge's network
