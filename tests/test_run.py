@@ -321,7 +321,7 @@ WRONG = {
     "guidance.channels=7": "guidance.channels=7: toy has 3",
     "model.rows_per_second=-5": "model.rows_per_second=-5",
     "guidance.interval=[0.5,0.2]": "guidance.interval=[0.5, 0.2]: [low, high], two times between 0",
-    "axis=x": "axis=x: nfe or nfe_paper",
+    "axis=x": "axis=x: one of nfe, nfe_paper, seconds",
     "metrics=lite2 device=cpu:x": "device=cpu:x: auto, cpu, cuda or cuda:N",
     CIFAR10: "verifier likelihood knows the classes of mixture, dataset cifar10 has those of",
     "dataset=cifar10 verifier=brightness": "model toy knows the classes of mixture, dataset cifar10 has",

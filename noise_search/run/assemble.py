@@ -2,7 +2,6 @@
 
 import json
 import platform
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -95,20 +94,6 @@ def noted(what: str) -> Iterator[None]:
     except Exception as error:
         error.add_note(what)
         raise
-
-
-@torch.no_grad()
-def measured_rate(parts: Parts) -> float:
-    """Network rows a second of a full batch, the second one; it is billed to no image."""
-    problem, model, size = begin(parts, [0]), parts.model, parts.batch_size
-    x, t = torch.randn(size, *model.shape, device=parts.device), torch.full((size,), 0.5, device=parts.device)
-    who, network = torch.zeros(size, dtype=torch.int64), problem.meters.network
-    for _ in range(2):
-        started = time.monotonic()
-        parts.batches(network.conditioned, x, t, who)
-        if parts.device.startswith("cuda"):
-            torch.cuda.synchronize()
-    return size / (time.monotonic() - started)
 
 
 def versions() -> dict[str, str]:

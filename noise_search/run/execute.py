@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from noise_search.core.budget import Plan
 from noise_search.core.population import Population
+from noise_search.core.rates import expected
 from noise_search.errors import Refused
 from noise_search.report.loggers import Logger
 from noise_search.run.description import Description, describe
 from noise_search.storage.atomic import write_text
-from noise_search.storage.run_folder import finished_ids, flatten, identity_of, is_complete, note, write_config
+from noise_search.storage.run_folder import (
+    finished_ids,
+    flatten,
+    identity_of,
+    is_complete,
+    missing_ids,
+    note,
+    write_config,
+)
 
 if TYPE_CHECKING:  # what they import is not needed for a plan
     from noise_search.run.parts import Parts
@@ -63,7 +72,8 @@ def make_run(run: Description, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)  # a refused worker may have removed what this one's Hydra had made
     if not os.access(folder, os.W_OK) and not is_complete(folder, settings.images, settings.axis):
         raise Refused(f"{folder} cannot be written: choose another hydra.run.dir")
-    from noise_search.run.assemble import assemble, measured_rate
+    from noise_search.run.assemble import assemble
+    from noise_search.run.calibrate import calibrated
 
     parts = assemble(run)
     identity["weights"] = parts.weights
@@ -73,8 +83,9 @@ def make_run(run: Description, folder: Path) -> None:
         return
     begin_folder(parts, folder, identity)
     start_log(folder, run.text)
-    if run.model.rows_per_second is None:
-        log.info(run.plan.expected(settings.images, measured_rate(parts), f"measured on {parts.device}"))
+    if missing := len(missing_ids(folder, settings.images)):
+        rates = calibrated(parts)
+        log.info(expected(run.plan, missing, rates, len(parts.verifier.needs)).text(rates.device))
     make_and_finish(parts, folder, run.logger)
 
 

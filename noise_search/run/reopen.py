@@ -35,9 +35,11 @@ def saved(folder: Path) -> Saved:
     return Saved(config | {"device": "auto", "rank": 0, "world": 1}, choices)
 
 
-def reopen(folder: Path) -> Description:
-    """The description of the run in `folder`; no file of weights needs to be there."""
+def reopen(folder: Path, axis: str | None = None) -> Description:
+    """The description of the run in `folder`, with another axis if one is given; weights need not be there."""
     config, choices = saved(folder)
+    if axis is not None:
+        config["axis"] = axis
     try:
         return describe(config, choices, made=True)
     except Refused as error:

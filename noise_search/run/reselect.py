@@ -23,6 +23,7 @@ from noise_search.errors import Refused
 from noise_search.report.loggers import NoLogger
 from noise_search.report.matrix import banks
 from noise_search.run.assemble import assemble
+from noise_search.run.calibrate import one_pass
 from noise_search.run.description import columns_of, describe
 from noise_search.run.execute import begin_folder, refuse_other_settings, start_log
 from noise_search.run.finish import finish
@@ -78,6 +79,7 @@ def reselect(
         return folder
     begin_folder(parts, folder, identity)
     start_log(folder, f"read again from {source}\n{run.text}")
+    one_pass(parts)  # what the first call sets up is no part of a render's seconds
     order = [list(columns).index(other) for other in (*needed, *config["observers"])]
     finish(parts, folder, NoLogger(), rewrite_units(parts, source, folder, order))
     return folder
