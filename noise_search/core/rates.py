@@ -44,9 +44,8 @@ class Expected(NamedTuple):
 
 def told(seconds: tuple[float, float]) -> str:
     """Two bounds in one unit, one number where they are the same."""
-    unit, name = next(
-        (u, n) for u, n in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if seconds[1] >= 2 * u or u < 2
-    )
+    units = (3600, "hours"), (60, "minutes"), (1, "seconds")
+    unit, name = next((unit for unit in units if seconds[1] >= 2 * unit[0]), units[-1])
     return f"{' to '.join(dict.fromkeys(f'{value / unit:.3g}' for value in seconds))} {name}"
 
 
