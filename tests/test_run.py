@@ -238,17 +238,26 @@ def test_a_plan_needs_neither_weights_nor_torch(tmp_path: Path) -> None:
         "except SystemExit as end: assert not end.code, end.code"
     )
     arguments = ("plan_only=true", "model=sit_xl_2", "model.weights=/nowhere", "hydra.run.dir=plan")
-    subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    for budget in ("paper", "time"):  # minutes: by model.rows_per_second, where nothing like it was measured here
+        options = [sys.executable, "-c", script, *arguments, f"budget={budget}", "budget.search_nfe=50"]
+        done = subprocess.run(options, cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert "rows/s (model.rows_per_second)" in done.stdout
     assert [path.name for path in (tmp_path / "plan").iterdir()] == ["plan.csv"]
 
 
 def test_a_model_whose_costs_are_not_known_has_no_gflops_and_its_rate_is_measured(tmp_path: Path) -> None:
     unknown = ("model.multiply_adds=null", "model.rows_per_second=null")
-    done = call(tmp_path, *TOY, *unknown, "images=20", "logger=none", "hydra.run.dir=run")
+    options, cache = (*TOY, *unknown, "images=20", "logger=none", "hydra.run.dir=run"), str(tmp_path / "cache")
+    done = call(tmp_path, *options, NOISE_SEARCH_CACHE=cache)
     assert "expected: not known before the model's rate is measured" in done.stdout
-    assert re.search(
-        r"expected: [\d.]+ to [\d.]+ minutes of network time at \d+ rows/s \(measured on cpu\)", done.stdout
+    number = r"[\d.e-]+"
+    expected = (
+        rf"expected: {number} seconds of search, {number} to {number} seconds of final generation, "
+        rf"{number} to {number} seconds of judge \(measured on .+, \d+ threads?"
     )
+    assert re.search(expected + r"\)\n", done.stdout)
+    plan = call(tmp_path, *options, "plan_only=true", NOISE_SEARCH_CACHE=cache).stdout
+    assert re.search(expected + r", earlier\)\n", plan)  # what the run measured
     assert {row["gflops"] for row in curve(tmp_path / "run")} == {""}
     assert "20 images" in (tmp_path / "run/report.html").read_text()
 
@@ -311,6 +320,7 @@ WRONG = {
     "observers=[oracle_fid]": "observers: oracle_fid gives no score of one image",
     "budget.points=[0,1]": "budget.points=[0, 1]: 0 and 1 cost the same 6 NFE",
     "observers=likelihood": "observers=likelihood: a list of verifiers, each once",
+    "budget=time": "budget.points=[1, 2, 4]: with budget.minutes the clock says what is bought",
     "budget.search_nfe=0": "budget.search_nfe=0: a whole number, at least 1",
     "dataset.classes=[10]": "10 is not a class id of mixture; 0 to 9",
     "batch_size=0": "batch_size=0: auto or a whole number of rows, at least 1",

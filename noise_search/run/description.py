@@ -33,7 +33,8 @@ from noise_search.run.workers import Worker, this_worker
 @dataclass(frozen=True)
 class Description:
     """config: all of the configuration, plain, the observers' and further metrics' in place of their names, as
-    config.yaml holds it. choices: group -> the name of its choice. The parts are made, and not loaded."""
+    config.yaml holds it. choices: group -> the name of its choice. The parts are made, and not loaded. bought: the
+    points that a budget of minutes has bought, once that is settled (`by_time.py`)."""
 
     config: Mapping[str, Any]
     choices: Mapping[str, str]
@@ -48,6 +49,7 @@ class Description:
     more_metrics: Mapping[str, MetricSettings]
     logger: Logger
     plan: Plan
+    bought: tuple[int, ...] | None = None
 
     @property
     def guidance(self) -> Guidance:
@@ -62,7 +64,8 @@ class Description:
     def identity(self) -> dict[str, Any]:
         """What can change a result, before anything is loaded: a folder belongs to one such."""
         settings = result_settings(self.config)
-        return {"settings": settings, "conditions": self.dataset.digest, "plugins": versions_of(settings)}
+        own = {"settings": settings, "conditions": self.dataset.digest, "plugins": versions_of(settings)}
+        return own if self.bought is None else own | {"points": list(self.bought)}
 
     @property
     def digest(self) -> str:

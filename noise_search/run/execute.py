@@ -8,16 +8,19 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noise_search.core.budget import Plan
 from noise_search.core.population import Population
-from noise_search.core.rates import expected
+from noise_search.core.rates import Rates, expected
+from noise_search.core.time_budget import TimeBudget
 from noise_search.errors import Refused
 from noise_search.report.loggers import Logger
+from noise_search.run.by_time import bought, planned, points_of, settled
 from noise_search.run.description import Description, describe
-from noise_search.storage.atomic import write_text
+from noise_search.storage.atomic import create_text, write_text
 from noise_search.storage.run_folder import (
     finished_ids,
     flatten,
@@ -63,9 +66,10 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
 def make_run(run: Description, folder: Path) -> None:
     """One run into `folder`. Writes nothing if it is refused."""
     settings = run.settings
-    identity = run.identity
-    refuse_other_settings(folder, identity)
-    print(run.text, flush=True)
+    refuse_other_settings(folder, run.identity)
+    run = with_known_points(run, folder)
+    unsettled = isinstance(run.budget, TimeBudget)
+    print("plan: made when this machine has been measured" if unsettled else run.text, flush=True)
     if settings.plan_only:
         write_plan(run.plan, folder / "plan.csv")
         return
@@ -76,24 +80,48 @@ def make_run(run: Description, folder: Path) -> None:
     from noise_search.run.calibrate import calibrated
 
     parts = assemble(run)
-    identity["weights"] = parts.weights
-    refuse_other_settings(folder, identity)
+    refuse_other_settings(folder, run.identity | {"weights": parts.weights})
     if is_complete(folder, settings.images, settings.axis):
         print(f"{folder} is complete for {settings.images} images: nothing to do")
         return
-    begin_folder(parts, folder, identity)
+    missing = len(missing_ids(folder, settings.images))
+    rates = calibrated(parts) if missing else None
+    if isinstance(run.budget, TimeBudget) and rates:
+        run = buy(parts, folder, rates)
+        parts = replace(parts, run=run)
+    begin_folder(parts, folder, run.identity | {"weights": parts.weights})
     start_log(folder, run.text)
-    if missing := len(missing_ids(folder, settings.images)):
-        rates = calibrated(parts)
+    if rates:
         log.info(expected(run.plan, missing, rates, len(parts.verifier.needs)).text(rates.device))
     make_and_finish(parts, folder, run.logger)
+
+
+def with_known_points(run: Description, folder: Path) -> Description:
+    """What the minutes of its budget have bought when it was begun; for a plan, what they would buy."""
+    if not isinstance(run.budget, TimeBudget):
+        return run
+    if points := points_of(folder):
+        return settled(run, points)
+    return planned(run) if run.settings.plan_only else run
+
+
+def buy(parts: Parts, folder: Path, rates: Rates) -> Description:
+    """What the minutes of the run's budget buy, written down in its folder; the first of its workers says."""
+    run = bought(parts.run, rates)
+    if not create_text(folder / "identity.json", identity_text(run, run.identity | {"weights": parts.weights})):
+        run = settled(parts.run, points_of(folder))
+    print(run.text, flush=True)
+    return run
+
+
+def identity_text(run: Description, identity: dict[str, Any]) -> str:
+    return json.dumps(identity | {"choices": run.choices}, indent=2) + "\n"
 
 
 def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> None:
     """What a folder says of its run from the start."""
     (folder / "run.json").unlink(missing_ok=True)
-    choices = {"choices": parts.run.choices}
-    write_text(folder / "identity.json", json.dumps(identity | choices, indent=2) + "\n")
+    write_text(folder / "identity.json", identity_text(parts.run, identity))
     write_config(folder, parts.run.config)
     write_plan(parts.run.plan, folder / "plan.csv")
 

@@ -30,7 +30,7 @@ from noise_search.run.finish import finish
 from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Work
 from noise_search.run.render import Key, render
-from noise_search.run.reopen import saved
+from noise_search.run.reopen import reopen, saved
 from noise_search.run.search_units import refuse_broken, rows_of
 from noise_search.storage.run_folder import finished_ids, finished_images, is_complete, read_json, span, unit_paths
 from noise_search.storage.units import read_units, write_unit
@@ -54,7 +54,12 @@ def reselect(
     config, choices = saved(source)
     if not read_json(source / "run.json").get("columns"):
         raise Refused(f"{source}: keeps no bank; that wants algorithm=random, and no verifier of the whole set")
-    most = describe(config, choices, made=True).plan.purchases[-1].point
+    there = reopen(source)
+    most = there.plan.purchases[-1].point
+    if there.bought:  # by the minutes of its budget
+        target = {"_target_": "noise_search.core.budget.Budget"}
+        nfe = {name: config["budget"][name] for name in ("search_nfe", "final_nfe")}
+        config["budget"] = target | nfe | {"points": list(there.bought)}
     columns = columns_of(config, choices["verifier"])
     verifier = columns[name] if name in columns else configured(name)
     needed = {name: verifier} if name in columns else columns_of({"verifier": verifier, "observers": {}}, name)

@@ -41,6 +41,21 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text)
 
 
+def create_text(path: Path, text: str) -> bool:
+    """Write a text file, whole or not at all, unless there is one: of several processes one is told True."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        temporary.write_text(text)
+        sync(temporary)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+    return True
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
