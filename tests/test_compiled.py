@@ -21,7 +21,7 @@ from noise_search.networks.mixture import MixtureNetwork
 from noise_search.run import tuning
 from noise_search.run.assemble import assemble
 from noise_search.run.description import describe
-from noise_search.run.execute import make_missing_images
+from noise_search.run.execute import begin_folder, identity_of_parts, make_missing_images
 from noise_search.storage.units import read_units
 from tests.conftest import small_mixture
 from tests.test_configs import configuration
@@ -161,12 +161,10 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(monkeypatch: pytest.Mon
 
 
 def test_the_first_worker_decides(tmp_path: Path) -> None:
-    from noise_search.run.execute import begin_folder
-
     one, other = (
         assemble(describe(*configuration("experiment=toy", "logger=none", f"batch_size={n}"))) for n in (8, 9)
     )
     for parts in (one, other):
-        written = begin_folder(parts, tmp_path, parts.run.identity | {"tuning": parts.tuning._asdict()})
-        assert written["tuning"] == {"batch_size": 8, "compile": False}
+        begun = begin_folder(parts, tmp_path, identity_of_parts(parts))
+        assert begun.tuning == (8, False) and begun.batch_size == 8
     assert json.loads((tmp_path / "identity.json").read_text())["tuning"]["batch_size"] == 8

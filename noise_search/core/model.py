@@ -74,7 +74,7 @@ class ModelSettings(ABC):
 
     solver: "heun" (2 evaluations a step) or "euler". schedule: where the network is evaluated. multiply_adds: of one
     network row; None: not known, then a run tells no gflops. rows_per_second: network rows, for the plan's estimate of
-    time; None: not known, it is measured when the model has been loaded. distilled: see `Guidance`. class_set: `Model`.
+    time where none was measured on this machine; None: not known. distilled: see `Guidance`. class_set: `Model`.
     """
 
     name: str

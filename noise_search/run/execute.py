@@ -15,11 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from noise_search.core.budget import Plan
 from noise_search.core.population import Population
+from noise_search.core.rates import expected
+from noise_search.core.time_budget import TimeBudget
 from noise_search.errors import Refused
 from noise_search.report.loggers import Logger
+from noise_search.run.by_time import bought, planned, points_of, settled
 from noise_search.run.description import Description, describe
 from noise_search.storage.atomic import write_first, write_text
-from noise_search.storage.run_folder import finished_ids, flatten, identity_of, is_complete, note, write_config
+from noise_search.storage.run_folder import (
+    finished_ids,
+    flatten,
+    identity_of,
+    is_complete,
+    missing_ids,
+    note,
+    write_config,
+)
 
 if TYPE_CHECKING:  # what they import is not needed for a plan
     from noise_search.run.parts import Parts
@@ -55,11 +66,10 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
 
 def make_run(run: Description, folder: Path) -> None:
     """One run into `folder`. Writes nothing if it is refused."""
-    identity = run.identity
-    refuse_other_settings(folder, identity)
+    refuse_other_settings(folder, run.identity)
     run = as_begun(run, folder)
-    settings = run.settings
-    print(run.text, flush=True)
+    settings, unsettled = run.settings, isinstance(run.budget, TimeBudget)
+    print("plan: made when this machine has been measured" if unsettled else run.text, flush=True)
     if settings.plan_only:
         write_plan(run.plan, folder / "plan.csv")
         return
@@ -67,40 +77,61 @@ def make_run(run: Description, folder: Path) -> None:
     if not os.access(folder, os.W_OK) and not is_complete(folder, settings.images, settings.axis):
         raise Refused(f"{folder} cannot be written: choose another hydra.run.dir")
     from noise_search.run.assemble import assemble
-    from noise_search.run.parts import Tuning
-    from noise_search.run.tuning import obey, rate
+    from noise_search.run.calibrate import calibrated
 
     parts = assemble(run)
-    identity |= {"weights": parts.weights, "tuning": parts.tuning._asdict()}
-    refuse_other_settings(folder, identity)
+    refuse_other_settings(folder, identity_of_parts(parts))
     if is_complete(folder, settings.images, settings.axis):
         print(f"{folder} is complete for {settings.images} images: nothing to do")
         return
-    obey(parts, Tuning(**begin_folder(parts, folder, identity)["tuning"]))  # another worker may have begun meanwhile
-    start_log(folder, run.text)
+    missing = len(missing_ids(folder, settings.images))
+    rates = calibrated(parts) if missing else None
+    if unsettled and rates:
+        parts = replace(parts, run=bought(run, rates))
+    parts = begin_folder(parts, folder, identity_of_parts(parts))
+    if unsettled:
+        print(parts.run.text, flush=True)
+    start_log(folder, parts.run.text)
     if settings.batch_size == "auto" or (settings.compile == "auto" and parts.tuning.compile):  # the plan did not know
         log.info("batches of %d rows%s", parts.batch_size, ", the network compiled" if parts.tuning.compile else "")
-    if run.model.rows_per_second is None:
-        measured = rate(parts.model, parts.device, parts.batches)
-        log.info(run.plan.expected(settings.images, measured, f"measured on {parts.device}"))
+    if rates:
+        log.info(expected(parts.run.plan, missing, rates, len(parts.verifier.needs)).text(rates.device))
     make_and_finish(parts, folder, run.logger)
 
 
 def as_begun(run: Description, folder: Path) -> Description:
-    """A run that goes on as the first worker of `folder` began it, where its settings leave that open."""
+    """A run that goes on as the first worker of `folder` began it, where its settings leave that open; where nobody
+    has, minutes of a budget buy what a plan expects of them."""
     tuning = identity_of(folder).get("tuning", {})
     known = {name: value for name, value in tuning.items() if getattr(run.settings, name) == "auto"}
-    return replace(run, settings=replace(run.settings, **known))
+    run = replace(run, settings=replace(run.settings, **known))
+    if not isinstance(run.budget, TimeBudget):
+        return run
+    if points := points_of(folder):
+        return settled(run, points)
+    return planned(run) if run.settings.plan_only else run
 
 
-def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    """What a folder says of its run from the start: its identity, as the first worker wrote it, is returned."""
+def identity_of_parts(parts: Parts) -> dict[str, Any]:
+    """What a folder belongs to one of."""
+    return parts.run.identity | {"weights": parts.weights, "tuning": parts.tuning._asdict()}
+
+
+def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> Parts:
+    """What a folder says of its run from the start. Returns the parts as its first worker has them."""
+    from noise_search.run.parts import Tuning
+    from noise_search.run.tuning import obey
+
     (folder / "run.json").unlink(missing_ok=True)
     text = json.dumps(identity | {"choices": parts.run.choices}, indent=2) + "\n"
-    written: dict[str, Any] = json.loads(write_first(folder / "identity.json", text))
+    begun = json.loads(write_first(folder / "identity.json", text))
+    parts = replace(parts, tuning=Tuning(**begun["tuning"]))
+    obey(parts, parts.tuning)
+    if parts.run.bought:
+        parts = replace(parts, run=settled(parts.run, begun["points"]))
     write_config(folder, parts.run.config)
     write_plan(parts.run.plan, folder / "plan.csv")
-    return written
+    return parts
 
 
 def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from noise_search.errors import Refused
 from noise_search.report.figures import figures
 from noise_search.report.html import GRID_COLUMNS, write_report
 from noise_search.report.images import write_grids
@@ -50,6 +51,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     write_csv(folder / "curve.csv", rows, COLUMNS)
     if lacking := {r["metric"] for r in rows if r["value"] is None and metrics[r["metric"]].of_set}:
         log.info("no %s: %d images are too few", ", ".join(sorted(lacking)), run.settings.images)
+    refuse_seconds_of_several(rows, run.settings.axis)
     floor_rows = floors(parts, run.settings.images)
     write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
     if not floor_rows:
@@ -96,6 +98,16 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     record |= {"spent": spent, "seconds": seconds, "facts": facts}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")
+
+
+def refuse_seconds_of_several(rows: list[dict[str, Any]], axis: str) -> None:
+    """Say why there are no seconds; with axis=seconds nothing can be drawn then."""
+    if unknown := sorted({row["point"] for row in rows if row["seconds"] is None}):
+        device = rows[0]["device"]
+        why = f"no seconds of points {', '.join(map(str, unknown))}: the images were made on {device}"
+        if axis == "seconds":
+            raise Refused(f"axis=seconds: {why}; use axis=nfe")
+        log.info(why)
 
 
 def facts_of(parts: Parts, spent: dict[str, int], work: Work) -> dict[str, Any]:

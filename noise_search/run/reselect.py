@@ -23,13 +23,14 @@ from noise_search.errors import Refused
 from noise_search.report.loggers import NoLogger
 from noise_search.report.matrix import banks
 from noise_search.run.assemble import assemble
+from noise_search.run.calibrate import one_pass
 from noise_search.run.description import columns_of, describe
-from noise_search.run.execute import begin_folder, refuse_other_settings, start_log
+from noise_search.run.execute import begin_folder, identity_of_parts, refuse_other_settings, start_log
 from noise_search.run.finish import finish
 from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Work
 from noise_search.run.render import Key, render
-from noise_search.run.reopen import saved
+from noise_search.run.reopen import reopen, saved
 from noise_search.run.search_units import refuse_broken, rows_of
 from noise_search.storage.run_folder import finished_ids, finished_images, is_complete, read_json, span, unit_paths
 from noise_search.storage.units import read_units, write_unit
@@ -53,7 +54,12 @@ def reselect(
     config, choices = saved(source)
     if not read_json(source / "run.json").get("columns"):
         raise Refused(f"{source}: keeps no bank; that wants algorithm=random, and no verifier of the whole set")
-    most = describe(config, choices, made=True).plan.purchases[-1].point
+    there = reopen(source)
+    most = there.plan.purchases[-1].point
+    if there.bought:  # by the minutes of its budget
+        target = {"_target_": "noise_search.core.budget.Budget"}
+        nfe = {name: config["budget"][name] for name in ("search_nfe", "final_nfe")}
+        config["budget"] = target | nfe | {"points": list(there.bought)}
     columns = columns_of(config, choices["verifier"])
     verifier = columns[name] if name in columns else configured(name)
     needed = {name: verifier} if name in columns else columns_of({"verifier": verifier, "observers": {}}, name)
@@ -71,14 +77,14 @@ def reselect(
     run = describe(config, choices | {"verifier": name})
     parts = dataclasses.replace(assemble(run), source=str(source))
     refuse_other_settings(source, {"weights": parts.weights})
-    identity = run.identity | {"weights": parts.weights, "tuning": parts.tuning._asdict()}
-    identity |= {"source": {"run": source.name}}
+    identity = identity_of_parts(parts) | {"source": {"run": source.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
     if is_complete(folder, run.settings.images, run.settings.axis):
         return folder
     begin_folder(parts, folder, identity)
     start_log(folder, f"read again from {source}\n{run.text}")
+    one_pass(parts)  # what the first call sets up is no part of a render's seconds
     order = [list(columns).index(other) for other in (*needed, *config["observers"])]
     finish(parts, folder, NoLogger(), rewrite_units(parts, source, folder, order))
     return folder

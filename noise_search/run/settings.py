@@ -16,7 +16,7 @@ from noise_search.errors import Refused
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
 NAMED = ("observers", "more_metrics")  # parts that are listed by their names
 GUIDANCE = ("channels", "interval")  # its keys
-AXES = ("nfe", "nfe_paper")
+AXES = ("nfe", "nfe_paper", "seconds")
 UNIT = 64  # image ids in one unit of finished work
 SHOWN = 100  # images on the sheets and in the report: their pixels are always kept
 
@@ -54,7 +54,7 @@ class Settings:
         need("compile", self.compile == "auto" or isinstance(self.compile, bool), "auto, true or false")
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)) is not None
         need("device", known, "auto, cpu, cuda or cuda:N")
-        need("axis", self.axis in AXES, " or ".join(AXES))
+        need("axis", self.axis in AXES, f"one of {', '.join(AXES)}")
         need("plan_only", isinstance(self.plan_only, bool), "true or false")
         need("keep_images", isinstance(self.keep_images, bool), "true or false")
         if self.rank is not None or self.world is not None:

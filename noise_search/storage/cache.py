@@ -3,7 +3,6 @@ statistics of real images."""
 
 import hashlib
 import logging
-import os
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,26 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from noise_search.storage.atomic import replacing
+from noise_search.storage.cache_folder import digest as digest
+from noise_search.storage.cache_folder import folder as folder
 
 log = logging.getLogger("noise_search")
 
 
 class Damaged(Exception):
     """A file is not as it was written."""
-
-
-def folder() -> Path:
-    """$NOISE_SEARCH_CACHE, else ~/.cache/noise_search."""
-    return Path(os.environ.get("NOISE_SEARCH_CACHE") or Path.home() / ".cache" / "noise_search")
-
-
-def digest(*parts: str | bytes) -> str:
-    """sha256 over the parts, in hexadecimal."""
-    out = hashlib.sha256()
-    for part in parts:
-        out.update(part.encode() if isinstance(part, str) else part)
-        out.update(b"\0")
-    return out.hexdigest()
 
 
 def state_digest(net: nn.Module) -> str:
