@@ -190,6 +190,10 @@ def test_minutes_buy_the_longest_grid_that_fits() -> None:
         1,
         *(2**k for k in range(1, 10)),
     )
+    with pytest.raises(ValueError, match=r"minutes=0: above 0"):
+        TimeBudget(10, 20, minutes=0)
+    with pytest.raises(ValueError, match=r"budget.nfe=\(20,\): with budget.minutes the clock says what is bought"):
+        TimeBudget(10, 20, nfe=(20,), minutes=1)
     with pytest.raises(ValueError, match=r"budget.minutes=1: no search at all takes 2 minutes already"):
         budget.buys(Random(), lambda bought: 120.0)
 
