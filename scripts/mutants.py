@@ -225,10 +225,10 @@ MUTANTS = (
         ("test_seconds.py",),
     ),
     Mutant(
-        "minutes that buy anew at every start",
+        "minutes that buy other points for every worker",
         "run/execute.py",
-        "if points := points_of(folder):",
-        "if (points := points_of(folder)) and run.settings.plan_only:",
+        "run = settled(parts.run, points_of(folder))",
+        "pass",
         ("test_seconds.py",),
     ),
     Mutant(
