@@ -253,6 +253,34 @@ MUTANTS = (
         "s_s * eps",
     ),
     Mutant(
+        "seconds of a point that hold the readouts of the points before",
+        "core/driver.py",
+        "own += problem.watch.spans[seen:]",
+        "own[:] = problem.watch.spans",
+        ("test_seconds.py",),
+    ),
+    Mutant(
+        "a stopwatch that waits for the device",
+        "core/stopwatch.py",
+        "self.spans.append(Span(stage, start, self.now()))",
+        "self.spans.append(Span(stage, start, self.now()))\n            self.spans[-1].seconds()",
+        ("test_device.py",),
+    ),
+    Mutant(
+        "seconds of two devices in one number",
+        "run/evaluate.py",
+        "known = len(rows.devices) == 1 and",
+        "known = bool(rows.devices) and",
+        ("test_seconds.py",),
+    ),
+    Mutant(
+        "minutes that buy other points for every worker",
+        "run/execute.py",
+        "run = settled(parts.run, points_of(folder))",
+        "pass",
+        ("test_seconds.py",),
+    ),
+    Mutant(
         "a commit group tied to the batch",
         "run/population.py",
         "for start in range(0, images, verifier.group):\n"

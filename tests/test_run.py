@@ -323,7 +323,7 @@ WRONG = {
     "observers=[oracle_fid]": "observers: oracle_fid gives no score of one image",
     "budget.points=[0,1]": "budget.points=[0, 1]: 0 and 1 cost the same 6 NFE",
     "observers=likelihood": "observers=likelihood: a list of verifiers, each once",
-    "budget=time": "budget.points=[1, 2, 4]: with budget.minutes the clock says what is bought",
+    "budget=time": "budget has no 'points'",
     "budget.search_nfe=0": "budget.search_nfe=0: a whole number, at least 1",
     "dataset.classes=[10]": "10 is not a class id of mixture; 0 to 9",
     "batch_size=0": "batch_size=0: auto or a whole number of rows, at least 1",

@@ -27,18 +27,20 @@ from noise_search.core.time_budget import TimeBudget
 from noise_search.report.combined import combine_runs
 from noise_search.report.figures import axis_label
 from noise_search.run import calibrate
+from noise_search.run.assemble import assemble
+from noise_search.run.by_time import bought, points_of
 from noise_search.run.calibrate import calibrated
 from noise_search.run.evaluate import measured, seconds_of
-from noise_search.run.execute import make_missing_images
+from noise_search.run.execute import buy, make_missing_images
 from noise_search.run.kept_rates import latest
 from noise_search.run.parts import begin
 from noise_search.run.search_units import begin_work, search_and_render
 from noise_search.storage import units
-from noise_search.storage.atomic import create_text
 from noise_search.storage.curve_csv import numbers
 from noise_search.storage.units import read_units, write_unit
 from tests.conftest import make_setup
 from tests.test_commands import ask
+from tests.test_configs import described
 from tests.test_run import TOY, call, curve, logged
 from tests.test_workers import toy_parts
 
@@ -190,6 +192,10 @@ def test_minutes_buy_the_longest_grid_that_fits() -> None:
         1,
         *(2**k for k in range(1, 10)),
     )
+    with pytest.raises(ValueError, match=r"minutes=0: above 0"):
+        TimeBudget(10, 20, minutes=0)
+    with pytest.raises(ValueError, match=r"budget.nfe=\(20,\): with budget.minutes the clock says what is bought"):
+        TimeBudget(10, 20, nfe=(20,), minutes=1)
     with pytest.raises(ValueError, match=r"budget.minutes=1: no search at all takes 2 minutes already"):
         budget.buys(Random(), lambda bought: 120.0)
 
@@ -215,8 +221,17 @@ def test_what_minutes_bought_stays_bought(tmp_path: Path) -> None:
     assert "nothing is wrong" in ask(tmp_path, "verify", "run", "images=3").stdout
     ask(tmp_path, "select", "run", "verifier=likelihood", "into=read")
     assert numbers(tmp_path / "read/curve.csv") == numbers(tmp_path / "run/curve.csv")
-    assert not create_text(tmp_path / "run/identity.json", "of a worker that came second")
-    assert json.loads((tmp_path / "run/identity.json").read_text())["points"] == points
+
+
+def test_workers_that_begin_together_buy_what_the_first_does(tmp_path: Path) -> None:
+    run = described("experiment=toy", "budget=time", "budget.minutes=0.01", "logger=none", "images=64")
+    parts, rates = assemble(run), Rates("slow", 1e5, 1e5, 1e5, 1e5)
+    first = buy(parts, tmp_path, rates)
+    second = buy(parts, tmp_path, dataclasses.replace(rates, network=1e7))
+    assert first.bought == second.bought == tuple(points_of(tmp_path))
+    assert [p.point for p in second.plan.purchases] == list(second.bought or ())
+    assert bought(run, dataclasses.replace(rates, network=1e7)).bought != first.bought
+    assert second.identity["points"] == list(first.bought or ()) and second.digest == run.digest
 
 
 def test_figures_over_seconds_say_whose(tmp_path: Path) -> None:
