@@ -276,7 +276,7 @@ MUTANTS = (
     Mutant(
         "minutes that buy other points for every worker",
         "run/execute.py",
-        "run = settled(parts.run, points_of(folder))",
+        'parts = replace(parts, run=settled(parts.run, begun["points"]))',
         "pass",
         ("test_seconds.py",),
     ),

@@ -31,7 +31,7 @@ from noise_search.run.assemble import assemble
 from noise_search.run.by_time import bought, points_of
 from noise_search.run.calibrate import calibrated
 from noise_search.run.evaluate import measured, seconds_of
-from noise_search.run.execute import buy, make_missing_images
+from noise_search.run.execute import begin_folder, identity_of_parts, make_missing_images
 from noise_search.run.kept_rates import latest
 from noise_search.run.parts import begin
 from noise_search.run.search_units import begin_work, search_and_render
@@ -226,8 +226,13 @@ def test_what_minutes_bought_stays_bought(tmp_path: Path) -> None:
 def test_workers_that_begin_together_buy_what_the_first_does(tmp_path: Path) -> None:
     run = described("experiment=toy", "budget=time", "budget.minutes=0.01", "logger=none", "images=64")
     parts, rates = assemble(run), Rates("slow", 1e5, 1e5, 1e5, 1e5)
-    first = buy(parts, tmp_path, rates)
-    second = buy(parts, tmp_path, dataclasses.replace(rates, network=1e7))
+    first, second = (
+        begin_folder(own, tmp_path, identity_of_parts(own)).run
+        for own in (
+            dataclasses.replace(parts, run=bought(run, found))
+            for found in (rates, dataclasses.replace(rates, network=1e7))
+        )
+    )
     assert first.bought == second.bought == tuple(points_of(tmp_path))
     assert [p.point for p in second.plan.purchases] == list(second.bought or ())
     assert bought(run, dataclasses.replace(rates, network=1e7)).bought != first.bought
