@@ -36,7 +36,7 @@ FIGURES: dict[str, Figure] = {name: figure for one in BENCHMARKS.values() for na
 
 
 def chosen(only: str) -> dict[str, Benchmark]:
-    """`only`: names, or beginnings of names before a dot, separated by commas; "": all. ValueError for an unknown one."""
+    """only: names, or their beginnings before a dot, separated by commas; "": all. ValueError for an unknown one."""
     words = [word for word in only.split(",") if word]
     for word in words:
         if not any(f"{name}.".startswith(f"{word}.") for name in BENCHMARKS):

@@ -9,7 +9,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.catalogue import BENCHMARKS
+from scripts.bench.catalogue import BENCHMARKS, FIGURES
 from scripts.bench.timing import Benchmark, Figure, Measured
 
 DEVICES = ("cpu", "h100", "h200")  # that have a place; others are added when they are measured
@@ -31,23 +31,18 @@ def command(name: str, device: str, repeat: int = 5, small: bool = False) -> str
 
 def entry(found: Measured, command: str, hardware: str) -> dict[str, Any]:
     """What the JSON keeps of a figure on a device."""
-    low, value, high = min(found.values), statistics.median(found.values), max(found.values)
-    numbers = {name: float(f"{number:.4g}") for name, number in zip(("value", "low", "high"), (value, low, high))}
+    values = found.values
+    spread = {"value": statistics.median(values), "low": min(values), "high": max(values)}
+    numbers = {name: float(f"{value:.4g}") for name, value in spread.items()}
     told = {"runs": len(found.values), "command": command, "hardware": hardware}
     return {**numbers, **told, "date": datetime.date.today().isoformat(), "note": found.note}
-
-
-def places(devices: list[str]) -> list[str]:
-    """Every device that has a place."""
-    return list(dict.fromkeys((*DEVICES, *devices)))
 
 
 def read(path: Path) -> Record:
     """The record, with a place for every figure on every device, and for no figure that is not measured any more."""
     known: Record = json.loads(path.read_text()) if path.exists() else {}
-    devices = places([device for entries in known.values() for device in entries])
-    figures = [name for one in BENCHMARKS.values() for name in one.figures]
-    return {name: {device: known.get(name, {}).get(device) for device in devices} for name in figures}
+    devices = dict.fromkeys([*DEVICES, *(device for entries in known.values() for device in entries)])
+    return {name: {device: known.get(name, {}).get(device) for device in devices} for name in FIGURES}
 
 
 def met(figure: Figure, value: float) -> str:
@@ -67,8 +62,9 @@ def row(name: str, figure: Figure, found: dict[str, Any]) -> str:
     unit = f" {figure.unit}" if figure.unit else ""
     spread = f" [{number(found['low'])}, {number(found['high'])}]" if found["runs"] > 1 else ""
     cells = [f"`{name}`", figure.what, figure.target + (unit if figure.target else ""), met(figure, found["value"])]
-    cells += [f"{number(found['value'])}{unit}{spread}", str(found["runs"]), found["note"], found["hardware"]]
-    return f"| {' | '.join([*cells, found['date'], f'`{found["command"]}`'])} |"
+    cells += [f"{number(found['value'])}{unit}{spread}", str(found["runs"]), found["note"]]
+    cells += [f"{found['hardware']}; {found['date']}", f"`{found['command']}`"]
+    return f"| {' | '.join(cells)} |"
 
 
 def missing(name: str, one: Benchmark, record: Record) -> list[str]:
@@ -86,10 +82,9 @@ def missing(name: str, one: Benchmark, record: Record) -> list[str]:
 
 def page(record: Record, notes: str) -> str:
     """The Markdown of a record. notes: what is told at the end, in Markdown."""
-    head = ("figure", "what it is", "target", "met", "value [low, high]", "runs", "note", "hardware", "date", "command")
+    head = ("figure", "what it is", "target", "met", "value [low, high]", "runs", "note", "hardware", "command")
     lines = [HEAD, f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    figures = {name: figure for one in BENCHMARKS.values() for name, figure in one.figures.items()}
-    for name, figure in figures.items():
+    for name, figure in FIGURES.items():
         lines += [row(name, figure, found) for found in record[name].values() if found is not None]
     absent = [line for name, one in BENCHMARKS.items() for line in missing(name, one, record)]
     if absent:

@@ -5,6 +5,7 @@ batch of images. best_of_n_loop: one pipeline call and one verifier call an imag
 do, in bfloat16 as here. Only the search is timed: draft, decode, verify, keep the best.
 """
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 
@@ -43,10 +44,10 @@ def velocity_of(parts: Parts) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 def heun(velocity: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, label: Tensor, steps: int) -> Tensor:
     """From noise at time 0 to data at time 1; two evaluations a step."""
     times = torch.linspace(0, 1, steps + 1)
-    for now, then in zip(times[:-1], times[1:], strict=True):
-        first = velocity(x, torch.full((len(x),), float(now), device=x.device), label)
+    for now, then in itertools.pairwise(times.tolist()):
+        first = velocity(x, torch.full((len(x),), now, device=x.device), label)
         ahead = x + (then - now) * first
-        second = velocity(ahead, torch.full((len(x),), float(then), device=x.device), label)
+        second = velocity(ahead, torch.full((len(x),), then, device=x.device), label)
         x = x + (then - now) * (first + second) / 2
     return x
 

@@ -1,4 +1,4 @@
-"""How everything here is timed: alternating runs (A B A B ...), the first of each not counted, the device waited for."""
+"""How all of this is timed: alternating runs (A B A B ...), the first of each not counted, the device waited for."""
 
 import platform
 import re
