@@ -49,7 +49,7 @@ def bare_calls(parts: Parts, images: int) -> tuple[Callable[[int], object], ...]
 
 @torch.no_grad()
 def measure(options: Options) -> dict[str, Measured]:
-    candidates = options.size(4, 2)
+    candidates = options.size(2, 2)
     parts = open_run(options)
     images = options.size(parts.batch_size, 8)
     problem, calls = begin(parts, list(range(images))), bare_calls(parts, images)

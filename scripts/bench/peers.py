@@ -82,7 +82,7 @@ def searched(parts: Parts, images: int, n: int) -> Tensor:
 
 
 def measure_plain(options: Options) -> dict[str, Measured]:
-    images, n = options.size(128, 4, 1024), options.size(4, 2)
+    images, n = options.size(64, 4, 1024), options.size(4, 2)
     ours, compiled, plain = open_run(options), open_run(options, "model.compile=true"), open_run(options, *FLOAT32)
     problem = begin(plain, list(range(images)))
     nfe = problem.search_nfe

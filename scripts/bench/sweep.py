@@ -28,11 +28,12 @@ class Job:
 
 
 def measure(algorithm: str, options: Options) -> dict[str, Measured]:
-    images = options.size(16, 2, 256)
+    images = options.size(12, 2, 256)
     points = POINTS[algorithm][:3] if options.small else POINTS[algorithm]
     together = Job(options, algorithm, points, images)
     alone = [Job(options, algorithm, (point,), images) for point in points]
-    sweep, single = alternate(options, together, lambda: [job() for job in alone])
+    few = Job(options, algorithm, points[:3], images)
+    sweep, single = alternate(options, together, lambda: [job() for job in alone], warm_up=few)
     nfe = together.nfe / sum(job.nfe for job in alone)
     note = f"{len(points)} budgets, {images} images; {seconds_note(sweep=sweep, single_runs=single)}"
     return {

@@ -62,10 +62,14 @@ def clock(call: Callable[[], object], options: Options) -> float:
     return time.perf_counter() - started
 
 
-def alternate(options: Options, *calls: Callable[[], object]) -> list[list[float]]:
-    """Seconds [calls][runs] of the calls in turn, after a first turn that does not count."""
-    turns = [[clock(call, options) for call in calls] for _ in range(1 + options.repeat)]
-    return [list(seconds) for seconds in zip(*turns[1:], strict=True)]
+def alternate(
+    options: Options, *calls: Callable[[], object], warm_up: Callable[[], object] | None = None
+) -> list[list[float]]:
+    """Seconds [calls][runs] of the calls in turn, after a turn that does not count, or `warm_up` in its place."""
+    for call in calls if warm_up is None else (warm_up,):
+        call()
+    turns = [[clock(call, options) for call in calls] for _ in range(options.repeat)]
+    return [list(seconds) for seconds in zip(*turns, strict=True)]
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:

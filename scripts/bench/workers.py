@@ -1,13 +1,16 @@
 """What a second worker brings: one process of one thread against two that share a folder, everything loaded before."""
 
 import os
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
-from scripts.bench.timing import Benchmark, Figure, Measured, Options, alternate, ratios, seconds_note
+from scripts.bench.timing import Benchmark, Figure, Measured, Options, ratios, seconds_note
 
 ROOT = Path(__file__).parents[2]
 FIGURES = {"scaling.workers": Figure("time of one single-thread worker / of two on one run", ">= 1.9")}
@@ -22,10 +25,14 @@ class Worker:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([*command, *overrides], cwd=ROOT, env=env, text=True, **pipes)
 
+    @property
+    def said(self) -> IO[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
     def wait(self) -> None:
         """Until it is ready, or done."""
-        assert self.process.stdout is not None
-        if not self.process.stdout.readline():
+        if not self.said.readline():
             raise RuntimeError(f"a worker ended with exit code {self.process.wait()}")
 
     def begin(self, folder: Path) -> None:
@@ -38,8 +45,20 @@ class Worker:
         self.process.wait()
 
 
+def seconds_of(workers: Sequence[Worker], folder: Path) -> float:
+    """Until the folder is complete: until one finds nothing left to make. Another may be making its last once more."""
+    started = time.perf_counter()
+    for worker in workers:
+        worker.begin(folder)
+    select.select([worker.said for worker in workers], [], [])
+    seconds = time.perf_counter() - started
+    for worker in workers:
+        worker.wait()
+    return seconds
+
+
 def measure(options: Options) -> dict[str, Measured]:
-    images, nfe = options.size(512, 128), options.size(4, 1)
+    images, nfe = options.size(256, 128), options.size(4, 1)
     overrides = [f"images={images}", "batch_size=64", "budget.points=[2]"]
     overrides += [f"budget.search_nfe={nfe}", f"budget.final_nfe={nfe}"]
     worlds = {world: [Worker(rank, world, overrides, options) for rank in range(world)] for world in (1, 2)}
@@ -47,19 +66,14 @@ def measure(options: Options) -> dict[str, Measured]:
         for worker in (*worlds[1], *worlds[2]):
             worker.wait()
         with tempfile.TemporaryDirectory() as name:
-            made = iter(range(10**6))
-
-            def make(world: int) -> None:
-                folder = Path(name) / str(next(made))
-                for worker in worlds[world]:
-                    worker.begin(folder)
-                for worker in worlds[world]:
-                    worker.wait()
-
-            one, two = alternate(options, lambda: make(1), lambda: make(2))
+            turns = [
+                [seconds_of(workers, Path(name) / f"{run}-{world}") for world, workers in worlds.items()]
+                for run in range(1 + options.repeat)
+            ]
     finally:
         for worker in (*worlds[1], *worlds[2]):
             worker.end()
+    one, two = zip(*turns[1:], strict=True)
     return {"scaling.workers": Measured(ratios(one, two), f"{images} images; {seconds_note(one=one, two=two)}")}
 
 
