@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = chosen(given.only)
     except ValueError as error:
         parser.error(str(error))
-    torch.set_float32_matmul_precision("high")  # TF32 on a GPU, as the published samplers do
+    if given.device == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32, as the published samplers do
     options, failed = Options(given.device, given.repeat, given.small), []
     for name in names:
         try:

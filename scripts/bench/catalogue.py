@@ -26,7 +26,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "precision.bf16": precision.benchmark("bf16"),
     "precision.compile": precision.benchmark("compile"),
     "after": after.BENCHMARK,
-    "scaling": scaling.BENCHMARK,
+    "scaling.search": scaling.BENCHMARK,
     "scaling.workers": workers.BENCHMARK,
     "memory": memory.BENCHMARK,
     "metrics.frechet": metrics.FRECHET,

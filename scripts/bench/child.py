@@ -8,6 +8,7 @@ peak DEVICE N IMAGES         a search of n = N for so many images; says the peak
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -53,4 +54,5 @@ def peak(device: str, n: str, images: str) -> None:
 
 
 if __name__ == "__main__":
-    {"finish": finish_run, "work": work, "peak": peak}[sys.argv[1]](*sys.argv[2:])
+    commands: dict[str, Callable[..., None]] = {"finish": finish_run, "work": work, "peak": peak}
+    commands[sys.argv[1]](*sys.argv[2:])

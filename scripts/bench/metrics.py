@@ -10,11 +10,11 @@ from scripts.bench.timing import Benchmark, Figure, Measured, Options, alternate
 FRECHET_FIGURES = {
     "metrics.frechet.scipy": Figure("time of scipy's sqrtm / of the Frechet distance here, full rank"),
     "metrics.frechet.fidelity": Figure("time of torch-fidelity / of the Frechet distance here, full rank"),
-    "metrics.frechet.difference": Figure("largest |difference| to either / the distance", "<= 1e-6"),
+    "metrics.frechet.difference": Figure("largest difference to either / the distance", "<= 1e-6"),
 }
 KERNEL_FIGURES = {
     "metrics.kid": Figure("time of torch-fidelity's KID, 100 subsets of 1,000 / of the kernel distance on all pairs"),
-    "metrics.kid.difference": Figure("|difference| of both / spread of torch-fidelity's subsets", "<= 1"),
+    "metrics.kid.difference": Figure("difference of both / spread of torch-fidelity's subsets", "<= 1"),
 }
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from noise_search.core.driver import search
 from noise_search.core.problem import Problem
 from noise_search.core.verifier import Candidates
+from noise_search.networks.sit import SiTNetwork
 from noise_search.run.parts import Parts, begin
 from scripts.bench.precision import FLOAT32, agreement, capture
 from scripts.bench.timing import Benchmark, Figure, Measured, Options, alternate, open_run, ratios, seconds_note
@@ -33,6 +34,7 @@ EACH = {
 def velocity_of(parts: Parts) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """(x [N, ...], SiT's time [N], label [N]) -> dx / dtime: the bare transformer, as the published code calls it."""
     network, kind = parts.model.network, torch.device(parts.device).type
+    assert isinstance(network, SiTNetwork)
 
     def velocity(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         with torch.autocast(kind, network.precision, enabled=network.precision != torch.float32):
@@ -56,14 +58,15 @@ def heun(velocity: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, label:
 def loop(parts: Parts, noises: Callable[[int], Tensor], label: Tensor, n: int, nfe: int) -> tuple[Tensor, Tensor]:
     """Best of n -> images [B, 3, H, W], and all scores [B, n]. noises: candidate -> [B, ...]; label int64 [B]."""
     velocity, scores = velocity_of(parts), []
-    best, kept = torch.full((len(label),), -torch.inf, device=label.device), torch.empty(0)
+    best, kept = torch.full((len(label),), -torch.inf, device=label.device), None
     for candidate in range(n):
         images = parts.model.decoder(heun(velocity, noises(candidate), label, nfe // 2)).clamp(-1, 1)
         score = parts.verifier.score(Candidates(images[:, None], label))[:, 0]
         better = score > best
-        kept = torch.where(better[:, None, None, None], images, kept) if len(kept) else images
+        kept = images if kept is None else torch.where(better[:, None, None, None], images, kept)
         best = torch.where(better, score, best)
         scores.append(score)
+    assert kept is not None
     return kept, torch.stack(scores, 1)
 
 

@@ -44,7 +44,7 @@ def measure(options: Options) -> dict[str, Measured]:
     depth, rows, steps = options.size(12, 2), options.size(8, 2), options.size(4, 2, 50)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        transformer: nn.Module = write_diffusers_dit(folder, depth, **B2)
+        transformer: nn.Module = write_diffusers_dit(folder, depth, True, **B2)
         write_vae(folder / "vae")
         vae = AutoencoderKL.from_pretrained(folder / "vae")
         model = load_ours(folder, depth, rows, options)

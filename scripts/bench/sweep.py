@@ -33,7 +33,12 @@ def measure(algorithm: str, options: Options) -> dict[str, Measured]:
     together = Job(options, algorithm, points, images)
     alone = [Job(options, algorithm, (point,), images) for point in points]
     few = Job(options, algorithm, points[:3], images)
-    sweep, single = alternate(options, together, lambda: [job() for job in alone], warm_up=few)
+
+    def singles() -> None:
+        for job in alone:
+            job()
+
+    sweep, single = alternate(options, together, singles, warm_up=few)
     nfe = together.nfe / sum(job.nfe for job in alone)
     note = f"{len(points)} budgets, {images} images; {seconds_note(sweep=sweep, single_runs=single)}"
     return {

@@ -22,8 +22,10 @@ class Worker:
     def __init__(self, rank: int, world: int, overrides: Sequence[str], options: Options) -> None:
         command = [sys.executable, "-m", "scripts.bench.child", "work", options.device, str(rank), str(world)]
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen([*command, *overrides], cwd=ROOT, env=env, text=True, **pipes)
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            [*command, *overrides], cwd=ROOT, env=env, text=True, stdin=pipe, stdout=pipe, stderr=nowhere
+        )
 
     @property
     def said(self) -> IO[str]:
