@@ -44,7 +44,18 @@ def work(device: str, rank: str, world: str, *overrides: str) -> None:
 
 def peak(device: str, n: str, images: str) -> None:
     conditions = [i % 10 for i in range(int(images))]
-    search("sit_cifar10", conditions, "classifier", n=int(n), search_nfe=2, device=device, progress=False)
+    found = search(
+        "sit_cifar10",
+        conditions,
+        "classifier",
+        n=int(n),
+        search_nfe=1,
+        final_nfe=2,
+        device=device,
+        batch_size=len(conditions),  # one candidate fills a batch as many do
+        progress=False,
+    )
+    assert len(found.images) == len(conditions)
     if device == "cuda":
         print(torch.cuda.max_memory_allocated())
         return

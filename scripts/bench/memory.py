@@ -19,11 +19,11 @@ def peak(n: int, images: int, options: Options) -> int:
 
 
 def measure(options: Options) -> dict[str, Measured]:
-    images, many = options.size(32, 8, 1024), options.size(64, 4)
+    images, many = options.size(64, 8, 1024), options.size(64, 4)
     pairs = [(peak(many, images, options), peak(1, images, options)) for _ in range(options.repeat)]
     large, one = ([float(pair[i]) for pair in pairs] for i in range(2))
     megabytes = [round(statistics.median(values) / 1e6) for values in (large, one)]
-    note = f"{images} images, {many} candidates: {megabytes[0]} MB, one {megabytes[1]} MB, libraries included"
+    note = f"{images} images, as many rows at a time, {many} candidates: {megabytes[0]} MB, one {megabytes[1]} MB, libraries included"
     return {"memory": Measured(ratios(large, one), note)}
 
 
