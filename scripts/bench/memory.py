@@ -23,7 +23,8 @@ def measure(options: Options) -> dict[str, Measured]:
     pairs = [(peak(many, images, options), peak(1, images, options)) for _ in range(options.repeat)]
     large, one = ([float(pair[i]) for pair in pairs] for i in range(2))
     megabytes = [round(statistics.median(values) / 1e6) for values in (large, one)]
-    note = f"{images} images, as many rows at a time, {many} candidates: {megabytes[0]} MB, one {megabytes[1]} MB, libraries included"
+    told = f"{many} candidates {megabytes[0]} MB, one {megabytes[1]} MB, libraries included"
+    note = f"{images} images, as many rows at a time: {told}"
     return {"memory": Measured(ratios(large, one), note)}
 
 
