@@ -51,6 +51,6 @@ def benchmark(algorithm: str) -> Benchmark:
     what = f"of one {algorithm} sweep over the paper's eleven budgets / of eleven single runs"
     figures = {
         f"sweep.{algorithm}": Figure(f"time {what}", TARGETS[algorithm]),
-        f"sweep.{algorithm}.nfe": Figure(f"NFE {what}: the least that the time can be"),
+        f"sweep.{algorithm}.nfe": Figure(f"NFE {what}: what the time would be at one speed"),
     }
     return Benchmark(figures, partial(measure, algorithm))
