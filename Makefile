@@ -66,8 +66,11 @@ figures: setup ## draw the README's figures again (the demo's run; 2 minutes on 
 	cp $(addprefix outputs/readme/,$(addprefix figures/,score_final.png inception_score.png kernel_distance.png)) docs/figures/
 	cp outputs/readme/images/side_by_side.png docs/figures/
 
-bench: setup ## how much of a search's time the bare networks take, and what the metrics cost
-	$(BIN)/python scripts/bench.py
+ONLY ?=
+DEVICE ?= cpu
+
+bench: setup ## measure docs/benchmarks.md again (35 minutes, nothing else running); ONLY=sweep,memory DEVICE=cuda
+	$(BIN)/python -m scripts.bench --only '$(ONLY)' --device $(DEVICE)
 
 clean: ## remove caches; outputs/, data/ and .venv/ stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info

@@ -3,8 +3,8 @@
     python scripts/bench_imagenet.py [model=sit_xl_2] [rows=8,16,32,64,128,256] [seconds=3]
 
 Without a GPU the defaults are model=sit_b_2 rows=2,4,8. For every way and number of rows: network rows a second, the
-share of the machine's measured bfloat16 matrix rate (2 x multiply-adds a row), and the peak of GPU memory. Then what
-bfloat16 changes in real images, on the embedded model: PSNR against float32, and the verifier's score.
+share of the machine's measured bfloat16 matrix rate (2 x multiply-adds a row), and the peak of GPU memory. What
+bfloat16 changes in images and choices: `python -m scripts.bench --only precision`.
 """
 
 import argparse
@@ -17,11 +17,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from noise_search.core.problem import open_problem
-from noise_search.models.embedded import EmbeddedSiT
 from noise_search.networks.sit import SiTNetwork
 from noise_search.networks.transformer import DiffusionTransformer
-from noise_search.verifiers.classifier import Classifier
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
@@ -115,24 +112,6 @@ def speed(cfg: DictConfig, rows: list[int], seconds: float) -> None:
             )
 
 
-@torch.inference_mode()
-def precision(images: int = 64) -> None:
-    """The same noises through the embedded model in both precisions: Heun, 20 NFE, seed 0, guidance 1."""
-    shown, scores = [], []
-    labels = torch.arange(images, device=DEVICE) % 10
-    for kind in ("float32", "bfloat16"):
-        model = EmbeddedSiT(name="sit_cifar10", precision=kind, device=DEVICE).load()
-        problem = open_problem(model, Classifier(0, 96, device=DEVICE), labels, search_nfe=20)
-        noise = problem.noise(0)
-        shown.append(problem.render(noise, 1.0))
-        scores.append(problem.evaluate(noise[:, None]).flatten())
-    error = (127.5 * (shown[1] - shown[0])).square().flatten(1).mean(1)
-    psnr = 10 * torch.log10(255**2 / error.clamp_min(1e-9))
-    change = (scores[1] - scores[0]).abs()
-    print(f"bfloat16 against float32, sit_cifar10, {images} images, Heun 20 NFE: PSNR {psnr.median():.1f} dB")
-    print(f"  (least {psnr.min():.1f}); Lite0's score {change.mean():.3f} off; its spread {scores[0].std():.2f}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("options", nargs="*", help="model=NAME rows=N,N,... seconds=S")
@@ -145,7 +124,6 @@ def main() -> None:
     with initialize_config_dir(str(Path(__file__).parents[1] / "configs"), version_base="1.3"):
         cfg = compose("config", [f"model={model}"])
     speed(cfg, rows, seconds)
-    precision()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Scripts that need no training: the fetched data set is verified before it is written."""
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,11 @@ import pytest
 
 from noise_search.datasets.cifar10 import cifar10, heldout_images, load_cifar10, shipped_images
 from noise_search.datasets.imagenet import imagenet
+from scripts.bench.__main__ import main as bench
+from scripts.bench.catalogue import BENCHMARKS, FIGURES, chosen
+from scripts.bench.page import DEVICES, page, read
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def script(name: str) -> ModuleType:
@@ -86,3 +92,36 @@ def test_every_mutant_can_be_planted() -> None:
     places = {mutant.name: mutants.places(mutant) for mutant in mutants.MUTANTS}
     assert len(places) == len(mutants.MUTANTS)
     assert set(places.values()) == {1}, {name: count for name, count in places.items() if count != 1}
+
+
+def test_the_page_of_benchmarks_is_what_its_json_gives() -> None:
+    record = json.loads((DOCS / "benchmarks.json").read_text())
+    assert list(record) == list(FIGURES) and read(DOCS / "benchmarks.json") == record
+    assert all(set(DEVICES) <= set(entries) for entries in record.values())
+    assert (DOCS / "benchmarks.md").read_text() == page(record, (DOCS / "benchmarks-notes.md").read_text())
+
+
+def test_benchmarks_are_chosen_by_name_or_the_beginning_of_one() -> None:
+    assert list(chosen("")) == list(BENCHMARKS)
+    assert list(chosen("sweep,scaling.workers")) == ["sweep.random", "sweep.zo", "scaling.workers"]
+    with pytest.raises(ValueError, match="--only swe: one of efficiency, "):
+        chosen("swe")
+
+
+def test_a_benchmark_keeps_the_figures_of_others(tmp_path: Path) -> None:
+    for name in ("metrics.kid", "efficiency"):
+        assert bench(["--small", "--repeat", "2", "--only", name, "--into", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "benchmarks.json").read_text())
+    measured = {name for name, entries in record.items() if entries["cpu"]}
+    assert measured == {"metrics.kid", "metrics.kid.difference", "efficiency"}
+    found = record["efficiency"]["cpu"]
+    assert 0 < found["low"] <= found["value"] <= found["high"] and found["runs"] == 2
+    assert found["command"] == "python -m scripts.bench --only efficiency --device cpu --repeat 2 --small"
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert f"`{found['command']}` |" in text and "| `memory` | not measured | h100, h200 |" in text
+
+
+def test_small_benchmarks_do_not_touch_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        bench(["--small"])
+    assert "--into another folder" in capsys.readouterr().err
