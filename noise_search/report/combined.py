@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
 
 from noise_search.measures.metric import Metric
-from noise_search.report.figures import axes_of, save, unknown
+from noise_search.report.figures import axes_of, blank, save, unknown
 from noise_search.storage.curve_csv import COLUMNS, write_csv
 from noise_search.storage.run_folder import finished_record, flatten, identity_of, noted
 
@@ -72,7 +71,8 @@ def draw(folder: Path, metric: Metric, rows: Rows, axis: str) -> None:
     values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:  # one value a seed: two points of one run never cost the same
         values[row["series"]][int(row[axis])].append(float(row["value"]))
-    figure, axes = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
+    figure = blank(5.6, 3.8)
+    axes = figure.subplots()
     for name, by_nfe in values.items():
         nfe = sorted(by_nfe)
         seeds = max(len(by_nfe[x]) for x in nfe)
