@@ -40,6 +40,8 @@ def rows(ids: range, rng: np.random.Generator) -> list[dict]:
         "bank": None,
         "measures": [],
         "digest": "0" * 32,
+        "spent_seconds": None,
+        "device": "",
     }
     out = []
     for i in ids:
@@ -100,7 +102,7 @@ def share(run: Path, footer: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         for unit in units(run):
             found = unit.to_pylist()
-            made += sum({row["image_id"]: row["seconds"] for row in found}.values())
+            made += sum({row["image_id"]: sum(row["spent_seconds"].values()) for row in found}.values())
             started = time.monotonic()
             write_unit(Path(name), found, footer)
             written += time.monotonic() - started

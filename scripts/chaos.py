@@ -7,7 +7,6 @@ unit, some after it. At each kill finished files get flipped bits or are cut, so
 what was done, then `identical`, or exits with 1.
 """
 
-import csv
 import os
 import random
 import subprocess
@@ -16,8 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from noise_search.storage.curve_csv import numbers
+
 ROOT = Path(__file__).parents[1]
-OPTIONS = ("experiment=toy", "budget.points=[1,4,16]", "logger=none", "axis=nfe")
+OPTIONS = ("experiment=toy", "budget.points=[1,4,16]", "logger=none", "batch_size=64", "compile=false")
 
 
 def start(folder: Path, images: int, rank: int, world: int) -> subprocess.Popen:
@@ -75,11 +76,6 @@ def left_alone(workers: list[subprocess.Popen], folder: Path) -> None:
             raise SystemExit(f"worker {rank}, left alone, failed:\n{said[-3000:]}")
 
 
-def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "curve.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
 def main(arguments: list[str]) -> None:
     options = {"images": 2000, "workers": 4, "kills": 20, "seed": 0}
     for argument in arguments:
@@ -102,7 +98,7 @@ def main(arguments: list[str]) -> None:
         print(f"{images} images, {workers} workers, {kills * workers} kills, {spoilt} files spoilt, {aside} found so")
         if not aside:
             raise SystemExit("no worker ever met a spoilt file: nothing is proven")
-        one, other = table(quiet), table(disturbed)
+        one, other = (numbers(run / "curve.csv") for run in (quiet, disturbed))
         different = [(a, b) for a, b in zip(one, other, strict=True) if a != b]
         if different:
             raise SystemExit(f"{len(different)} of {len(one)} rows differ, such as {different[0]}")

@@ -28,6 +28,7 @@ from noise_search.metrics.lite2 import Lite2
 from noise_search.models.embedded import EmbeddedSiT
 from noise_search.report.images import sheet
 from noise_search.run.evaluate import judged
+from noise_search.run.tuning import batch_size
 
 
 @torch.inference_mode()
@@ -35,9 +36,9 @@ def sample(model: Model, labels: np.ndarray, scale: float, nfe: int, seed: int, 
     """uint8 [B, 32, 32, 3]: candidate 0 of images 0, 1, ..., as a run would render it."""
     out = []
     for ids in np.array_split(np.arange(len(labels)), -(-len(labels) // 1000)):
-        who = torch.arange(len(ids), device=device)
-        condition, null = (torch.from_numpy(labels[ids]).to(device),), model.null(who.device)
-        denoiser = metered_denoiser(model.network, condition, null, Guidance(scale), model.batch_size)
+        who = torch.arange(len(ids))
+        condition, null = (torch.from_numpy(labels[ids]).to(device),), model.null(torch.device(device))
+        denoiser = metered_denoiser(model.network, condition, null, Guidance(scale), batch_size(model, device))
         flow = Flow(denoiser, model.interpolant, model.decoder)
         noise = normal(seed, ids.tolist(), [0] * len(ids), model.shape).to(device)
         out.append(tensor_to_images(flow.decode(flow.solve(noise, uniform_grid(nfe, "heun"), who).x)))

@@ -32,6 +32,55 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     Mutant(
+        "a batch that keeps its own shape",
+        "core/denoiser.py",
+        "out = self.told(padded(x, size), padded(t, size), padded(which, size))",
+        "out = self.told(x, t, which)",
+        ("test_compiled.py",),
+    ),
+    Mutant(
+        "as many conditions as a batch happens to have",
+        "core/denoiser.py",
+        "used = padded(used, min(len(x), self.conditions))",
+        "pass",
+        ("test_compiled.py",),
+    ),
+    Mutant(
+        "an output that the next replay writes over",
+        "core/denoiser.py",
+        "Prediction(out.x0[:n].clone(), out.eps[:n].clone())",
+        "Prediction(out.x0[:n], out.eps[:n])",
+        ("test_compiled.py",),
+    ),
+    Mutant(
+        "padding that nobody counts",
+        "core/denoiser.py",
+        "self.padding += size - n",
+        "pass",
+        ("test_compiled.py",),
+    ),
+    Mutant(
+        "every worker's own batch size",
+        "run/execute.py",
+        'write_first(folder / "identity.json", text)',
+        'write_text(folder / "identity.json", text) or text',
+        ("test_compiled.py",),
+    ),
+    Mutant(
+        "a checkpoint that forgets the bill",
+        "run/checkpoint.py",
+        "            meter.copy_(count)",
+        "            pass",
+        ("test_checkpoint.py",),
+    ),
+    Mutant(
+        "winners that a checkpoint forgets",
+        "run/checkpoint.py",
+        'saved["searched"], readouts, saved["finals"]',
+        'saved["searched"], readouts, {}',
+        ("test_checkpoint.py",),
+    ),
+    Mutant(
         "a loaded model that is not what its settings say",
         "core/model.py",
         "if said != found:",

@@ -3,7 +3,7 @@
     python scripts/results.py [images=1000] [seeds=0,1,2] [only=oracles,hacking,...] [out=docs/results] [compile=true]
 
 Every run is a folder of outputs/results/ and is not made again; stop it and start it at will. About 10 minutes a curve
-on two cores: four hours for everything, less with compile=true (model.compile; needs a C++ compiler).
+on two cores: four hours for everything, less with compile=true (needs a C++ compiler).
 """
 
 import csv
@@ -43,7 +43,7 @@ class Results:
     def run(self, name: str, *options: str, seed: int = 0) -> Path:
         """Make (or find finished) one run; returns its folder."""
         folder = RUNS / f"{name}-s{seed}"
-        common = (f"images={self.images}", f"seed={seed}", "budget=results", f"model.compile={self.compile}")
+        common = (f"images={self.images}", f"seed={seed}", "budget=results", f"compile={self.compile}")
         where = ("logger=none", f"hydra.run.dir={folder}")
         subprocess.run([sys.executable, "run.py", *common, *where, *options], check=True)
         return folder

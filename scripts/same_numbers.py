@@ -1,7 +1,8 @@
 """Does this checkout print the numbers of an earlier commit?   python scripts/same_numbers.py COMMIT [words of a case]
 
 Every case is one `run.py` in a worktree of COMMIT and one here, a thread each; their curve.csv must be equal, digit for
-digit. What COMMIT gave is kept in outputs/same_numbers/. All cases take about 15 minutes on one core.
+digit, but for the clock. What COMMIT gave is kept in outputs/same_numbers/. All cases take about 15 minutes on one
+core.
 """
 
 import os
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from noise_search.storage.curve_csv import numbers
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "outputs/same_numbers"
@@ -27,14 +30,14 @@ CASES = {
 }
 
 
-def make(tree: Path, case: str, folder: Path) -> str:
+def make(tree: Path, case: str, folder: Path) -> list[dict[str, str]]:
     """The curve.csv of one case, made by the code in `tree`."""
     command = [sys.executable, str(tree / "run.py"), *CASES[case], "logger=none", f"hydra.run.dir={folder}"]
     subprocess.run(command, cwd=tree, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
-    return (folder / "curve.csv").read_text()
+    return numbers(folder / "curve.csv")
 
 
-def kept(commit: str, case: str) -> str:
+def kept(commit: str, case: str) -> list[dict[str, str]]:
     """What `commit` gave, made in a worktree of it if it is not known yet."""
     folder = KEPT / commit / case.replace(" ", "_")
     if not (folder / "run.json").is_file():
@@ -45,7 +48,7 @@ def kept(commit: str, case: str) -> str:
                 make(tree, case, folder)
             finally:
                 subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
-    return (folder / "curve.csv").read_text()
+    return numbers(folder / "curve.csv")
 
 
 def main() -> int:
@@ -56,7 +59,7 @@ def main() -> int:
         before = kept(digits.stdout.strip(), case)
         with tempfile.TemporaryDirectory() as scratch:
             now = make(ROOT, case, Path(scratch) / "run")
-        lines = [n for n, (a, b) in enumerate(zip(before.splitlines(), now.splitlines(), strict=False)) if a != b]
+        lines = [n for n, (a, b) in enumerate(zip(before, now, strict=False), start=1) if a != b]
         same = before == now
         different += not same
         print(f"{case}: {'the same' if same else f'DIFFERENT in lines {lines[:10]}'}", flush=True)

@@ -8,7 +8,6 @@ worker 0 fails must make the command exit with something other than 0.
 """
 
 import contextlib
-import csv
 import os
 import secrets
 import shutil
@@ -19,6 +18,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from noise_search.storage.curve_csv import numbers
 
 ROOT = Path(__file__).parents[1]
 TOY = ("experiment=toy", "logger=none", "budget.points=[1,4,16]", "images=3200", "batch_size=64")
@@ -88,11 +89,6 @@ def sweep(folder: Path, *options: str, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(words, cwd=folder, env=os.environ | environment)
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
 def drill(folder: Path) -> None:
     print("a sweep of two jobs, 2 nodes x 2 workers each; worker 3 fails whenever it is started", flush=True)
     batch = "batch_size='${oc.decode:${oc.env:DRILL_${oc.env:SLURM_PROCID,0},64}}'"
@@ -124,7 +120,7 @@ def drill(folder: Path) -> None:
         words = [sys.executable, str(ROOT / "run.py"), *TOY, f"seed={seed}", f"hydra.run.dir={quiet}"]
         subprocess.run(words, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         (disturbed,) = (p for p in units.glob("toy-*") if f"seed: {seed}\n" in (p / "config.yaml").read_text())
-        one, other = table(quiet / "curve.csv"), table(disturbed / "curve.csv")
+        one, other = (numbers(run / "curve.csv") for run in (quiet, disturbed))
         if different := [pair for pair in zip(one, other, strict=True) if pair[0] != pair[1]]:
             raise SystemExit(f"seed {seed}: {len(different)} rows differ from an undisturbed run's: {different[0]}")
     print("  both jobs are complete, and equal to undisturbed runs")

@@ -1,11 +1,13 @@
 """An accelerator without one: tensors that say `cuda`, compute on the CPU, refuse to be mixed with tensors of the CPU,
-and count how often the host waits for the device. Code for a GPU runs whole under it, slowly and exactly.
+and count how often the host waits for the device, for an event's end too. Code for a GPU runs whole under it, slowly
+and exactly.
 
     with simulated_device() as device:
         ...                        # device="cuda" everywhere
         device.syncs               # where the host waited: names of operations
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -77,6 +79,28 @@ class Device:
 
 
 CURRENT: list[Device] = []
+
+
+def synchronize(device: Any = None) -> None:
+    CURRENT[-1].syncs.append("synchronize")
+
+
+class Event:
+    """Of a queue that is always empty; to read its time is to wait for it."""
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        assert enable_timing
+        self.at = 0.0
+
+    def record(self, stream: None) -> None:
+        self.at = time.perf_counter()
+
+    def synchronize(self) -> None:
+        CURRENT[-1].syncs.append("synchronize")
+
+    def elapsed_time(self, end: "Event") -> float:
+        CURRENT[-1].syncs.append("elapsed_time")
+        return 1000 * (end.at - self.at)
 
 
 def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -152,6 +176,10 @@ def simulated_device() -> Iterator[Device]:
         mock.patch("torch.cuda.is_available", return_value=True),
         mock.patch("torch.cuda.device_count", return_value=1),
         mock.patch("torch.cuda.is_bf16_supported", return_value=True),
+        mock.patch("torch.cuda.get_device_name", return_value="a simulated device"),
+        mock.patch("torch.cuda.synchronize", synchronize),
+        mock.patch("torch.cuda.current_stream", return_value=None),
+        mock.patch("torch.cuda.Event", Event),
         mock.patch.object(nn.Module, "to", moved),
         mock.patch("torch.tensor", tensor),
         mock.patch.object(Tensor, "pin_memory", pinned),

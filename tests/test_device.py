@@ -23,7 +23,14 @@ from tests.test_configs import configuration
 from tests.test_published import NET, random_state
 
 TOY = ("experiment=toy", "budget.search_nfe=4", "budget.final_nfe=5", "budget.points=[1,4]")
-CIFAR10 = ("model.precision=float32", "budget.search_nfe=6", "budget.final_nfe=4", "budget.points=[1,2]", "images=3")
+CIFAR10 = (
+    "model.precision=float32",
+    "batch_size=256",
+    "budget.search_nfe=6",
+    "budget.final_nfe=4",
+    "budget.points=[1,2]",
+    "images=3",
+)
 RUNS = {  # name -> overrides, and what a search pass may wait for
     "random": (TOY, []),
     "zo": ((*TOY, "algorithm=zo", "algorithm.on_stall=redraw"), []),

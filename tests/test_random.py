@@ -21,7 +21,7 @@ def test_one_search_passes_through_every_smaller_one() -> None:
 
 
 def test_the_best_never_gets_worse_and_is_the_best_of_all(setup) -> None:
-    results = [Random().result(setup.problem, s, s.round) for s in search(setup.problem, Random(), 12)]
+    results = [Random().result(setup.problem, s, s.round) for s in search(setup.problem, Random(), 12, stops=range(13))]
     scores = torch.stack([r.score[:, 0] for r in results])
     assert (scores.diff(dim=0)[1:] >= 0).all()
     every = torch.cat([setup.problem.evaluate(setup.problem.noise(n)[:, None]) for n in range(12)], 1)[..., 0]

@@ -23,7 +23,7 @@ import torch
 from wandb.proto import wandb_internal_pb2
 
 from noise_search.assets import asset
-from noise_search.storage.curve_csv import COLUMNS
+from noise_search.storage.curve_csv import COLUMNS, numbers
 from noise_search.storage.run_folder import noted
 from noise_search.storage.weights import load_weights, save_weights
 
@@ -150,8 +150,11 @@ def test_a_second_run_does_nothing_and_more_images_extend(toy: Path, tmp_path: P
     assert "nothing to do" in call(home, *TOY, "images=150", "logger=none").stdout
     assert before == files()
     call(tmp_path, *TOY, "images=70", "logger=none", "batch_size=64", "hydra.run.dir=grown")
-    call(tmp_path, *TOY, "images=150", "logger=none", "batch_size=7", "hydra.run.dir=grown")
+    other = call(tmp_path, *TOY, "images=150", "logger=none", "batch_size=7", "hydra.run.dir=grown", code=1)
+    assert "holds results of tuning.batch_size=64, not 7" in other.stderr
+    call(tmp_path, *TOY, "images=150", "logger=none", "hydra.run.dir=grown")
     grown = tmp_path / "grown"
+    assert (grown / "run.log").read_text().count("batches of 64 rows") == 2  # as it was begun; the toy's own are 256
     assert len(list((grown / "units").iterdir())) == 4
     found, expected = ([float(row["value"] or "nan") for row in curve(folder)] for folder in (grown, toy))
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-5, nan_ok=True)
@@ -240,17 +243,26 @@ def test_a_plan_needs_neither_weights_nor_torch(tmp_path: Path) -> None:
         "except SystemExit as end: assert not end.code, end.code"
     )
     arguments = ("plan_only=true", "model=sit_xl_2", "model.weights=/nowhere", "hydra.run.dir=plan")
-    subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    for budget in ("paper", "time"):  # minutes: by model.rows_per_second, where nothing like it was measured here
+        options = [sys.executable, "-c", script, *arguments, f"budget={budget}", "budget.search_nfe=50"]
+        done = subprocess.run(options, cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert "rows/s (model.rows_per_second)" in done.stdout
     assert [path.name for path in (tmp_path / "plan").iterdir()] == ["plan.csv"]
 
 
 def test_a_model_whose_costs_are_not_known_has_no_gflops_and_its_rate_is_measured(tmp_path: Path) -> None:
     unknown = ("model.multiply_adds=null", "model.rows_per_second=null")
-    done = call(tmp_path, *TOY, *unknown, "images=20", "logger=none", "hydra.run.dir=run")
+    options, cache = (*TOY, *unknown, "images=20", "logger=none", "hydra.run.dir=run"), str(tmp_path / "cache")
+    done = call(tmp_path, *options, NOISE_SEARCH_CACHE=cache)
     assert "expected: not known before the model's rate is measured" in done.stdout
-    assert re.search(
-        r"expected: [\d.]+ to [\d.]+ minutes of network time at \d+ rows/s \(measured on cpu\)", done.stdout
+    number = r"[\d.e-]+"
+    expected = (
+        rf"expected: {number} seconds of search, {number} to {number} seconds of final generation, "
+        rf"{number} to {number} seconds of judge \(measured on .+, \d+ threads?"
     )
+    assert re.search(expected + r"\)\n", done.stdout)
+    plan = call(tmp_path, *options, "plan_only=true", NOISE_SEARCH_CACHE=cache).stdout
+    assert re.search(expected + r", earlier\)\n", plan)  # what the run measured
     assert {row["gflops"] for row in curve(tmp_path / "run")} == {""}
     assert "20 images" in (tmp_path / "run/report.html").read_text()
 
@@ -313,6 +325,7 @@ WRONG = {
     "observers=[oracle_fid]": "observers: oracle_fid gives no score of one image",
     "budget.points=[0,1]": "budget.points=[0, 1]: 0 and 1 cost the same 6 NFE",
     "observers=likelihood": "observers=likelihood: a list of verifiers, each once",
+    "budget=time": "budget.points=[1, 2, 4]: with budget.minutes the clock says what is bought",
     "budget.search_nfe=0": "budget.search_nfe=0: a whole number, at least 1",
     "dataset.classes=[10]": "10 is not a class id of mixture; 0 to 9",
     "batch_size=0": "batch_size=0: auto or a whole number of rows, at least 1",
@@ -323,7 +336,7 @@ WRONG = {
     "guidance.channels=7": "guidance.channels=7: toy has 3",
     "model.rows_per_second=-5": "model.rows_per_second=-5",
     "guidance.interval=[0.5,0.2]": "guidance.interval=[0.5, 0.2]: [low, high], two times between 0",
-    "axis=x": "axis=x: nfe or nfe_paper",
+    "axis=x": "axis=x: one of nfe, nfe_paper, seconds",
     "metrics=lite2 device=cpu:x": "device=cpu:x: auto, cpu, cuda or cuda:N",
     CIFAR10: "verifier likelihood knows the classes of mixture, dataset cifar10 has those of",
     "dataset=cifar10 verifier=brightness": "model toy knows the classes of mixture, dataset cifar10 has",
@@ -421,7 +434,7 @@ def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
         [*arguments, "verifier=brightness"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert again.stdout.splitlines() == [str(folder.relative_to(tmp_path))]
-    assert (folder / "curve.csv").read_text() == (tmp_path / "direct/curve.csv").read_text()
+    assert numbers(folder / "curve.csv") == numbers(tmp_path / "direct/curve.csv")
     spent = {run: json.loads((run / "run.json").read_text())["spent"] for run in (folder, tmp_path / "direct")}
     assert spent[folder]["nfe_search"] == 0 and 0 < spent[folder]["nfe"] < spent[tmp_path / "direct"]["nfe_final"]
     names, *rows = csv.reader((tmp_path / "direct/figures/cross_verifier.csv").read_text().splitlines())
@@ -464,7 +477,7 @@ def test_oracle_fid_lowers_its_distance_and_goes_on_where_it_was(tmp_path: Path)
     (tmp_path / "spoilt/first.bin").write_bytes(content)
     expected = [float(row["value"] or "nan") for row in curve(tmp_path / "whole")]
     for name in ("cut", "spoilt"):
-        call(tmp_path, *options, "batch_size=3", f"hydra.run.dir={name}")
+        call(tmp_path, *options, f"hydra.run.dir={name}")
         found = [float(row["value"] or "nan") for row in curve(tmp_path / name)]
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-5, nan_ok=True)
         assert (tmp_path / name / "first.damaged").is_file() == (name == "spoilt")

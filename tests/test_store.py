@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from noise_search.storage.checked import Damaged
 from noise_search.storage.run_folder import finished_ids, runs, words
-from noise_search.storage.units import SCHEMA, Damaged, read_units, write_unit
+from noise_search.storage.units import SCHEMA, read_units, write_unit
 
 FOOTER = {"settings": "abc", "weights": "{}", "versions": "{}"}
 
@@ -17,6 +18,7 @@ FOOTER = {"settings": "abc", "weights": "{}", "versions": "{}"}
 def rows(ids: list[int]) -> list[dict]:
     filler = dict.fromkeys(SCHEMA.names, 0) | {"png": b"x" * 3000, "features": b"y" * 5120, "features_search": None}
     filler |= {"scores": [0.5, float("nan")], "scores_final": [0.5], "bank": None, "measures": [], "digest": "d"}
+    filler |= {"spent_seconds": None, "device": "d"}
     return [filler | {"image_id": i, "point": p} for i in ids for p in (1, 2)]
 
 
@@ -59,7 +61,7 @@ def unit(tmp_path: Path) -> Path:
 
 def test_a_file_is_plain_parquet_that_says_what_made_it(unit: Path) -> None:
     found = pq.read_schema(unit).metadata
-    assert found[b"settings"] == b"abc" and found[b"schema"] == b"3" and {b"weights", b"versions"} <= set(found)
+    assert found[b"settings"] == b"abc" and found[b"schema"] == b"4" and {b"weights", b"versions"} <= set(found)
     assert pq.read_table(unit, page_checksum_verification=True).num_rows == 64
     column = pq.ParquetFile(unit).metadata.row_group(0).column(0)
     assert column.path_in_schema == "image_id"

@@ -56,6 +56,9 @@ class FirstOrder:
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]
 
+    def at_once(self, point: int) -> int:
+        return 1
+
     def rounds(self, point: int) -> int:
         return point + 1 if point else 0
 
@@ -70,7 +73,8 @@ class FirstOrder:
         with torch.enable_grad():
             x = state.x.detach().requires_grad_()
             scores = problem.evaluate(x[:, None])
-            (gradient,) = torch.autograd.grad(problem.combine(scores).sum(), x)
+            with problem.watch("denoise"):
+                (gradient,) = torch.autograd.grad(problem.combine(scores).sum(), x)
         score = scores[:, 0].detach()
         better = problem.prefers(score, state.best_score)
         return FirstOrderState(

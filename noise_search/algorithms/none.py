@@ -37,6 +37,9 @@ class NoSearch:
     def legs(self, c: int, final: int) -> list[Leg]:
         return []
 
+    def at_once(self, point: int) -> int:
+        return 1
+
     def rounds(self, point: int) -> int:
         return 0
 

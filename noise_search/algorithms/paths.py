@@ -92,6 +92,9 @@ class Paths:
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(self.backward_nfe, round(t + self.back, 9), t) for t in self.levels[1:]]
 
+    def at_once(self, point: int) -> int:
+        return self.paths * max(point, 1)
+
     def rounds(self, point: int) -> int:
         return len(self.levels) + 1 if point else 0
 

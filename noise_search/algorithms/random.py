@@ -46,6 +46,9 @@ class Random:
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]
 
+    def at_once(self, point: int) -> int:
+        return max(point, 1)
+
     def rounds(self, point: int) -> int:
         return point
 
@@ -54,10 +57,14 @@ class Random:
         return RandomState(0, scores)
 
     def step(self, problem: Problem, state: RandomState) -> RandomState:
+        return self.extend(problem, state, 1)
+
+    def extend(self, problem: Problem, state: RandomState, count: int) -> RandomState:
         import torch
 
-        scores = problem.evaluate(problem.noise(state.round)[:, None])
-        return RandomState(state.round + 1, torch.cat([state.scores, scores], 1))
+        stop = state.round + count
+        noises = problem.noises(count, first=state.round)
+        return RandomState(stop, torch.cat([state.scores, problem.evaluate(noises)], 1))
 
     def bank(self, state: RandomState) -> Tensor:
         return state.scores

@@ -90,6 +90,9 @@ class ZeroOrder:
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]
 
+    def at_once(self, point: int) -> int:
+        return self.neighbours
+
     def rounds(self, point: int) -> int:
         return point
 

@@ -23,11 +23,13 @@ from noise_search.run.description import Description, describe
 from noise_search.run.execute import make_and_finish, refuse_other_settings, start_log
 from noise_search.run.plugins import plugins
 from noise_search.run.reopen import reopen
+from noise_search.run.settings import AXES
 from noise_search.storage import cache
 from noise_search.storage.atomic import sha256
+from noise_search.storage.checked import Damaged
 from noise_search.storage.export import export_npz, export_png
 from noise_search.storage.run_folder import finished_ids, finished_images, missing_ids, runs, span, unit_paths, words
-from noise_search.storage.units import Damaged, read_file, read_units
+from noise_search.storage.units import read_file, read_units
 
 FORMS = {"npz": export_npz, "png": export_png}
 ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made again in another batch
@@ -119,16 +121,19 @@ def pixels_away(one: bytes, other: bytes) -> int:
     return int(np.abs(a - b).max())
 
 
-def report(folders: list[Path], into: Path | None) -> int:
-    """Make the curve, figures and report of a run again from its units; of several, their combined curve in `into`."""
+def report(folders: list[Path], into: Path | None, axis: str | None = None) -> int:
+    """Make the curve, figures and report of a run again from its units; of several, their combined curve in `into`.
+    axis: of the figures; None: the run's, or the first one's."""
+    if axis not in (None, *AXES):
+        raise Refused(f"axis={axis}: one of {', '.join(AXES)}")
     if len(folders) > 1:
         if into is None:
             raise Refused("report of several runs: into=FOLDER, where the combined curve goes")
-        combine_runs(folders, into)
+        combine_runs(folders, into, axis)
         print(into)
         return 0
     (run,) = folders
-    described = reopen(run)
+    described = reopen(run, axis)
     if missing := missing_ids(run, described.settings.images):
         raise Refused(f"{run} is incomplete: image ids {words(runs(missing))} are missing")
     parts = assemble(described)
@@ -163,6 +168,7 @@ def log_run(run: Path, project: str = "noise_search", group: str | None = None) 
     for row in rows:
         row |= {"value": float(row["value"]) if row["value"] else None, "point": int(row["point"])}
         row |= {name: int(row[name]) for name in ("nfe", "nfe_paper")}
+        row["seconds"] = float(row["seconds"]) if row.get("seconds") else None
     purchases = described.plan.purchases
     grids = {p.point: np.asarray(Image.open(run / f"images/{p.label}.png")) for p in purchases}
     record = Record(run, dict(described.config), rows, described.settings.axis, grids)

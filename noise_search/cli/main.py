@@ -3,7 +3,7 @@
 noise-search [overrides]                           a run: plan, search, evaluate, report; --help lists the groups
 noise-search status RUN                            images done, rate, time left; exit code 1 if incomplete
 noise-search verify RUN [images=8]                 checksums and counts; makes some images again
-noise-search report RUN... [into=FOLDER]           curve and report from the units; of several runs: combined
+noise-search report RUN... [into=FOLDER] [axis=seconds]  curve and report from the units; of several runs: combined
 noise-search export RUN as=npz|png                 images of every budget: ADM's arr_0, or folders of files
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
 noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
@@ -31,7 +31,7 @@ USAGE = {line.split()[1]: line.split("  ")[0] for line in (__doc__ or "").splitl
 OPTIONS = {  # command -> the fewest and most runs that it takes, and its options
     "status": (1, 1, set()),
     "verify": (1, 1, {"images"}),
-    "report": (1, 1000, {"into"}),
+    "report": (1, 1000, {"into", "axis"}),
     "export": (1, 1, {"as"}),
     "log": (1, 1, {"project", "group"}),
     "select": (1, 1, {"verifier", "points", "into"}),
@@ -81,7 +81,7 @@ def command() -> int:
         if name == "verify":
             return commands.verify(runs[0], int(number))
         if name == "report":
-            return commands.report(runs, into)
+            return commands.report(runs, into, options.get("axis"))
         if name == "export":
             return commands.export(runs[0], options.get("as", "npz"))
         if name == "log":

@@ -74,6 +74,10 @@ class Algorithm(Protocol):
     def legs(self, c: int, final: int) -> list[Leg]:
         """Every integration whose end is scored: on its knots lie the views of self-supervised verifiers."""
 
+    def at_once(self, point: int) -> int:
+        """How many candidates of an image a round of a search for `point` evaluates together: so many rows of each
+        fill a batch. Of an `Independent` one: all."""
+
     def rounds(self, point: int) -> int:
         """After how many rounds the state holds the result of `point`."""
 
@@ -92,8 +96,11 @@ def require_point(name: str, point: int) -> None:
 
 @runtime_checkable
 class Independent(Algorithm, Protocol):
-    """An algorithm whose candidates do not depend on their scores: a run keeps the scores of all, and another verifier
-    can choose among them afterwards (`noise-search select`)."""
+    """An algorithm whose candidates do not depend on their scores, one a round: a run keeps the scores of all, and
+    another verifier can choose among them afterwards (`noise-search select`)."""
+
+    def extend(self, problem: Problem, state: Any, count: int) -> Any:
+        """`count` steps at once."""
 
     def bank(self, state: Any) -> Tensor:
         """float32 [B, N, V], the scores of the first N candidates; an address is a column of it."""

@@ -134,7 +134,7 @@ def largest(affordable: Callable[[int], bool], what: str) -> int:
 @dataclass(frozen=True)
 class Plan:
     """purchases, and the bill of the whole sweep in NFE an image: the search exactly, the final part between bounds;
-    sweep_scored: images that its search shows to the verifier."""
+    sweep_scored: images that its search shows to the verifier; sweep_renders: winners, between bounds."""
 
     series: str
     purchases: list[Purchase]
@@ -142,6 +142,7 @@ class Plan:
     sweep_scored: int
     sweep_backward: int
     sweep_final: tuple[int, int]
+    sweep_renders: tuple[int, int]
     each: int  # network rows of one evaluation
 
     def rows(self, images: int) -> tuple[int, int]:
@@ -149,8 +150,8 @@ class Plan:
         each = images * self.each
         return each * (self.sweep_search + self.sweep_final[0]), each * (self.sweep_search + self.sweep_final[1])
 
-    def text(self, images: int, rows_per_second: float | None, notes: Sequence[str] = ()) -> str:
-        """For a person: one line a budget, then the bill, the notes, and the expected time of the network alone."""
+    def text(self, images: int, expected: str, notes: Sequence[str] = ()) -> str:
+        """For a person: one line a budget, then the bill, the expected time in words, and the notes."""
         lines = [f"plan: {self.series}, {images} images", "  point      nfe  (search + final)  nfe_paper  network_rows"]
         for p in self.purchases:
             parts = f"({p.nfe_search} + {p.nfe_final})"
@@ -163,18 +164,18 @@ class Plan:
         backward = 3 * images * self.each * self.sweep_backward
         if backward:
             lines.append(f"  and {self.sweep_backward} of them an image differentiated, at three times their price")
-        lines.append(f"  {self.expected(images, rows_per_second)}")
+        lines.append(f"  {expected}")
         return "\n".join([*lines, *(f"  {note}" for note in notes)])
 
-    def expected(self, images: int, rows_per_second: float | None, source: str = "model.rows_per_second") -> str:
-        """The time that the network needs; source: of the rate."""
+    def network_time(self, images: int, rows_per_second: float | None) -> str:
+        """What is expected of the network alone, where no device has been measured."""
         if rows_per_second is None:
             return "expected: not known before the model's rate is measured (model.rows_per_second=null)"
         backward = 3 * images * self.each * self.sweep_backward
         seconds = [(rows + backward) / rows_per_second for rows in self.rows(images)]
         unit, name = (60, "minutes") if seconds[1] < 7200 else (3600, "hours")
         time = " to ".join(f"{value / unit:,.1f}" for value in seconds)
-        return f"expected: {time} {name} of network time at {rows_per_second:.0f} rows/s ({source})"
+        return f"expected: {time} {name} of network time at {rows_per_second:.0f} rows/s (model.rows_per_second)"
 
 
 def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, multiply_adds: int | None) -> Plan:
@@ -192,5 +193,6 @@ def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, mult
         together(p.scored for p in purchases),
         together(p.nfe_backward for p in purchases),
         (together(finals), sum(finals)),
+        (1 if algorithm.anytime else len(finals), len(finals)),
         each,
     )

@@ -76,17 +76,23 @@ class MeteredNetwork:
     runs it once more; `backward` bills them, in addition to `rows`.
 
     condition: of the images, [C, ...] each, and stored once: a batch of rows takes its own when it is called. A network
-    whose `shares_conditions` is true is given only those that differ, [U, ...] each, and with them `rows`, int64 [N]:
-    which of them each row has.
+    that has a number of `conditions`, how many different ones there can be, is given only those that differ, [U, ...]
+    each, and with them `rows`, int64 [N]: which of them each row has.
+
+    A network that takes `whole_batches` (`networks/compiled.py`) is called with one shape only, and may write each
+    output over the one before. Rows that a batch lacks repeat its last; `padding` counts them, they are nobody's bill.
     """
 
     def __init__(self, network: Network, condition: Condition, images: int, batches: Batches | int) -> None:
         self.network, self.condition = network, condition
+        self.conditions: int | None = getattr(network, "conditions", None)
+        self.whole_batches: bool = getattr(network, "whole_batches", False)
         self.owner: Tensor | None = None
-        if getattr(network, "shares_conditions", False):
+        if self.conditions is not None:
             self.condition, self.owner = different(condition)
         self.batches = Batches(batches) if isinstance(batches, int) else batches
         self.rows, self.backward = Meter(images), Meter(images)
+        self.padding = 0
 
     def __call__(self, x: Tensor, t: Tensor, which: Tensor, who: Tensor) -> Prediction:
         """which: int64 [N] on the CPU, the row of the condition that each row is asked to show."""
@@ -99,12 +105,29 @@ class MeteredNetwork:
         return Prediction(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]))
 
     def conditioned(self, x: Tensor, t: Tensor, which: Tensor) -> Prediction:
-        if self.owner is None:
+        """One batch, without its bill."""
+        if not self.whole_batches:
+            return self.told(x, t, which)
+        n, size = len(x), self.batches.size
+        self.padding += size - n
+        out = self.told(padded(x, size), padded(t, size), padded(which, size))
+        return Prediction(out.x0[:n].clone(), out.eps[:n].clone())
+
+    def told(self, x: Tensor, t: Tensor, which: Tensor) -> Prediction:
+        """What the network makes of rows, told their conditions."""
+        if self.owner is None or self.conditions is None:
             which = which.to(x.device, non_blocking=True)
             return self.network(x, t, *(rows[which] for rows in self.condition))
         used, rows = self.owner[which].unique(return_inverse=True)
+        if self.whole_batches:
+            used = padded(used, min(len(x), self.conditions))
         used, rows = used.to(x.device, non_blocking=True), rows.to(x.device, non_blocking=True)
         return self.network(x, t, *(values[used] for values in self.condition), rows=rows)
+
+
+def padded(rows: Tensor, size: int) -> Tensor:
+    """[N, ...] -> [size, ...], the last row repeated."""
+    return torch.cat([rows, rows[-1:].expand(size - len(rows), *rows.shape[1:])]) if len(rows) < size else rows
 
 
 def different(condition: Condition) -> tuple[Condition, Tensor]:

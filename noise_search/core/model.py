@@ -26,11 +26,12 @@ class Model:
     """A network in the project's frame, with the interpolant it was trained on and its decoder.
 
     shape: latent shape (C, H, W). decoder: latents [N, ...] -> images [N, 3, H, W]. batch_size: rows at which the
-    device is at its best. classes: number of class labels that the network was trained on; the label `classes` means
-    "no class"; None: it reads texts. class_set: whose classes they are (`Dataset.class_set`); None: unsaid. encode: B
-    texts -> their condition, one row a text; the null condition is that of `null_text`. reconstruct: images -> images
-    through the autoencoder, None where there is none. weights: file name -> sha256. solver, schedule: see
-    `ModelSettings`. distilled: the scale of guidance is the last tensor that the network is called with, [N].
+    device is at its best; None: to be measured. classes: number of class labels that the network was trained on; the
+    label `classes` means "no class"; None: it reads texts. class_set: whose classes they are (`Dataset.class_set`);
+    None: unsaid. encode: B texts -> their condition, one row a text; the null condition is that of `null_text`.
+    reconstruct: images -> images through the autoencoder, None where there is none. weights: file name -> sha256.
+    solver, schedule: see `ModelSettings`. distilled: the scale of guidance is the last tensor that the network is
+    called with, [N].
     """
 
     name: str
@@ -39,7 +40,7 @@ class Model:
     shape: tuple[int, ...]
     classes: int | None
     decoder: Callable[[Tensor], Tensor]
-    batch_size: int
+    batch_size: int | None
     encode: Callable[[Sequence[str]], Condition] | None = None
     null_text: str = ""
     reconstruct: Callable[[Tensor], Tensor] | None = None
@@ -73,7 +74,7 @@ class ModelSettings(ABC):
 
     solver: "heun" (2 evaluations a step) or "euler". schedule: where the network is evaluated. multiply_adds: of one
     network row; None: not known, then a run tells no gflops. rows_per_second: network rows, for the plan's estimate of
-    time; None: not known, it is measured when the model has been loaded. distilled: see `Guidance`. class_set: `Model`.
+    time where none was measured on this machine; None: not known. distilled: see `Guidance`. class_set: `Model`.
     """
 
     name: str
@@ -111,7 +112,7 @@ class ModelSettings(ABC):
         network: Network,
         interpolant: Interpolant,
         decoder: Callable[[Tensor], Tensor],
-        batch_size: int,
+        batch_size: int | None,
         weights: dict[str, str] | None = None,
         encode: Callable[[Sequence[str]], Condition] | None = None,
         null_text: str = "",

@@ -18,12 +18,17 @@ class Draws:
     round: int
     tag: str
 
-    @property
-    def next(self) -> "Draws":
-        """What is likely to be asked for next: one candidate follows another, all of a round those of the next."""
-        if self.count == 1:
-            return replace(self, first=self.first + 1)
-        return replace(self, round=self.round + 1)
+    def then(self, most: int) -> "Draws":
+        """What is likely to be asked for next: after candidates as many again as there were, `most` at a time, which is
+        how a sweep over 1, 2, 4, 8 goes on; after another purpose's draws, all of a round, those of the next."""
+        if self.tag != "noise":
+            return replace(self, round=self.round + 1)
+        made = self.first + self.count
+        return replace(self, first=made, count=max(1, min(made, most)))
+
+    def begins(self, other: "Draws") -> bool:
+        """Are these the first of the other's?"""
+        return replace(other, count=self.count) == self and self.count <= other.count
 
 
 def drawn(seed: int, ids: Sequence[int], shape: tuple[int, ...], pinned: bool, draws: Draws) -> Tensor:
@@ -64,12 +69,12 @@ class Making(threading.Thread):
 class NoiseAhead:
     """Calls `make`, a pure function, and then, in a thread, for what is likely to be asked for next.
 
-    At most one draw is held, and at most one thread lives, for as long as a draw takes: what is asked for after a wrong
-    guess waits for it.
+    most: candidates of an image at a time. At most one draw is held, and at most one thread lives, for as long as a
+    draw takes: what is asked for after a wrong guess waits for it.
     """
 
-    def __init__(self, make: Callable[[Draws], Tensor]) -> None:
-        self.make = make
+    def __init__(self, make: Callable[[Draws], Tensor], most: int) -> None:
+        self.make, self.most = make, most
         self.coming: Making | None = None
 
     def __call__(self, draws: Draws) -> Tensor:
@@ -77,9 +82,8 @@ class NoiseAhead:
         made = None
         if coming is not None:
             coming.join()
-            if coming.draws == draws:
+            if draws.begins(coming.draws):
                 made = coming.result()
-        if made is None:
-            made = self.make(draws)
-        self.coming = Making(self.make, draws.next)
+        made = self.make(draws) if made is None else made[:, : draws.count]
+        self.coming = Making(self.make, draws.then(self.most))
         return made

@@ -1,7 +1,7 @@
 """What a search is allowed to touch: the flow, the verifier, the noise, and which images it works for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import torch
@@ -16,13 +16,15 @@ from noise_search.core.model import Model
 from noise_search.core.noise import normal, uniform
 from noise_search.core.noise_ahead import Draws, NoiseAhead, drawn
 from noise_search.core.schedule import UNIFORM, Schedule
+from noise_search.core.stopwatch import Stopwatch
 from noise_search.core.verifier import Candidates, Verifier
+from noise_search.errors import Refused
 
 
 @dataclass(frozen=True)
 class Problem:
     """ids: the B image ids; index int64 [B] and texts: what each is asked to show; shape: the latent shape; search_nfe:
-    c, of one search iteration."""
+    c, of one search iteration; watch: takes the seconds of every stage, if it has a device."""
 
     flow: Flow
     verifier: Verifier
@@ -35,6 +37,7 @@ class Problem:
     solver: str
     seed: int
     schedule: Schedule = UNIFORM
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
     @property
     def device(self) -> torch.device:
@@ -71,21 +74,27 @@ class Problem:
         thousandth of the time in which its noise is denoised, and would take it from that."""
         kind = self.device.type
         make = partial(drawn, self.seed, self.ids, self.shape, kind == "cuda")
-        return make if kind == "cpu" else NoiseAhead(make)
+        return make if kind == "cpu" else NoiseAhead(make, self.at_once)
 
     def noise(self, candidate: int | Tensor, round: int = 0, tag: str = "noise") -> Tensor:
         """[B, ...] standard normal: draw number `candidate` (one, or int64 [B], each image's own). Free of cost."""
-        if isinstance(candidate, Tensor):
-            return normal(self.seed, self.ids, candidate.tolist(), self.shape, round, tag).to(self.device)
-        return self.draws(Draws(candidate, 1, round, tag)).to(self.device, non_blocking=True)[:, 0]
+        if isinstance(candidate, int) and tag == "noise":
+            return self.noises(1, round, tag, candidate)[:, 0]
+        numbers = candidate.tolist() if isinstance(candidate, Tensor) else [candidate] * len(self.ids)
+        return normal(self.seed, self.ids, numbers, self.shape, round, tag).to(self.device)
 
-    def noises(self, count: int, round: int = 0, tag: str = "noise") -> Tensor:
-        """[B, count, ...]: draws 0 to count - 1."""
-        return self.draws(Draws(0, count, round, tag)).to(self.device, non_blocking=True)
+    def noises(self, count: int, round: int = 0, tag: str = "noise", first: int = 0) -> Tensor:
+        """[B, count, ...]: draws `first` to first + count - 1."""
+        return self.draws(Draws(first, count, round, tag)).to(self.device, non_blocking=True)
 
     def uniform(self, count: int, round: int = 0, tag: str = "uniform") -> Tensor:
         """float64 [B, count] in [0, 1): numbers for choices, one row an image. Free of cost."""
         return uniform(self.seed, self.ids, count, round, tag).to(self.device)
+
+    @property
+    def at_once(self) -> int:
+        """Candidates of every image that fill a batch together."""
+        return max(1, self.meters.network.batches.size // (len(self.ids) * self.meters.guidance.rows))
 
     def grid(self, nfe: int, start: float = 1.0, end: float = 0.0) -> Grid:
         return self.schedule(nfe, start, end, self.solver)
@@ -97,13 +106,15 @@ class Problem:
     def solve(self, x: Tensor, grid: Grid, levels: Sequence[float] = ()) -> tuple[Tensor, Tensor]:
         """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations."""
         b, k = x.shape[:2]
-        solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k), levels)
+        with self.watch("denoise"):
+            solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k), levels)
         return solution.x.unflatten(0, (b, k)), solution.views.unflatten(0, (b, k))
 
     def predict(self, x: Tensor, t: float) -> Prediction:
         """x [B, K, ...] at time t -> clean image and noise [B, K, ...] each; one evaluation a candidate."""
         b, k = x.shape[:2]
-        out = self.flow.predict(x.flatten(0, 1), t, self.who(k))
+        with self.watch("denoise"):
+            out = self.flow.predict(x.flatten(0, 1), t, self.who(k))
         return Prediction(out.x0.unflatten(0, (b, k)), out.eps.unflatten(0, (b, k)))
 
     def score(self, x: Tensor, views: Tensor) -> Tensor:
@@ -125,22 +136,28 @@ class Problem:
         self.scored.add(who)
         self.decoded.add(who.repeat(1 + views))
 
-    def paid_before(self, evaluations: Tensor, rows: Tensor) -> None:
-        """One candidate of every image was evaluated and scored before this problem was opened: int64 [B] each."""
+    def paid_before(self, evaluations: Tensor, rows: Tensor, seconds: Sequence[float]) -> None:
+        """One candidate of every image was evaluated and scored before this problem was opened: int64 [B] each, and
+        seconds of each stage of a search, of all B together."""
         self.meters.evaluations.count += evaluations
         self.meters.network.rows.count += rows
         self.bill(self.who(1), 0)
+        self.watch.add(seconds)
 
     def score_rows(self, x: Tensor, views: Tensor, who: Tensor) -> Tensor:
         """x [N, ...], views [N, L, ...] of images who [N] -> scores [N, V]."""
-        return self.verify(self.flow.decode(x), views, who)
+        with self.watch("decode"):
+            images = self.flow.decode(x)
+        return self.verify(images, views, who)
 
     def verify(self, images: Tensor, views: Tensor, who: Tensor) -> Tensor:
         """images [N, 3, H, W] with their views [N, L, ...], of images who [N] -> scores [N, V]."""
         texts = [self.texts[i] for i in who.tolist()] if "texts" in self.verifier.reads else ()
-        seen = self.decode_views(views[:, None])
+        with self.watch("decode"):
+            seen = self.decode_views(views[:, None])
         condition = self.index[who.to(self.device, non_blocking=True)]
-        scores = self.verifier.scores(Candidates(images[:, None], condition, seen, texts))
+        with self.watch("verify"):
+            scores = self.verifier.scores(Candidates(images[:, None], condition, seen, texts))
         if scores.shape != (len(images), 1, self.verifier.columns):
             expected = [len(images), 1, self.verifier.columns]
             raise TypeError(f"verifier {self.verifier.name}: scores {list(scores.shape)}, not {expected}")
@@ -158,7 +175,8 @@ class Problem:
 
     def combine(self, scores: Tensor, point: int = 0) -> Tensor:
         """[B, K, V] of candidates that are compared -> [B, K], the order in which the verifier prefers them."""
-        return self.verifier.combine(scores, point)
+        with self.watch("verify"):
+            return self.verifier.combine(scores, point)
 
     def render(self, x: Tensor, t: float) -> Tensor:
         """Images [B, 3, H, W] of a result x [B, ...] at t: final_nfe evaluations from a noise, none at t = 0."""
@@ -183,18 +201,35 @@ def open_problem(
     seed: int = 0,
     batch_size: Batches | int | None = None,
     texts: Sequence[str] = (),
+    watch: Stopwatch | None = None,
 ) -> Problem:
     """The problem of searching for B images with a model; `problem.meters` count what it costs.
 
     index: int64 [B], what each is asked to show; texts: the same in words, for models and verifiers that read them.
     ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
+    watch: by default one that takes nothing.
     """
+    rows = batch_size or model.batch_size
+    if rows is None:
+        raise Refused(f"model {model.name}: its fastest batch is not known; give batch_size")
     guidance = replace(guidance, distilled=model.distilled)
     condition, null = model.condition(index, texts), model.null(index.device) if guidance.rows == 2 else ()
     if guidance.distilled:
         condition = (*condition, torch.full((len(index),), float(guidance.scale), device=index.device))
-    denoiser = metered_denoiser(model.network, condition, null, guidance, batch_size or model.batch_size)
+    denoiser = metered_denoiser(model.network, condition, null, guidance, rows)
     flow = Flow(denoiser, model.interpolant, model.decoder)
     ids = range(len(index)) if ids is None else ids
-    nfe = search_nfe, final_nfe
-    return Problem(flow, verifier, ids, index, texts, model.shape, *nfe, model.solver, seed, model.schedule)
+    return Problem(
+        flow,
+        verifier,
+        ids,
+        index,
+        texts,
+        model.shape,
+        search_nfe,
+        final_nfe,
+        model.solver,
+        seed,
+        model.schedule,
+        watch or Stopwatch(),
+    )

@@ -26,6 +26,7 @@ from noise_search.run.assemble import device_of
 from noise_search.run.fit import refuse_model, refuse_verifier, verifiers_in
 from noise_search.run.instantiate import build
 from noise_search.run.settings import Settings, read_settings
+from noise_search.run.tuning import batch_size
 
 OwnVerifier = Callable[[Tensor, list[str]], Any]
 Condition = str | int
@@ -78,8 +79,8 @@ class Order:
 
     def problem(self, ids: Sequence[int] | None = None) -> Problem:
         s, budget = self.settings, self.budget
-        batches = Batches(self.model.batch_size if s.batch_size == "auto" else int(s.batch_size))
-        given = (ids, budget.search_nfe, budget.final_nfe, s.guidance, s.seed, batches, self.texts)
+        size = batch_size(self.model, str(self.index.device)) if s.batch_size == "auto" else int(s.batch_size)
+        given = (ids, budget.search_nfe, budget.final_nfe, s.guidance, s.seed, Batches(size), self.texts)
         return open_problem(self.model, self.verifier, self.index, *given)
 
 

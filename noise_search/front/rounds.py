@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,10 +12,10 @@ from tqdm import tqdm
 
 from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
-from noise_search.algorithms.random import Random, RandomState
-from noise_search.core import driver
+from noise_search.algorithms.random import RandomState
 from noise_search.core.algorithm import Algorithm, Result, Traceable, unsearched
 from noise_search.core.budget import largest
+from noise_search.core.driver import search
 from noise_search.core.gather import take
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
@@ -47,21 +46,6 @@ def point_of(asked: Order, n: int | None, nfe: int | None) -> int:
     return point
 
 
-def states(problem: Problem, algorithm: Algorithm, point: int) -> Iterator[Any]:
-    """Of the search, as `driver.search`; random search's candidates go as many at a time as fill a batch."""
-    if not isinstance(algorithm, Random):
-        yield from driver.search(problem, algorithm, point)
-        return
-    state = algorithm.init(problem, point)
-    yield state
-    while state.round < point:
-        rows = len(problem.ids) * problem.meters.guidance.rows
-        stop = min(point, state.round + max(1, problem.meters.network.batches.size // rows))
-        noises = torch.stack([problem.noise(k) for k in range(state.round, stop)], 1)
-        state = RandomState(stop, torch.cat([state.scores, problem.evaluate(noises)], 1))
-        yield state
-
-
 def searched(asked: Order, point: int, seconds: float | None, shown: bool) -> Found:
     """Search, finish, check what it cost."""
     problem, algorithm, started = asked.problem(), asked.algorithm, time.monotonic()
@@ -70,7 +54,7 @@ def searched(asked: Order, point: int, seconds: float | None, shown: bool) -> Fo
     state, stopped, curve = None, False, list[tuple[int, float]]()
     with tqdm(total=total, unit="NFE", disable=not shown) as bar:
         try:
-            for after in states(problem, algorithm, point if cost.search else 0):
+            for after in search(problem, algorithm, point if cost.search else 0):
                 curve += passed(asked, problem, state.round if state else 0, after, point)
                 state = after
                 bar.update(int(problem.meters.evaluations.count.sum()) - bar.n)

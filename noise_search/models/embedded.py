@@ -17,20 +17,17 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-ROWS = {"cpu": 256, "cuda": 4096}  # where the denoiser's rate stops growing
+ROWS = {"cpu": 64}  # at which the denoiser is fastest; on another device it is measured
+DECODED = {"cpu": 256, "cuda": 4096}  # rows that the autoencoder makes at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedSiT(ModelSettings):
-    """weights, autoencoder: files, by default those in the package; precision: "float32" or "bfloat16" (autocast).
-
-    compile: let torch.compile fuse the SiT's operations; the first call takes half a minute.
-    """
+    """weights, autoencoder: files, by default those in the package; precision: "float32" or "bfloat16" (autocast)."""
 
     weights: str | None = None
     autoencoder: str | None = None
     precision: str = "bfloat16"
-    compile: bool = False
 
     class_set: ClassVar[str] = "cifar10"
 
@@ -69,25 +66,23 @@ class EmbeddedSiT(ModelSettings):
         sit = cast_weights(load_sit(paths[0]), dtype).to(device)
         coder = cast_weights(load_autoencoder(paths[1]), dtype).to(device)
         network, kind = SiTNetwork(sit, dtype), torch.device(device).type
-        if self.compile:
-            network.compile()
 
         def autocast() -> torch.autocast:
             return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
 
         def decode(x: Tensor) -> Tensor:
             with autocast():
-                return torch.cat([coder.decode(part) for part in x.split(ROWS[kind])]).float()
+                return torch.cat([coder.decode(part) for part in x.split(DECODED[kind])]).float()
 
         def reconstruct(images: Tensor) -> Tensor:
             with autocast():
-                return torch.cat([coder.decode(coder.encode(part)) for part in images.split(ROWS[kind])]).float()
+                return torch.cat([coder.decode(coder.encode(part)) for part in images.split(DECODED[kind])]).float()
 
         return self.model(
             network=network,
             interpolant=LinearInterpolant(),
             decoder=decode,
             reconstruct=reconstruct,
-            batch_size=ROWS[kind],
+            batch_size=ROWS.get(kind),
             weights={path.name: sha256(path) for path in paths},
         )

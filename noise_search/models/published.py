@@ -20,9 +20,8 @@ DEVICES = ("cpu", "cuda")
 class Published(ModelSettings):
     """kind: "sit" or "dit"; a file does not say which. net: the sizes that `weights` must have. vae: see `load_vae`.
 
-    rows: kind of device -> network rows at which it is at its best; decode_rows: latents decoded at once, None: as many
-    as suit the device (`rows_at_once`), and fewer where it has no memory for them.
-    compile: let torch.compile fuse the transformer's operations; the first call takes a minute.
+    rows: kind of device -> network rows at which it is at its best; null: measured. decode_rows: latents that are
+    decoded at once; None: as many as suit the device (`rows_at_once`), and fewer where it has no memory for them.
     """
 
     kind: str
@@ -31,20 +30,19 @@ class Published(ModelSettings):
     vae: str
     precision: str
     vae_precision: str
-    rows: dict[str, int]
+    rows: dict[str, int | None]
     decode_rows: int | None = None
-    compile: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_of("kind", self.kind, KINDS)
         for name in ("precision", "vae_precision"):
             require_precision(name, getattr(self, name))
-        for name, keys in (("net", SIZES), ("rows", DEVICES)):
+        for name, keys, more in (("net", SIZES, ""), ("rows", DEVICES, " or null")):
             value = getattr(self, name)
             good = isinstance(value, dict) and set(value) == set(keys)
-            good = good and all(whole(count) and count >= 1 for count in value.values())
-            require(name, value, good, f"whole numbers, at least 1, of {', '.join(keys)}")
+            good = good and all((more and n is None) or (whole(n) and n >= 1) for n in value.values())
+            require(name, value, good, f"whole numbers, at least 1,{more} of {', '.join(keys)}")
         width, heads = self.net["width"], self.net["heads"]
         require("net.width", width, width % heads == 0, f"not shared by {heads} heads")
         count = self.decode_rows
@@ -83,8 +81,6 @@ class Published(ModelSettings):
         decode, reconstruct, vae_digest = vae
         interpolant: Interpolant = LinearInterpolant() if self.kind == "sit" else DDPMInterpolant()
         network = SiTNetwork(transformer, dtype) if self.kind == "sit" else DiTNetwork(transformer, precision=dtype)
-        if self.compile:
-            network.compile()
         file = locate(weights)
         return self.model(
             network=network,

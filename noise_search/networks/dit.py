@@ -20,8 +20,6 @@ class DiTNetwork(nn.Module):
     The index may lie between whole numbers; below 0, from the table's end to the clean image, the network is told 0.
     """
 
-    shares_conditions = True
-
     def __init__(
         self,
         net: DiffusionTransformer,
@@ -30,6 +28,7 @@ class DiTNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.net, self.interpolant, self.precision = net, interpolant or DDPMInterpolant(), precision
+        self.conditions = net.classes + 1
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor, rows: Tensor | None = None) -> Prediction:
         t = t if rows is None else t[:1]  # broadcast

@@ -17,11 +17,9 @@ class SiTNetwork(nn.Module):
     With rows int64 [N], labels [U] are shared: rows says which each row has, and t is the same for all.
     """
 
-    shares_conditions = True
-
     def __init__(self, net: DiffusionTransformer, precision: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.net, self.precision = net, precision
+        self.net, self.precision, self.conditions = net, precision, net.classes + 1
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor, rows: Tensor | None = None) -> Prediction:
         time = t if rows is None else t[:1].expand(len(label))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from noise_search.errors import Refused
 from noise_search.measures.metric import Metric
 from noise_search.report.figures import axes_of, blank, save, unknown
 from noise_search.storage.curve_csv import COLUMNS, write_csv
@@ -23,19 +24,31 @@ def combine(sweep: Path) -> None:
         combine_runs(folders, sweep)
 
 
-def combine_runs(folders: list[Path], into: Path) -> None:
-    """Write into/curve.csv, one row per (run, budget, metric), and into/figures/ from finished runs."""
+def combine_runs(folders: list[Path], into: Path, axis: str | None = None) -> None:
+    """Write into/curve.csv, one row per (run, budget, metric), and into/figures/ from finished runs. axis: of the
+    figures; None: that of the first run."""
     records = [finished_record(folder) for folder in folders]
     rows: Rows = []
     for folder, name in zip(folders, series_names(folders, records), strict=True):
         with (folder / "curve.csv").open() as file:
             rows += [{"series": name, **row} for row in csv.DictReader(file)]
     write_csv(into / "curve.csv", rows, ("series", *COLUMNS))
-    axis = records[0]["axis"]
+    axis = axis or records[0]["axis"]
+    if axis == "seconds":
+        refuse_other_devices(rows)
     metrics, known = metrics_of(records), [row for row in rows if row["value"]]
     for name in dict.fromkeys(row["metric"] for row in known):
         chosen = [row for row in known if row["metric"] == name]
         draw(into / "figures", metrics.get(name) or unknown(name), chosen, axis)
+
+
+def refuse_other_devices(rows: Rows) -> None:
+    """Seconds are compared on one device only."""
+    devices = sorted({row.get("device") or "a device that is not known" for row in rows})
+    if len(devices) > 1:
+        raise Refused(f"axis=seconds: these runs were made on {'; '.join(devices)}: a curve is of one device")
+    if not all(row.get("seconds") for row in rows):
+        raise Refused("axis=seconds: not every run knows its seconds (curve.csv says which); use axis=nfe")
 
 
 def metrics_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
@@ -66,24 +79,37 @@ def series_names(folders: Sequence[Path], records: Sequence[Mapping[str, Any]]) 
     return names
 
 
+def number(cell: str) -> float:
+    """NFE are whole, seconds are not."""
+    return int(cell) if cell.isdigit() else float(cell)
+
+
+def at_point(found: list[tuple[float, float]]) -> tuple[float, list[float]]:
+    """(spent, value) of each seed at one point -> what that point costs, on average where seeds differ, and values."""
+    spent, values = zip(*found, strict=True)
+    return (spent[0] if len(set(spent)) == 1 else float(np.mean(spent))), list(values)
+
+
 def draw(folder: Path, metric: Metric, rows: Rows, axis: str) -> None:
     """One metric: the mean over seeds of every series, and the range from the lowest to the highest seed."""
-    values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:  # one value a seed: two points of one run never cost the same
-        values[row["series"]][int(row[axis])].append(float(row["value"]))
+    values: dict[str, dict[int, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:  # one a seed
+        values[row["series"]][int(row["point"])].append((number(row[axis]), float(row["value"])))
     figure = blank(5.6, 3.8)
     axes = figure.subplots()
-    for name, by_nfe in values.items():
-        nfe = sorted(by_nfe)
-        seeds = max(len(by_nfe[x]) for x in nfe)
-        (line,) = axes.plot(nfe, [np.mean(by_nfe[x]) for x in nfe], "o-", ms=4, label=name)
+    everywhere = set[float]()
+    for name, by_point in values.items():
+        spent, each = zip(*sorted(map(at_point, by_point.values())), strict=True)
+        everywhere |= set(spent)
+        seeds = max(map(len, each))
+        (line,) = axes.plot(spent, [np.mean(found) for found in each], "o-", ms=4, label=name)
         if seeds > 1:
-            low, high = ([bound(by_nfe[x]) for x in nfe] for bound in (min, max))
-            axes.fill_between(nfe, low, high, color=line.get_color(), alpha=0.15, lw=0)
+            low, high = ([bound(found) for found in each] for bound in (min, max))
+            axes.fill_between(spent, low, high, color=line.get_color(), alpha=0.15, lw=0)
             line.set_label(f"{name} ({seeds} seeds)")
     networks = " and ".join(dict.fromkeys(row["network"] for row in rows))
     row = {**rows[0], "n_images": int(rows[0]["n_images"]), "network": networks}
-    axes_of(axes, metric, row, sorted({x for by_nfe in values.values() for x in by_nfe}), axis)
+    axes_of(axes, metric, row, sorted(everywhere), axis)
     note = ", ".join(sorted({f"{r['model']}, {r['verifier']} verifier, CFG {float(r['cfg_scale']):g}" for r in rows}))
     note = note if len(note) < 100 else rows[0]["model"]
     note += f", seeds {', '.join(sorted({r['seed'] for r in rows}, key=int))}"

@@ -1,4 +1,4 @@
-"""Figures: one metric against NFE each, readable without the code."""
+"""Figures: one metric against NFE or seconds each, readable without the code."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,9 +33,9 @@ def title(metric: Metric) -> str:
     return fill(metric.title + (f" ({metric.better} is better)" if metric.better else ""), 72)
 
 
-def spaced(values: Sequence[int], least: float = 1.3) -> list[int]:
+def spaced(values: Sequence[float], least: float = 1.3) -> list[float]:
     """Those of the growing values that are far enough apart on a log axis to be written under it."""
-    kept: list[int] = []
+    kept: list[float] = []
     for value in values:
         if not kept or value >= least * kept[-1]:
             kept.append(value)
@@ -47,13 +47,20 @@ def blank(width: float, height: float) -> Figure:
     return Figure((width, height), dpi=160)
 
 
+def axis_label(x: str, row: Mapping[str, Any]) -> str:
+    """What stands under an axis; seconds are nothing without the name of their device."""
+    if x == "seconds":
+        return f"seconds per image, {row['device']}"
+    return "NFE per image" if x == "nfe" else "NFE per image, published convention"
+
+
 def draw(
     axes: Axes, metric: Metric, rows: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]], x: str = "nfe"
 ) -> None:
     """One curve with its interval, and the floors of its metric as dashed lines."""
     known = [row for row in rows if row["value"] is not None]
-    nfe = [row[x] for row in known]
-    axes.plot(nfe, [row["value"] for row in known], "o-", color=INK, label=f"{rows[0]['algorithm']} search")
+    spent = [row[x] for row in known]
+    axes.plot(spent, [row["value"] for row in known], "o-", color=INK, label=f"{rows[0]['algorithm']} search")
     banded = [row for row in known if row["ci_low"] is not None]
     if banded:
         low, high = ([row[key] for row in banded] for key in ("ci_low", "ci_high"))
@@ -62,16 +69,16 @@ def draw(
         if floor["metric"] == metric.name and floor["value"] is not None:
             style = {"real": "--", "reconstructed": ":"}[floor["kind"]]
             axes.axhline(floor["value"], color=FLOOR, ls=style, lw=1.2, label=f"{floor['kind']} images, same n")
-    axes_of(axes, metric, rows[0], nfe, x)
+    axes_of(axes, metric, rows[0], spent, x)
 
 
-def axes_of(axes: Axes, metric: Metric, row: dict[str, Any], nfe: Sequence[int], x: str) -> None:
-    """Scales, ticks, labels and legend of a figure of a metric, as in row, against column x, whose values are nfe."""
+def axes_of(axes: Axes, metric: Metric, row: dict[str, Any], spent: Sequence[float], x: str) -> None:
+    """Scales, ticks, labels and legend of a figure of a metric, as in row, against column x, whose values are spent."""
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
-    ticks = spaced(nfe)
-    axes.set_xticks(ticks, [f"{value:,}" for value in ticks])
-    axes.set_xlabel("NFE per image" if x == "nfe" else "NFE per image, published convention")
+    ticks = spaced(sorted(spent))
+    axes.set_xticks(ticks, [f"{value:,}" if isinstance(value, int) else f"{value:.3g}" for value in ticks])
+    axes.set_xlabel(axis_label(x, row))
     axes.set_ylabel(label(row, metric))
     axes.set_title(title(metric), fontsize=10)
     axes.grid(alpha=0.25, lw=0.5)

@@ -39,7 +39,9 @@ class NoLogger:
 
 @dataclass(frozen=True)
 class WandbLogger:
-    """One wandb run whose charts are metric against NFE. Offline without a prompt unless the user is logged in.
+    """One wandb run whose charts are metric against NFE, or seconds an image on the device `seconds_on` of its config.
+
+    Offline without a prompt unless the user is logged in.
 
     group: of runs; None: the sweep that a job belongs to, if it is one of a multirun.
     """
@@ -77,7 +79,7 @@ class WandbLogger:
             name=record.folder.name,
             group=self.group or self.sweep,
             tags=self.tags,
-            config=record.config,
+            config=record.config | {"seconds_on": record.curve[0].get("device")},
             dir=str(record.folder),
             mode=self.mode(),
             settings=wandb.Settings(silent=True, console="off"),

@@ -2,9 +2,9 @@
 
 import json
 import platform
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -17,7 +17,8 @@ from noise_search.core.verifier import Surroundings, load_verifier
 from noise_search.errors import Refused
 from noise_search.measures.metric import Value, measures_of
 from noise_search.run.description import Description
-from noise_search.run.parts import Parts, begin
+from noise_search.run.parts import Parts, Tuning, begin
+from noise_search.run.tuning import tune
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow"),
@@ -30,18 +31,19 @@ def assemble(run: Description) -> Parts:
     device = device_of(run.settings.device, run.worker.local)
     judge = run.judge.load(device).with_metrics([metric.load(device) for metric in run.more_metrics.values()])
     into = Surroundings(device, run.dataset, judge if run.verifier.needs_judge else None)
-    verifier, model, size = load_verifier(run.verifier, into), load_model(run.model, device), run.settings.batch_size
+    verifier, model = load_verifier(run.verifier, into), load_model(run.model, device)
     parts = Parts(
         run=run,
         model=model,
         verifier=verifier,
         judge=judge,
         device=device,
-        batches=Batches(model.batch_size if size == "auto" else int(size)),
+        batches=Batches(2),
         made_with={"settings": run.digest, "versions": json.dumps(versions())},
+        tuning=Tuning(2, False),  # until it is found
     )
     try_out(parts)
-    return parts
+    return replace(parts, tuning=tune(parts))
 
 
 def device_of(device: str, local: int = 0) -> str:
@@ -95,20 +97,6 @@ def noted(what: str) -> Iterator[None]:
     except Exception as error:
         error.add_note(what)
         raise
-
-
-@torch.no_grad()
-def measured_rate(parts: Parts) -> float:
-    """Network rows a second of a full batch, the second one; it is billed to no image."""
-    problem, model, size = begin(parts, [0]), parts.model, parts.batch_size
-    x, t = torch.randn(size, *model.shape, device=parts.device), torch.full((size,), 0.5, device=parts.device)
-    who, network = torch.zeros(size, dtype=torch.int64), problem.meters.network
-    for _ in range(2):
-        started = time.monotonic()
-        parts.batches(network.conditioned, x, t, who)
-        if parts.device.startswith("cuda"):
-            torch.cuda.synchronize()
-    return size / (time.monotonic() - started)
 
 
 def versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ from noise_search.core.guidance import Guidance
 from noise_search.core.model import ModelSettings
 from noise_search.core.observed import Observed
 from noise_search.core.population import Population
+from noise_search.core.rates import expected
 from noise_search.core.verifier import Verifier, require_contract
 from noise_search.errors import Refused
 from noise_search.measures.judge import JudgeSettings
@@ -23,6 +24,7 @@ from noise_search.measures.metric import MetricSettings
 from noise_search.report.loggers import Logger
 from noise_search.run.fit import refuse_misfits, refuse_population, verifiers_in
 from noise_search.run.instantiate import build
+from noise_search.run.kept_rates import latest
 from noise_search.run.plugins import versions_of
 from noise_search.run.settings import Settings, read_settings, result_settings, settings_digest
 from noise_search.run.workers import Worker, this_worker
@@ -31,7 +33,8 @@ from noise_search.run.workers import Worker, this_worker
 @dataclass(frozen=True)
 class Description:
     """config: all of the configuration, plain, the observers' and further metrics' in place of their names, as
-    config.yaml holds it. choices: group -> the name of its choice. The parts are made, and not loaded."""
+    config.yaml holds it. choices: group -> the name of its choice. The parts are made, and not loaded. bought: the
+    points that a budget of minutes has bought, once that is settled (`by_time.py`)."""
 
     config: Mapping[str, Any]
     choices: Mapping[str, str]
@@ -46,6 +49,7 @@ class Description:
     more_metrics: Mapping[str, MetricSettings]
     logger: Logger
     plan: Plan
+    bought: tuple[int, ...] | None = None
 
     @property
     def guidance(self) -> Guidance:
@@ -60,7 +64,8 @@ class Description:
     def identity(self) -> dict[str, Any]:
         """What can change a result, before anything is loaded: a folder belongs to one such."""
         settings = result_settings(self.config)
-        return {"settings": settings, "conditions": self.dataset.digest, "plugins": versions_of(settings)}
+        own = {"settings": settings, "conditions": self.dataset.digest, "plugins": versions_of(settings)}
+        return own if self.bought is None else own | {"points": list(self.bought)}
 
     @property
     def digest(self) -> str:
@@ -89,10 +94,21 @@ class Description:
     def text(self) -> str:
         """The plan for a person."""
         notes = [str(self.guidance)]
+        if self.settings.batch_size != "auto":
+            compiled = ", the network compiled" if self.settings.compile is True else ""
+            notes.append(f"batches of {self.settings.batch_size} rows{compiled}")
         for level in sorted(set(self.verifier.needs)):
             knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in self.grids))
             notes.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
-        return self.plan.text(self.settings.images, self.model.rows_per_second, notes)
+        return self.plan.text(self.settings.images, self.expected, notes)
+
+    @property
+    def expected(self) -> str:
+        """The time of the whole run, by what was last measured here of such parts, else by model.rows_per_second."""
+        images, rates = self.settings.images, latest(self)
+        if rates is None:
+            return self.plan.network_time(images, self.model.rows_per_second)
+        return expected(self.plan, images, rates, len(self.verifier.needs)).text(f"{rates.device}, earlier")
 
 
 def columns_of(config: Mapping[str, Any], choice: str) -> dict[str, Any]:

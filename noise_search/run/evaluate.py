@@ -8,7 +8,7 @@ import numpy as np
 from noise_search.measures.judge import Judge
 from noise_search.measures.metric import SCORES, Metric, Value, mean_of
 from noise_search.run.parts import Parts
-from noise_search.storage.curve_csv import COLUMNS
+from noise_search.storage.curve_csv import COLUMNS, SECONDS
 from noise_search.storage.units import units
 
 MEASURED = (
@@ -22,6 +22,9 @@ MEASURED = (
     "nfe_search",
     "nfe_final",
     "network_rows",
+    "seconds_search",
+    "seconds_final",
+    "device",
 )
 
 
@@ -42,31 +45,38 @@ def judged(
 
 class Measured(NamedTuple):
     """What was stored of the N images of one budget, in the order of ids: condition, nfe and network_rows int64 [N],
-    scores and scores_final float64 [N, V], measures float64 [N, P], features float32 [N, D]."""
+    seconds_search and seconds_final float64 [N] (NaN: not known), scores and scores_final float64 [N, V], measures
+    float64 [N, P], features float32 [N, D]. devices: whose seconds they are."""
 
     condition: np.ndarray
     nfe: np.ndarray
     network_rows: np.ndarray
+    seconds_search: np.ndarray
+    seconds_final: np.ndarray
     scores: np.ndarray
     scores_final: np.ndarray
     measures: np.ndarray
     features: np.ndarray
+    devices: set[str]
 
 
 def measured(folder: Path, images: int, point: int) -> Measured:
     """Read one budget unit by unit: memory holds its numbers once."""
-    out: dict[str, np.ndarray] = {}
+    out, devices = dict[str, np.ndarray](), set[str]()
     for unit in units(folder, MEASURED, images, point):
         ids = unit["image_id"].to_numpy()
+        devices |= set(unit["device"].unique().to_pylist())
         columns = ("condition", "network_rows", "scores", "scores_final", "measures")
         found = {name: np.array(unit[name].to_pylist()) for name in columns}
         found["nfe"] = unit["nfe_search"].to_numpy() + unit["nfe_final"].to_numpy()
         found["features"] = np.stack([np.frombuffer(value, np.float32) for value in unit["features"].to_pylist()])
+        for name in ("seconds_search", "seconds_final"):
+            found[name] = np.array(unit[name].to_pylist(), np.float64)
         for name, values in found.items():
             if name not in out:
                 out[name] = np.empty((images, *values.shape[1:]), values.dtype)
             out[name][ids] = values
-    return Measured(**out)
+    return Measured(**out, devices=devices)
 
 
 def metrics_of(parts: Parts) -> dict[str, Metric]:
@@ -101,10 +111,19 @@ def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, A
             raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
         first = rows.scores_final if first is None else first
         bought = {k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)}
+        bought |= seconds_of(rows)
         for name, value in values_of(rows, first, parts).items():
             told = {"metric": name, "network": metrics[name].network, "reference": reference(metrics[name], value)}
             out.append({**names, **bought, **told, **cells(value, len(rows.condition))})
     return out
+
+
+def seconds_of(rows: Measured) -> dict[str, Any]:
+    """The columns of the seconds an image of one budget; None where they are not known, or of several devices."""
+    search, final = (float(values.mean()) for values in (rows.seconds_search, rows.seconds_final))
+    known = len(rows.devices) == 1 and not np.isnan(search + final)
+    values = (search + final, search, final) if known else (None,) * 3
+    return dict(zip(SECONDS, (*values, ", ".join(sorted(rows.devices))), strict=True))
 
 
 def reference(metric: Metric, value: Value) -> str:

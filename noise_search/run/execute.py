@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noise_search.core.budget import Plan
 from noise_search.core.population import Population
+from noise_search.core.rates import expected
+from noise_search.core.time_budget import TimeBudget
 from noise_search.errors import Refused
 from noise_search.report.loggers import Logger
+from noise_search.run.by_time import bought, planned, points_of, settled
 from noise_search.run.description import Description, describe
-from noise_search.storage.atomic import write_text
-from noise_search.storage.run_folder import finished_ids, flatten, identity_of, is_complete, note, write_config
+from noise_search.storage.atomic import write_first, write_text
+from noise_search.storage.run_folder import (
+    finished_ids,
+    flatten,
+    identity_of,
+    is_complete,
+    missing_ids,
+    note,
+    write_config,
+)
 
 if TYPE_CHECKING:  # what they import is not needed for a plan
     from noise_search.run.parts import Parts
@@ -53,44 +66,78 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
 
 def make_run(run: Description, folder: Path) -> None:
     """One run into `folder`. Writes nothing if it is refused."""
-    settings = run.settings
-    identity = run.identity
-    refuse_other_settings(folder, identity)
-    print(run.text, flush=True)
+    refuse_other_settings(folder, run.identity)
+    run = as_begun(run, folder)
+    settings, unsettled = run.settings, isinstance(run.budget, TimeBudget)
+    print("plan: made when this machine has been measured" if unsettled else run.text, flush=True)
     if settings.plan_only:
         write_plan(run.plan, folder / "plan.csv")
         return
     folder.mkdir(parents=True, exist_ok=True)  # a refused worker may have removed what this one's Hydra had made
     if not os.access(folder, os.W_OK) and not is_complete(folder, settings.images, settings.axis):
         raise Refused(f"{folder} cannot be written: choose another hydra.run.dir")
-    from noise_search.run.assemble import assemble, measured_rate
+    from noise_search.run.assemble import assemble
+    from noise_search.run.calibrate import calibrated
 
     parts = assemble(run)
-    identity["weights"] = parts.weights
-    refuse_other_settings(folder, identity)
+    refuse_other_settings(folder, identity_of_parts(parts))
     if is_complete(folder, settings.images, settings.axis):
         print(f"{folder} is complete for {settings.images} images: nothing to do")
         return
-    begin_folder(parts, folder, identity)
-    start_log(folder, run.text)
-    if run.model.rows_per_second is None:
-        log.info(run.plan.expected(settings.images, measured_rate(parts), f"measured on {parts.device}"))
+    missing = len(missing_ids(folder, settings.images))
+    rates = calibrated(parts) if missing else None
+    if unsettled and rates:
+        parts = replace(parts, run=bought(run, rates))
+    parts = begin_folder(parts, folder, identity_of_parts(parts))
+    if unsettled:
+        print(parts.run.text, flush=True)
+    start_log(folder, parts.run.text)
+    if settings.batch_size == "auto" or (settings.compile == "auto" and parts.tuning.compile):  # the plan did not know
+        log.info("batches of %d rows%s", parts.batch_size, ", the network compiled" if parts.tuning.compile else "")
+    if rates:
+        log.info(expected(parts.run.plan, missing, rates, len(parts.verifier.needs)).text(rates.device))
     make_and_finish(parts, folder, run.logger)
 
 
-def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> None:
-    """What a folder says of its run from the start."""
+def as_begun(run: Description, folder: Path) -> Description:
+    """A run that goes on as the first worker of `folder` began it, where its settings leave that open; where nobody
+    has, minutes of a budget buy what a plan expects of them."""
+    tuning = identity_of(folder).get("tuning", {})
+    known = {name: value for name, value in tuning.items() if getattr(run.settings, name) == "auto"}
+    run = replace(run, settings=replace(run.settings, **known))
+    if not isinstance(run.budget, TimeBudget):
+        return run
+    if points := points_of(folder):
+        return settled(run, points)
+    return planned(run) if run.settings.plan_only else run
+
+
+def identity_of_parts(parts: Parts) -> dict[str, Any]:
+    """What a folder belongs to one of."""
+    return parts.run.identity | {"weights": parts.weights, "tuning": parts.tuning._asdict()}
+
+
+def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> Parts:
+    """What a folder says of its run from the start. Returns the parts as its first worker has them."""
+    from noise_search.run.parts import Tuning
+    from noise_search.run.tuning import obey
+
     (folder / "run.json").unlink(missing_ok=True)
-    choices = {"choices": parts.run.choices}
-    write_text(folder / "identity.json", json.dumps(identity | choices, indent=2) + "\n")
+    text = json.dumps(identity | {"choices": parts.run.choices}, indent=2) + "\n"
+    begun = json.loads(write_first(folder / "identity.json", text))
+    parts = replace(parts, tuning=Tuning(**begun["tuning"]))
+    obey(parts, parts.tuning)
+    if parts.run.bought:
+        parts = replace(parts, run=settled(parts.run, begun["points"]))
     write_config(folder, parts.run.config)
     write_plan(parts.run.plan, folder / "plan.csv")
+    return parts
 
 
 def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:
     """Make what is missing, then everything that is made from it. A file found damaged on the way is made again."""
     from noise_search.run.finish import finish
-    from noise_search.storage.units import Damaged
+    from noise_search.storage.checked import Damaged
 
     settings = parts.run.settings
     while True:
@@ -100,6 +147,7 @@ def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:
                 log.info("another worker has found the run complete")
             else:
                 finish(parts, folder, logger, work)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of groups that others have finished
             return
         except Damaged as error:  # set aside, by this worker or by another
             log.warning("%s", error)

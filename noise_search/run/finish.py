@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from noise_search.errors import Refused
 from noise_search.report.figures import figures
 from noise_search.report.html import GRID_COLUMNS, write_report
 from noise_search.report.images import write_grids
@@ -32,14 +33,16 @@ from noise_search.storage.units import read_units
 
 log = logging.getLogger("noise_search")
 DESCRIBED = ("title", "short", "better", "biased")  # of a metric, for whoever puts runs together
-BILLED = ("image_id", "point", "candidate", "nfe_final", *("spent_nfe", "spent_rows", "spent_scored", "spent_decoded"))
+SPENT = ("spent_nfe", "spent_rows", "spent_padding", "spent_scored", "spent_decoded")
+BILLED = ("image_id", "point", "candidate", "nfe_final", *SPENT)
 
 
 def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     """From finished units to the curve, its figures, the report and the logger's mirror; run.json comes last."""
     run, seconds = parts.run, work.seconds
     choices = run.choices
-    log.info("searched and rendered %d images in %.0f s", work.images, seconds["search"] + seconds["render"])
+    made = sum(value for stage, value in seconds.items() if stage not in ("judge", "evaluate"))
+    log.info("searched and rendered %d images in %.0f s", work.images, made)
     started = time.monotonic()
     names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
     names |= {"cfg_scale": run.settings.cfg_scale, "seed": run.settings.seed}
@@ -48,6 +51,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     write_csv(folder / "curve.csv", rows, COLUMNS)
     if lacking := {r["metric"] for r in rows if r["value"] is None and metrics[r["metric"]].of_set}:
         log.info("no %s: %d images are too few", ", ".join(sorted(lacking)), run.settings.images)
+    refuse_seconds_of_several(rows, run.settings.axis)
     floor_rows = floors(parts, run.settings.images)
     write_csv(folder / "floors.csv", floor_rows, FLOOR_COLUMNS)
     if not floor_rows:
@@ -96,6 +100,16 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     log.info("report: %s", folder / "report.html")
 
 
+def refuse_seconds_of_several(rows: list[dict[str, Any]], axis: str) -> None:
+    """Say why there are no seconds; with axis=seconds nothing can be drawn then."""
+    if unknown := sorted({row["point"] for row in rows if row["seconds"] is None}):
+        device = rows[0]["device"]
+        why = f"no seconds of points {', '.join(map(str, unknown))}: the images were made on {device}"
+        if axis == "seconds":
+            raise Refused(f"axis=seconds: {why}; use axis=nfe")
+        log.info(why)
+
+
 def facts_of(parts: Parts, spent: dict[str, int], work: Work) -> dict[str, Any]:
     """What the report says of cost, machine, weights and versions."""
     facts: dict[str, Any] = dict(spent)
@@ -120,6 +134,7 @@ def bill(parts: Parts, table: pa.Table) -> dict[str, int]:
         "nfe_final": pc.sum(winners["nfe_final_max"]).as_py(),
         "nfe_backward": parts.run.plan.sweep_backward * once.num_rows,
         "network_rows": pc.sum(once["spent_rows"]).as_py(),
+        "padding_rows": pc.sum(once["spent_padding"]).as_py(),
         "images_scored": pc.sum(once["spent_scored"]).as_py(),
         "latents_decoded": pc.sum(once["spent_decoded"]).as_py(),
         "distinct_winners": winners.num_rows,

@@ -17,6 +17,7 @@ PLACES = (
     "algorithms.",
     "core.budget",
     "core.schedule",
+    "core.time_budget",
     "datasets.",
     "report.loggers",
     "metrics.",

@@ -1,23 +1,37 @@
 """All that a run is made of, loaded."""
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from noise_search.core.denoiser import Batches
 from noise_search.core.model import Model
 from noise_search.core.problem import Problem, open_problem
+from noise_search.core.stopwatch import Stopwatch
 from noise_search.core.verifier import Verifier
 from noise_search.measures.judge import Judge
 from noise_search.run.description import Description
 
 
+class Tuning(NamedTuple):
+    """What can change a bit of a result and is no setting of it (`run/tuning.py`). batch_size: network rows at a time;
+    compile: is the network compiled?"""
+
+    batch_size: int
+    compile: bool
+
+
 @dataclass(frozen=True)
 class Parts:
     """run: what was asked for; the rest: its parts, loaded and tried. made_with: digest of the settings, versions of
-    the libraries. source: the run whose candidates were read again."""
+    the libraries. tuning: as it was found; the size of batches halves where memory does not do. source: the run whose
+    candidates were read again."""
 
     run: Description
     model: Model
@@ -26,6 +40,7 @@ class Parts:
     device: str
     batches: Batches
     made_with: Mapping[str, str]
+    tuning: Tuning
     source: str | None = None
 
     @property
@@ -37,6 +52,11 @@ class Parts:
     def footer(self) -> dict[str, str]:
         """Of every file of results: what its images were made with."""
         return {**self.made_with, "weights": json.dumps(self.weights)}
+
+    @cached_property
+    def device_name(self) -> str:
+        """Whose seconds are measured."""
+        return device_name(self.device)
 
     @property
     def reads_texts(self) -> bool:
@@ -62,4 +82,16 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Pro
         run.settings.seed,
         parts.batches,
         [run.dataset.texts[i] for i in index.tolist()] if parts.reads_texts else (),
+        Stopwatch(torch.device(parts.device)),
     )
+
+
+def device_name(device: str) -> str:
+    """The GPU's name; of a CPU its model, and how many threads torch uses of it."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.is_file() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    threads = torch.get_num_threads()
+    return f"{(models or [platform.processor() or platform.machine()])[0]}, {threads} thread{'s' * (threads > 1)}"

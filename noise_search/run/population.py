@@ -1,6 +1,6 @@
 """The run of a verifier that looks at the whole set: in fixed groups of image ids, each against the ones before."""
 
-import zlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,28 @@ import torch
 from noise_search.core.algorithm import Independent
 from noise_search.core.driver import Spent
 from noise_search.core.population import Population
+from noise_search.core.stopwatch import SEARCH, by_stage
+from noise_search.run.checkpoint import EVERY, Checkpoint
 from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Work
 from noise_search.run.search_units import begin_work, refuse_broken, search_and_render
-from noise_search.storage.atomic import replacing
+from noise_search.storage.checked import read_checked, write_checked
 from noise_search.storage.run_folder import finished_ids
-from noise_search.storage.units import read_units, set_aside, write_unit
+from noise_search.storage.units import read_units, write_unit
 
 
 def run_population(parts: Parts, verifier: Population, folder: Path) -> Work:
     """Make every group that `folder` lacks, in order. The verifier's memory is rebuilt from what is there."""
     images, points = parts.run.settings.images, [p.point for p in parts.run.plan.purchases]
     work = begin_work(parts, images - len(finished_ids(folder)))
-    first = first_features(parts, verifier, folder, work)
-    memory = verifier.begin(first, points)
     known = read_units(folder, ["image_id", "point", "features_search"])
+    first, seconds = first_features(parts, verifier, folder, work)
+    memory = verifier.begin(first, points)
     for start in range(0, images, verifier.group):
         ids = list(range(start, min(images, start + verifier.group)))
         rows = known.filter(pa.array(np.isin(known["image_id"].to_numpy(), ids))).to_pylist()
         if len(rows) < len(ids) * len(points):
-            rows = group(parts, verifier.against(memory), first[ids], ids, work)
-            write_unit(folder, rows, parts.footer)
+            rows = group(parts, verifier.against(memory), first[ids], seconds, ids, work, folder)
             work.images += len(ids)
         rows = sorted(rows, key=lambda row: row["image_id"])
         chosen = {
@@ -42,28 +43,30 @@ def run_population(parts: Parts, verifier: Population, folder: Path) -> Work:
     return work
 
 
-def first_features(parts: Parts, verifier: Population, folder: Path, work: Work) -> np.ndarray:
-    """Features float32 [images, D] of every image's candidate 0, at the search's NFE; kept in folder/first.bin, whose
-    last four bytes are their CRC-32."""
-    path = folder / "first.bin"
-    if not path.is_file():
-        parts_of, size = [], parts.batch_size  # which may halve meanwhile
-        for start in range(0, parts.run.settings.images, size):
-            ids = list(range(start, min(parts.run.settings.images, start + size)))
-            problem = begin(parts, ids, verifier)
-            with torch.no_grad():
-                parts_of.append(problem.evaluate(problem.noise(0)[:, None])[:, 0].cpu().numpy())
-            refuse_broken(problem)
-            if not torch.equal(problem.meters.evaluations.count, paid(parts, len(ids)).evaluations):
-                raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
-            work.add(int(problem.meters.evaluations.count.sum()))
-        content = np.concatenate(parts_of).tobytes()
-        with replacing(path) as temporary:
-            temporary.write_bytes(content + zlib.crc32(content).to_bytes(4, "little"))
-    content = path.read_bytes()
-    if len(content) % 4 or zlib.crc32(content[:-4]).to_bytes(4, "little") != content[-4:]:
-        set_aside(path)
-    return np.frombuffer(content[:-4], np.float32).reshape(parts.run.settings.images, -1)
+@torch.no_grad()
+def first_features(parts: Parts, verifier: Population, folder: Path, work: Work) -> tuple[np.ndarray, np.ndarray]:
+    """Features float32 [images, D] of every image's candidate 0, at the search's NFE, and the seconds float32 [3] that
+    one took, by stage of a search; kept in folder/first.bin, those of the first images while it is made."""
+    path, images, width = folder / "first.bin", parts.run.settings.images, verifier.columns
+    known, seconds = np.empty((0, width), np.float32), np.zeros(len(SEARCH), np.float32)  # of all that are known
+    if path.is_file():
+        numbers = np.frombuffer(read_checked(path), np.float32)
+        known, seconds = numbers[: -len(SEARCH)].reshape(-1, width), numbers[-len(SEARCH) :]
+    found, size, saved = [known], parts.batch_size, time.monotonic()  # the size may halve meanwhile
+    for start in range(len(known), images, size):
+        ids = list(range(start, min(images, start + size)))
+        problem = begin(parts, ids, verifier)
+        found.append(problem.evaluate(problem.noise(0)[:, None])[:, 0].cpu().numpy())
+        refuse_broken(problem)
+        if not torch.equal(problem.meters.evaluations.count, paid(parts, len(ids)).evaluations):
+            raise RuntimeError("the NFE ledger is wrong: the first candidates cost more than one search pass")
+        work.add(int(problem.meters.evaluations.count.sum()))
+        took = by_stage(problem.watch.spans)
+        seconds = seconds + np.array([took[stage] for stage in SEARCH], np.float32)
+        if ids[-1] + 1 == images or time.monotonic() - saved > EVERY:
+            write_checked(path, np.concatenate(found).tobytes() + seconds.tobytes())
+            saved = time.monotonic()
+    return np.concatenate(found), seconds / images
 
 
 def paid(parts: Parts, count: int) -> Spent:
@@ -72,12 +75,18 @@ def paid(parts: Parts, count: int) -> Spent:
     return Spent(nfe, nfe * 0, nfe * parts.run.guidance.rows)
 
 
-def group(parts: Parts, verifier: Population, first: np.ndarray, ids: list[int], work: Work) -> list[dict[str, Any]]:
-    """Search and render the images of one group against frozen statistics."""
+def group(
+    parts: Parts, verifier: Population, first: np.ndarray, seconds: np.ndarray, ids: list[int], work: Work, folder: Path
+) -> list[dict[str, Any]]:
+    """Search and render the images of one group against frozen statistics, and write them. first, seconds: as of
+    `first_features`."""
     problem, before = begin(parts, ids, verifier), paid(parts, len(ids))
-    problem.paid_before(before.evaluations, before.rows)
+    problem.paid_before(before.evaluations, before.rows, (seconds * len(ids)).tolist())
     assert isinstance(parts.run.algorithm, Independent)
     start = parts.run.algorithm.resumed(torch.from_numpy(first)[:, None].to(parts.device))
-    rows = search_and_render(parts, problem, work, start, before)
+    checkpoint = Checkpoint(parts, problem, folder)
+    rows = search_and_render(parts, problem, work, checkpoint, start)
     refuse_broken(problem)
+    write_unit(folder, rows, parts.footer)
+    checkpoint.remove()
     return rows

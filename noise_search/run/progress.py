@@ -2,8 +2,11 @@
 
 import sys
 import time
+from collections.abc import Mapping
 
 from tqdm import tqdm
+
+from noise_search.core.stopwatch import STAGES
 
 
 class Progress:
@@ -52,7 +55,12 @@ class Work:
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.images, self.progress = 0, progress
-        self.seconds = dict.fromkeys(("search", "render", "judge", "evaluate"), 0.0)
+        self.seconds = dict.fromkeys((*STAGES, "evaluate"), 0.0)
+
+    def took(self, seconds: Mapping[str, float]) -> None:
+        """seconds: by stage."""
+        for stage, value in seconds.items():
+            self.seconds[stage] += value
 
     def add(self, nfe: int, images: int = 0) -> None:
         if self.progress is not None:

@@ -2,8 +2,7 @@
 
 import hashlib
 import io
-import time
-from collections.abc import Container
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from noise_search.core.driver import Readout, Spent
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
+from noise_search.core.stopwatch import by_stage
 from noise_search.measures.metric import measures_of
 from noise_search.run.parts import Parts
 from noise_search.run.progress import Work
@@ -27,16 +27,22 @@ def keys_of(readout: Readout) -> list[Key]:
 
 
 def render(
-    parts: Parts, problem: Problem, readouts: list[Readout], work: Work, have: Container[Key] = ()
-) -> dict[Key, dict[str, Any]]:
-    """Finish every distinct winner once, but those in `have`: scores again, image, judge's features, what it cost."""
+    parts: Parts,
+    problem: Problem,
+    readouts: list[Readout],
+    work: Work,
+    finals: dict[Key, dict[str, Any]],
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Finish every distinct winner that is not in `finals` yet: scores again, image, judge's features, what it cost.
+    then: called after each batch of them."""
     final_nfe = {p.point: p.nfe_final for p in parts.run.plan.purchases}
     first: dict[Key, Readout] = {}
     for readout in readouts:
         for key in keys_of(readout):
-            if key not in have:
+            if key not in finals:
                 first.setdefault(key, readout)
-    size, out = parts.batch_size, dict[Key, dict[str, Any]]()  # the size may halve meanwhile
+    size = parts.batch_size  # which may halve meanwhile
     for nfe in sorted(set(final_nfe.values())):
         keys = [key for key, readout in first.items() if final_nfe[readout.point] == nfe]
         for at in range(0, len(keys), size):
@@ -44,8 +50,9 @@ def render(
             found = [(first[key].result, key[0]) for key in chunk]
             who = torch.tensor([key[0] for key in chunk])
             x, views = torch.stack([r.x[i] for r, i in found]), torch.stack([r.views[i] for r, i in found])
-            out.update(zip(chunk, rendered_rows(parts, problem, x, views, who, nfe, work), strict=True))
-    return out
+            finals.update(zip(chunk, rendered_rows(parts, problem, x, views, who, nfe, work), strict=True))
+            if then is not None:
+                then()
 
 
 def rendered_rows(
@@ -58,26 +65,27 @@ def rendered_rows(
     work: Work,
 ) -> list[dict[str, Any]]:
     """Render noises x [N, ...] with `nfe` evaluations each (0: x is finished already and has its views)."""
-    before, started = Spent.of(problem.meters), time.monotonic()
-    if nfe:
-        x, views = problem.flow.solve(x, problem.grid(nfe), who, problem.verifier.needs)
-    problem.bill(who, views.shape[1])
-    images = torch.cat(parts.batches(problem.flow.decode, x))
+    before, watch, at = Spent.of(problem.meters), problem.watch, len(problem.watch.spans)
+    with watch("render"):
+        if nfe:
+            x, views = problem.flow.solve(x, problem.grid(nfe), who, problem.verifier.needs)
+        problem.bill(who, views.shape[1])
+        images = torch.cat(parts.batches(problem.flow.decode, x))
     finite, pixels = images.isfinite().flatten(1).all(1), tensor_to_images(images)
-
-    scores = torch.cat(parts.batches(problem.verify, images_to_tensor(pixels, parts.device), views, who))
+    with watch("judge"):
+        scores = torch.cat(parts.batches(problem.verify, images_to_tensor(pixels, parts.device), views, who))
     problem.broken[who[~(finite & scores.isfinite().all(1)).cpu()]] = True
     scores = scores.cpu()
-    rendered = time.monotonic()
 
     def judge(rows: Tensor, index: Tensor) -> tuple[np.ndarray, np.ndarray]:
         images = rows.numpy()
         return parts.judge.features(images), measures_of(parts.judge.metrics, images, index.numpy())
 
-    seen = parts.batches(judge, torch.from_numpy(pixels), problem.index.cpu()[who])
+    with watch("judge"):
+        seen = parts.batches(judge, torch.from_numpy(pixels), problem.index.cpu()[who])
     features, measures = (np.concatenate(column) for column in zip(*seen, strict=True))
-    work.seconds["render"] += rendered - started
-    work.seconds["judge"] += time.monotonic() - rendered
+    seconds = by_stage(watch.spans[at:])
+    work.took(seconds)
     spent, share = Spent.of(problem.meters).since(before), torch.bincount(who, minlength=len(problem.ids))
     return [
         {
@@ -88,6 +96,7 @@ def rendered_rows(
             "features": features[n].tobytes(),
             "nfe_final": int(spent.evaluations[i] // share[i]),
             "rows_final": int(spent.rows[i] // share[i]),
+            "seconds_final": seconds["render"] / len(who),
         }
         for n, i in enumerate(who.tolist())
     ]

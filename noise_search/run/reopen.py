@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from noise_search.core.time_budget import TimeBudget
 from noise_search.errors import Refused
+from noise_search.run.by_time import points_of, settled
 from noise_search.run.description import Description, describe
 from noise_search.run.plugins import plugins
 from noise_search.run.settings import GROUPS
@@ -32,13 +34,18 @@ def saved(folder: Path) -> Saved:
         if known.get(name) != version:
             here = f"here is {known[name]}" if name in known else "which is not installed here"
             raise Refused(f"{folder} was made with the plug-in {name} {version}; {here}")
-    return Saved(config | {"device": "auto", "rank": 0, "world": 1}, choices)
+    if not isinstance(tuning := identity.get("tuning"), dict):
+        raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no tuning")
+    return Saved(config | {"device": "auto", "rank": 0, "world": 1} | tuning, choices)
 
 
-def reopen(folder: Path) -> Description:
-    """The description of the run in `folder`; no file of weights needs to be there."""
+def reopen(folder: Path, axis: str | None = None) -> Description:
+    """The description of the run in `folder`, with another axis if one is given; weights need not be there."""
     config, choices = saved(folder)
+    if axis is not None:
+        config["axis"] = axis
     try:
-        return describe(config, choices, made=True)
+        run = describe(config, choices, made=True)
+        return settled(run, points_of(folder)) if isinstance(run.budget, TimeBudget) else run
     except Refused as error:
         raise Refused(f"{folder / 'config.yaml'} cannot be read: {error}") from error

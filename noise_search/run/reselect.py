@@ -7,7 +7,6 @@ and only those new winners are rendered that RUN had not rendered.
 """
 
 import dataclasses
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,14 @@ from noise_search.errors import Refused
 from noise_search.report.loggers import NoLogger
 from noise_search.report.matrix import banks
 from noise_search.run.assemble import assemble
+from noise_search.run.calibrate import one_pass
 from noise_search.run.description import columns_of, describe
-from noise_search.run.execute import begin_folder, refuse_other_settings, start_log
+from noise_search.run.execute import begin_folder, identity_of_parts, refuse_other_settings, start_log
 from noise_search.run.finish import finish
 from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Work
 from noise_search.run.render import Key, render
-from noise_search.run.reopen import saved
+from noise_search.run.reopen import reopen, saved
 from noise_search.run.search_units import refuse_broken, rows_of
 from noise_search.storage.run_folder import finished_ids, finished_images, is_complete, read_json, span, unit_paths
 from noise_search.storage.units import read_units, write_unit
@@ -54,7 +54,12 @@ def reselect(
     config, choices = saved(source)
     if not read_json(source / "run.json").get("columns"):
         raise Refused(f"{source}: keeps no bank; that wants algorithm=random, and no verifier of the whole set")
-    most = describe(config, choices, made=True).plan.purchases[-1].point
+    there = reopen(source)
+    most = there.plan.purchases[-1].point
+    if there.bought:  # by the minutes of its budget
+        target = {"_target_": "noise_search.core.budget.Budget"}
+        nfe = {name: config["budget"][name] for name in ("search_nfe", "final_nfe")}
+        config["budget"] = target | nfe | {"points": list(there.bought)}
     columns = columns_of(config, choices["verifier"])
     verifier = columns[name] if name in columns else configured(name)
     needed = {name: verifier} if name in columns else columns_of({"verifier": verifier, "observers": {}}, name)
@@ -72,13 +77,14 @@ def reselect(
     run = describe(config, choices | {"verifier": name})
     parts = dataclasses.replace(assemble(run), source=str(source))
     refuse_other_settings(source, {"weights": parts.weights})
-    identity = run.identity | {"weights": parts.weights, "source": {"run": source.name}}
+    identity = identity_of_parts(parts) | {"source": {"run": source.name}}
     folder.mkdir(parents=True, exist_ok=True)
     refuse_other_settings(folder, identity)
     if is_complete(folder, run.settings.images, run.settings.axis):
         return folder
     begin_folder(parts, folder, identity)
     start_log(folder, f"read again from {source}\n{run.text}")
+    one_pass(parts)  # what the first call sets up is no part of a render's seconds
     order = [list(columns).index(other) for other in (*needed, *config["observers"])]
     finish(parts, folder, NoLogger(), rewrite_units(parts, source, folder, order))
     return folder
@@ -95,13 +101,12 @@ def rewrite_units(parts: Parts, source: Path, folder: Path, order: list[int]) ->
         if not ids or not rows.num_rows:
             continue
         bank = torch.from_numpy(banks(rows, len(order))[:, :, order]).float().to(parts.device)
-        problem, started = begin(parts, ids), time.monotonic()
+        problem = begin(parts, ids)
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.run.plan.purchases]
         finals = known(parts, problem, rows, order)
-        finals |= render(parts, problem, readouts, work, have=finals)
+        render(parts, problem, readouts, work, finals)
         refuse_broken(problem)
-        made = rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
-        write_unit(folder, made, parts.footer)
+        write_unit(folder, timed(rows_of(parts, problem, readouts, finals, bank), rows), parts.footer)
         work.images += len(ids)
     return work
 
@@ -116,6 +121,19 @@ def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
     return Readout(point, 0, result, Spent(*(torch.full((len(problem.ids),), value) for value in values)))
 
 
+def timed(made: list[dict[str, Any]], rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows that were made from the source's, with the seconds that their searches took there; None of a point that was
+    not read out there, and of all where this is another device."""
+    found = {(row["image_id"], row["point"]): row for row in rows.to_pylist()}
+    for row in made:
+        there = found.get((row["image_id"], row["point"]), {})
+        row["seconds_search"] = there.get("seconds_search")
+        if devices := set(rows["device"].to_pylist()) - {row["device"]}:
+            row["device"] = ", ".join(sorted({row["device"], *devices}))
+            row["seconds_search"] = row["seconds_final"] = None
+    return made
+
+
 def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> dict[Key, dict[str, Any]]:
     """The winners that the source has rendered, with its scores of them in this run's order."""
     position = {image: i for i, image in enumerate(problem.ids)}
@@ -128,6 +146,7 @@ def known(parts: Parts, problem: Problem, rows: pa.Table, order: list[int]) -> d
             "features": row["features"],
             "nfe_final": row["nfe_final"],
             "rows_final": row["nfe_final"] * parts.run.guidance.rows,
+            "seconds_final": row["seconds_final"],
         }
         for row in rows.to_pylist()
     }

@@ -1,6 +1,5 @@
 """The work of a run: search and render unit by unit of image ids, bill every row, write what is finished."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,12 @@ import torch
 from torch import Tensor
 
 from noise_search.core.algorithm import Independent
-from noise_search.core.driver import Readout, Spent, sweep_points
+from noise_search.core.driver import Mark, Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
+from noise_search.core.stopwatch import by_stage
 from noise_search.core.verifier import Verifier
 from noise_search.errors import Refused
+from noise_search.run.checkpoint import Checkpoint, Halfway
 from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Progress, Work
 from noise_search.run.render import Key, keys_of, render
@@ -28,7 +29,9 @@ def walk(parts: Parts, folder: Path) -> Iterator[tuple[range, list[range]]]:
     a dead worker are taken over, workers may come and go, and a race costs nothing but time. Groups are the same for
     everybody: whoever makes a unit computes the same batches, to the bit.
     """
-    images, worker, size = parts.run.settings.images, parts.run.worker, max(1, parts.batch_size // UNIT) * UNIT
+    run, worker, images = parts.run, parts.run.worker, parts.run.settings.images
+    each = run.algorithm.at_once(run.plan.purchases[-1].point) * run.guidance.rows
+    size = max(1, parts.tuning.batch_size // (UNIT * each)) * UNIT
     groups = [range(start, min(start + size, images)) for start in range(0, images, size)]
     turn = worker.rank * len(groups) // worker.world
     for group in groups[turn:] + groups[:turn]:
@@ -53,13 +56,15 @@ def make_units(parts: Parts, folder: Path) -> Work:
     broken: dict[int, range] = {}  # the first image of a unit that is broken -> the unit
     for group, missing in walk(parts, folder):
         problem = begin(parts, list(group))
-        rows = search_and_render(parts, problem, work)
+        checkpoint = Checkpoint(parts, problem, folder)
+        rows = search_and_render(parts, problem, work, checkpoint)
         for unit in missing:
             if bad := [i for i in problem.broken_ids if i in unit]:
                 broken[bad[0]] = unit
                 continue
             write_unit(folder, [row for row in rows if row["image_id"] in unit], parts.footer)
             work.images += len(unit)
+        checkpoint.remove()
     work.close()
     if broken:
         spans, names = words(broken.values()), ", ".join(map(str, broken))
@@ -75,28 +80,52 @@ def begin_work(parts: Parts, missing: int) -> Work:
 
 @torch.no_grad()
 def search_and_render(
-    parts: Parts,
-    problem: Problem,
-    work: Work,
-    start: Any = None,
-    paid: Spent | None = None,
+    parts: Parts, problem: Problem, work: Work, checkpoint: Checkpoint | None = None, start: Any = None
 ) -> list[dict[str, Any]]:
-    """Search and render: one row an (image, point), as `units.SCHEMA` says. start, paid: as `driver.sweep_points`."""
-    points, algorithm = [p.point for p in parts.run.plan.purchases], parts.run.algorithm
-    started, seen = time.monotonic(), 0
-    readouts, bank = [], None
-    for event in sweep_points(problem, algorithm, points, problem.meters, start, paid):
-        if isinstance(event, Readout):
-            readouts.append(event)
-        elif isinstance(algorithm, Independent) and event.round:
-            bank = algorithm.bank(event)
-        work.add(int(problem.meters.evaluations.count.sum()) - seen)
-        seen = int(problem.meters.evaluations.count.sum())
-    work.seconds["search"] += time.monotonic() - started
-    finals = render(parts, problem, readouts, work)
-    work.add(int(problem.meters.evaluations.count.sum()) - seen, len(problem.ids))
-    check_ledger(parts, problem, readouts, finals)
-    return rows_of(parts, problem, readouts, finals, bank, time.monotonic() - started)
+    """Search and render: one row an (image, point), as `units.SCHEMA` says. start: a state to begin from; what it has
+    cost is on the problem's meters and watch already."""
+    known, algorithm = evaluated(problem), parts.run.algorithm
+    found = checkpoint.load() if checkpoint else None
+    found = found or Halfway(Mark(Spent.nothing(len(problem.ids)), 0), start)
+
+    def keep() -> None:
+        nonlocal known
+        work.add(evaluated(problem) - known)
+        known = evaluated(problem)
+        if checkpoint:
+            checkpoint.save(found)
+
+    for _ in searched(parts, problem, found):
+        keep()
+    spans = len(problem.watch.spans)
+    render(parts, problem, found.readouts, work, found.finals, keep)
+    work.took(by_stage(problem.watch.spans[:spans]))  # its scores have been read: nothing is waited for
+    work.add(0, len(problem.ids))
+    check_ledger(parts, problem, found.readouts, found.finals)
+    bank = algorithm.bank(found.state) if isinstance(algorithm, Independent) and found.state.round else None
+    return rows_of(parts, problem, found.readouts, found.finals, bank)
+
+
+def evaluated(problem: Problem) -> int:
+    """NFE of all images so far."""
+    return int(problem.meters.evaluations.count.sum())
+
+
+def searched(parts: Parts, problem: Problem, found: Halfway) -> Iterator[None]:
+    """Search on from what was found. At each step `found` and the meters belong together."""
+    algorithm, points = parts.run.algorithm, [p.point for p in parts.run.plan.purchases]
+    if found.searched:
+        return
+    first = 0 if algorithm.anytime else len(found.readouts)
+    for event in sweep_points(problem, algorithm, points, problem.meters, found.state, found.begun, first):
+        if not isinstance(event, Readout):
+            found.state = event
+            yield
+            continue
+        found.readouts.append(event)
+        if not algorithm.anytime:
+            found.begun = Mark.of(problem)
+    found.searched = True
 
 
 def rows_of(
@@ -105,12 +134,13 @@ def rows_of(
     readouts: list[Readout],
     finals: dict[Key, dict[str, Any]],
     bank: Tensor | None,
-    seconds: float,
 ) -> list[dict[str, Any]]:
-    """The rows to store. bank: scores [B, N, V] of all candidates of a random search; seconds: that all this took."""
-    total = Spent.of(problem.meters)
+    """The rows to store. bank: scores [B, N, V] of all candidates of a random search."""
+    total, padding, images = Spent.of(problem.meters), problem.meters.network.padding, len(problem.ids)
+    seconds = {stage: value / images for stage, value in by_stage(problem.watch.spans).items()}
     out = []
     for readout in readouts:
+        alone = sum(by_stage(readout.spans).values()) / images
         for i, key in enumerate(keys_of(readout)):
             final = dict(finals[key])
             rows_final = final.pop("rows_final")
@@ -127,9 +157,12 @@ def rows_of(
                     "network_rows": int(readout.spent.rows[i]) + rows_final,
                     "spent_nfe": int(total.evaluations[i]),
                     "spent_rows": int(total.rows[i]),
+                    "spent_padding": padding // images + (i < padding % images),
                     "spent_scored": int(problem.scored.count[i]),
                     "spent_decoded": int(problem.decoded.count[i]),
-                    "seconds": seconds / len(problem.ids),
+                    "seconds_search": alone,
+                    "spent_seconds": seconds,
+                    "device": parts.device_name,
                     **final,
                 }
             )

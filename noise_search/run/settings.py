@@ -16,14 +16,15 @@ from noise_search.errors import Refused
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
 NAMED = ("observers", "more_metrics")  # parts that are listed by their names
 GUIDANCE = ("channels", "interval")  # its keys
-AXES = ("nfe", "nfe_paper")
+AXES = ("nfe", "nfe_paper", "seconds")
 UNIT = 64  # image ids in one unit of finished work
 SHOWN = 100  # images on the sheets and in the report: their pixels are always kept
 
 
 @dataclass(frozen=True)
 class Settings:
-    """images >= 1; seed in [0, 2**63); cfg_scale >= 0 (1: no guidance); batch_size rows or "auto"; device or "auto".
+    """images >= 1; seed in [0, 2**63); cfg_scale >= 0 (1: no guidance); batch_size rows or "auto"; compile (with
+    torch.compile) true, false or "auto"; device or "auto".
 
     keep_images: store every chosen image, not only those that the report shows. rank, world: see `workers.py`.
     """
@@ -33,6 +34,7 @@ class Settings:
     cfg_scale: float
     guidance: Guidance
     batch_size: int | str
+    compile: bool | str
     device: str
     plan_only: bool
     axis: str
@@ -49,9 +51,10 @@ class Settings:
         need("cfg_scale", finite(self.cfg_scale) and self.cfg_scale >= 0, "a number, at least 0 (1: no guidance)")
         rows = self.batch_size == "auto" or (whole(self.batch_size) and int(self.batch_size) >= 1)
         need("batch_size", rows, "auto or a whole number of rows, at least 1")
+        need("compile", self.compile == "auto" or isinstance(self.compile, bool), "auto, true or false")
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)) is not None
         need("device", known, "auto, cpu, cuda or cuda:N")
-        need("axis", self.axis in AXES, " or ".join(AXES))
+        need("axis", self.axis in AXES, f"one of {', '.join(AXES)}")
         need("plan_only", isinstance(self.plan_only, bool), "true or false")
         need("keep_images", isinstance(self.keep_images, bool), "true or false")
         if self.rank is not None or self.world is not None:

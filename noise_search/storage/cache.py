@@ -3,7 +3,6 @@ statistics of real images."""
 
 import hashlib
 import logging
-import os
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,26 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from noise_search.storage.atomic import replacing
+from noise_search.storage.cache_folder import digest as digest
+from noise_search.storage.cache_folder import folder as folder
 
 log = logging.getLogger("noise_search")
 
 
 class Damaged(Exception):
     """A file is not as it was written."""
-
-
-def folder() -> Path:
-    """$NOISE_SEARCH_CACHE, else ~/.cache/noise_search."""
-    return Path(os.environ.get("NOISE_SEARCH_CACHE") or Path.home() / ".cache" / "noise_search")
-
-
-def digest(*parts: str | bytes) -> str:
-    """sha256 over the parts, in hexadecimal."""
-    out = hashlib.sha256()
-    for part in parts:
-        out.update(part.encode() if isinstance(part, str) else part)
-        out.update(b"\0")
-    return out.hexdigest()
 
 
 def state_digest(net: nn.Module) -> str:
@@ -61,6 +48,21 @@ def cached(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
     return cached_tensors(kind, key, lambda: {"value": make()})["value"]
 
 
+def kept_numbers(kind: str, key: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """The same of several named numbers."""
+    found = cached_tensors(kind, key, lambda: {name: torch.tensor(x, dtype=torch.double) for name, x in make().items()})
+    return {name: value.item() for name, value in found.items()}
+
+
+def is_kept(kind: str, key: str) -> bool:
+    """Is anything kept for this key?"""
+    return path_of(kind, key).is_file()
+
+
+def path_of(kind: str, key: str) -> Path:
+    return folder() / f"{kind}-{key[:32]}.safetensors"
+
+
 def cached_tensors(
     kind: str, key: str, make: Callable[[], dict[str, Tensor]], card: dict[str, str] | None = None
 ) -> dict[str, Tensor]:
@@ -69,7 +71,7 @@ def cached_tensors(
     Written whole or not at all, with a checksum: a file that is not as it was written is made again. Where nothing can
     be written, nothing is kept.
     """
-    path = folder() / f"{kind}-{key[:32]}.safetensors"
+    path = path_of(kind, key)
     with suppress(OSError, SafetensorError, Damaged):  # not there, or damaged: made again
         return read(path)
     tensors = {name: value.contiguous() for name, value in make().items()}

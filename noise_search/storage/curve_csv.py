@@ -8,9 +8,10 @@ from typing import Any
 
 from noise_search.storage.atomic import write_text
 
+SECONDS = ("seconds", "seconds_search", "seconds_final", "device")  # the only columns that a second run changes
 COLUMNS = (
     *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
-    *("nfe_final", "nfe_backward", "network_rows", "gflops", "n_images", "metric", "network", "reference"),
+    *("nfe_final", "nfe_backward", "network_rows", "gflops", *SECONDS, "n_images", "metric", "network", "reference"),
     *("value", "ci_low", "ci_high", "weights"),
 )
 FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
@@ -23,3 +24,9 @@ def write_csv(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) ->
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def numbers(path: Path) -> list[dict[str, str]]:
+    """The rows of a curve.csv without the clock's columns: what a second run gives again, digit for digit."""
+    with path.open() as file:
+        return [{k: v for k, v in row.items() if k not in SECONDS} for row in csv.DictReader(file)]

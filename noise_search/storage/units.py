@@ -3,12 +3,9 @@
 A unit is done when its file exists. Any number of workers may write into one folder: names say which ids a file holds.
 """
 
-import logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +13,11 @@ import pyarrow.parquet as pq
 
 from noise_search.errors import Refused
 from noise_search.storage.atomic import replacing
+from noise_search.storage.checked import Damaged, set_aside
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
-log = logging.getLogger("noise_search")
-VERSION = "3"  # of SCHEMA; in every file's footer
+VERSION = "4"  # of SCHEMA; in every file's footer
+STAGES = ("denoise", "decode", "verify", "render", "judge")  # as core/stopwatch.py says
 
 SCHEMA = pa.schema(
     [
@@ -35,21 +33,21 @@ SCHEMA = pa.schema(
         ("nfe_final", pa.int64()),
         ("nfe_backward", pa.int64()),
         ("network_rows", pa.int64()),
+        ("seconds_search", pa.float32()),  # of this point alone: this image's share; null: not known
+        ("seconds_final", pa.float32()),
         ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
         ("spent_rows", pa.int64()),
+        ("spent_padding", pa.int64()),  # its share of the rows that filled up batches of a compiled network
         ("spent_scored", pa.int64()),  # images that the verifier was shown
         ("spent_decoded", pa.int64()),  # latents that were decoded: candidates, their views, finished images
-        ("seconds", pa.float32()),  # of the whole sweep: this image's share of the rows it was made with
+        ("spent_seconds", pa.struct([(stage, pa.float32()) for stage in STAGES])),  # this image's share
+        ("device", pa.string()),  # whose seconds these are
         ("digest", pa.string()),  # sha256 of the pixels, uint8 [H, W, 3], 32 digits
         ("png", pa.large_binary()),  # null: not kept
         ("features", pa.large_binary()),  # float32, of the judge's network
         ("features_search", pa.large_binary()),  # of the search pass; kept only where choices depend on the set
     ]
 )
-
-
-class Damaged(Refused):
-    """A file was not what had been written. It has been set aside: its images have to be made again."""
 
 
 def write_unit(folder: Path, rows: list[dict], footer: Mapping[str, str]) -> None:
@@ -91,15 +89,6 @@ def read_file(path: Path) -> bytes:
     if len(content) < 12 or zlib.crc32(written).to_bytes(4, "little") != checksum:
         set_aside(path)
     return content
-
-
-def set_aside(path: Path) -> NoReturn:
-    """Rename a file that is not as it was written, so that nobody reads it again."""
-    aside = path.with_suffix(".damaged")
-    log.warning("%s is damaged; it is set aside as %s", path, aside.name)
-    with suppress(FileNotFoundError):  # another worker was faster
-        path.rename(aside)
-    raise Damaged(f"{path} was damaged and is set aside: the same command makes its images again")
 
 
 def units(

@@ -64,6 +64,9 @@ class Particles:
         starts = [1.0, *(round(t - self.leap / self.parts, 9) for t in ends[:-1])]
         return [Leg(self.leg_nfe, start, end) for start, end in zip(starts, ends, strict=True)]
 
+    def at_once(self, point: int) -> int:
+        return max(point, 1)
+
     def rounds(self, point: int) -> int:
         return self.parts if point else 0
 
