@@ -157,6 +157,12 @@ def tensor(data: Any, *, device: Any = None, **options: Any) -> Tensor:
     return Simulated(made) if device is not None and torch.device(device).type == "cuda" else made
 
 
+def pinned(tensor: Tensor) -> Tensor:
+    """`Tensor.pin_memory`, which wants a driver."""
+    assert not on_device(tensor), "only memory of the CPU can be pinned"
+    return tensor.clone()
+
+
 ORIGINAL_TO, ORIGINAL_TENSOR = nn.Module.to, torch.tensor
 
 
@@ -176,6 +182,7 @@ def simulated_device() -> Iterator[Device]:
         mock.patch("torch.cuda.Event", Event),
         mock.patch.object(nn.Module, "to", moved),
         mock.patch("torch.tensor", tensor),
+        mock.patch.object(Tensor, "pin_memory", pinned),
     )
     try:
         for patch in patches:

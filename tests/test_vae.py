@@ -1,4 +1,4 @@
-"""The VAE: what a wrong folder is refused with."""
+"""The VAE: what it decodes at once, and what a wrong folder is refused with."""
 
 import json
 import shutil
@@ -8,8 +8,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from noise_search.networks.vae import WEIGHTS, load_vae
+from noise_search.networks.vae import WEIGHTS, load_vae, rows_at_once
 from scripts.make_fake_weights import write_vae
 from tests.conftest import Evil
 
@@ -38,16 +39,55 @@ def test_the_first_published_names_of_attention_give_the_same_images(tmp_path: P
     assert torch.equal(one, other)
 
 
-def test_latents_are_decoded_a_few_at_a_time(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bound on the memory that changes no image."""
-    decode = AutoencoderKL.decode
-    rows: list[int] = []
-    monkeypatch.setattr(AutoencoderKL, "decode", lambda self, x: (rows.append(len(x)), decode(self, x))[1])
-    latents = torch.randn(5, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many latents were decoded in each call; more than 3 at a time are too many for this device."""
+    decode, rows = AutoencoderKL.decode, list[int]()
+
+    def limited(self: AutoencoderKL, x: Tensor) -> object:
+        rows.append(len(x))
+        if len(x) > 3:
+            raise torch.OutOfMemoryError(f"{len(x)} rows")
+        return decode(self, x)
+
+    monkeypatch.setattr(AutoencoderKL, "decode", limited)
+    return rows
+
+
+LATENTS = torch.randn(5, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_latents_are_decoded_a_few_at_a_time_and_fewer_where_memory_is_full(
+    good: Path, decoded: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bound on the memory that changes no image, is remembered and told."""
+    with torch.no_grad(), caplog.at_level("WARNING", "noise_search"):
+        few = load_vae(str(good), 4, "float32", 2, "cpu")[0](LATENTS)
+        assert decoded == [2, 2, 1]
+        decode, reconstruct, _ = load_vae(str(good), 4, "float32", 8, "cpu")
+        del decoded[:]
+        found = decode(LATENTS)
+        assert decoded == [5, 4, 2, 2, 1]
+        del decoded[:]
+        assert torch.equal(decode(LATENTS), found) and reconstruct(found).shape == found.shape
+        assert decoded == [2, 2, 1] * 2
+    assert torch.allclose(few, found, atol=1e-5)
+    assert caplog.messages == [
+        "out of memory with 8 latents to decode at a time: going on with 4",
+        "out of memory with 4 latents to decode at a time: going on with 2",
+    ]
+
+
+def test_the_layout_of_memory_changes_images_by_rounding_only(good: Path) -> None:
+    vae = AutoencoderKL.from_pretrained(good).eval()
     with torch.no_grad():
-        few, all_at_once = (load_vae(str(good), 4, "float32", n, "cpu")[0](latents) for n in (2, 5))
-    assert rows == [2, 2, 1, 5]
-    assert torch.allclose(few, all_at_once, atol=1e-5)
+        plain = vae.decode(LATENTS / vae.config.scaling_factor).sample
+        assert torch.allclose(load_vae(str(good), 4, "float32", 5, "cpu")[0](LATENTS), plain, atol=1e-5)
+
+
+def test_as_many_pixels_are_decoded_at_once_whatever_their_images() -> None:
+    assert [rows_at_once(side, "cpu") for side in (16, 32, 64, 128, 512)] == [32, 8, 2, 1, 1]
+    assert rows_at_once(32, "cuda:3") == 32 and rows_at_once(64, "cuda") == 8
 
 
 def test_a_name_of_the_hub_is_fetched_and_what_fails_is_told(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:

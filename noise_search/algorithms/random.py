@@ -63,7 +63,7 @@ class Random:
         import torch
 
         stop = state.round + count
-        noises = torch.stack([problem.noise(k) for k in range(state.round, stop)], 1)
+        noises = problem.noises(count, first=state.round)
         return RandomState(stop, torch.cat([state.scores, problem.evaluate(noises)], 1))
 
     def bank(self, state: RandomState) -> Tensor:

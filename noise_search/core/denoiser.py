@@ -46,10 +46,10 @@ class Meter:
 
 class Batches:
     """Calls a function on at most `size` rows at a time; where the device has no memory for so many, on half as many
-    from there on. Results do not depend on it."""
+    from there on, which is told. Results do not depend on it. rows: what they are called then."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, rows: str = "rows") -> None:
+        self.size, self.rows = size, rows
 
     def __call__(self, call: Callable[..., Any], *columns: Tensor) -> list[Any]:
         """columns: [N, ...] each -> what `call` returns for each batch of their rows, in order."""
@@ -64,7 +64,7 @@ class Batches:
                 if size == 1:
                     raise
             self.size = size // 2  # here, where the error no longer holds on to what was computed
-            log.warning("out of memory with %d rows at a time: going on with %d", size, self.size)
+            log.warning("out of memory with %d %s at a time: going on with %d", size, self.rows, self.size)
             torch.cuda.empty_cache()
         return out
 

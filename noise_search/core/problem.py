@@ -1,6 +1,6 @@
 """What a search is allowed to touch: the flow, the verifier, the noise, and which images it works for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -14,6 +14,7 @@ from noise_search.core.grid import Grid
 from noise_search.core.guidance import NO_GUIDANCE, Guidance
 from noise_search.core.model import Model
 from noise_search.core.noise import normal, uniform
+from noise_search.core.noise_ahead import Draws, NoiseAhead, drawn
 from noise_search.core.schedule import UNIFORM, Schedule
 from noise_search.core.stopwatch import Stopwatch
 from noise_search.core.verifier import Candidates, Verifier
@@ -67,14 +68,24 @@ class Problem:
     def broken_ids(self) -> list[int]:
         return [i for i, broken in zip(self.ids, self.broken.tolist(), strict=True) if broken]
 
+    @cached_property
+    def draws(self) -> Callable[[Draws], Tensor]:
+        """As `drawn`, ahead where a device denoises meanwhile. On a CPU there is nobody to do it: a draw takes a
+        thousandth of the time in which its noise is denoised, and would take it from that."""
+        kind = self.device.type
+        make = partial(drawn, self.seed, self.ids, self.shape, kind == "cuda")
+        return make if kind == "cpu" else NoiseAhead(make, self.at_once)
+
     def noise(self, candidate: int | Tensor, round: int = 0, tag: str = "noise") -> Tensor:
         """[B, ...] standard normal: draw number `candidate` (one, or int64 [B], each image's own). Free of cost."""
+        if isinstance(candidate, int) and tag == "noise":
+            return self.noises(1, round, tag, candidate)[:, 0]
         numbers = candidate.tolist() if isinstance(candidate, Tensor) else [candidate] * len(self.ids)
         return normal(self.seed, self.ids, numbers, self.shape, round, tag).to(self.device)
 
-    def noises(self, count: int, round: int = 0, tag: str = "noise") -> Tensor:
-        """[B, count, ...]: draws 0 to count - 1."""
-        return torch.stack([self.noise(k, round, tag) for k in range(count)], 1)
+    def noises(self, count: int, round: int = 0, tag: str = "noise", first: int = 0) -> Tensor:
+        """[B, count, ...]: draws `first` to first + count - 1."""
+        return self.draws(Draws(first, count, round, tag)).to(self.device, non_blocking=True)
 
     def uniform(self, count: int, round: int = 0, tag: str = "uniform") -> Tensor:
         """float64 [B, count] in [0, 1): numbers for choices, one row an image. Free of cost."""

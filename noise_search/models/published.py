@@ -21,7 +21,7 @@ class Published(ModelSettings):
     """kind: "sit" or "dit"; a file does not say which. net: the sizes that `weights` must have. vae: see `load_vae`.
 
     rows: kind of device -> network rows at which it is at its best; null: measured. decode_rows: latents that are
-    decoded at once.
+    decoded at once; None: as many as suit the device (`rows_at_once`), and fewer where it has no memory for them.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Published(ModelSettings):
     precision: str
     vae_precision: str
     rows: dict[str, int | None]
-    decode_rows: int
+    decode_rows: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,7 +45,8 @@ class Published(ModelSettings):
             require(name, value, good, f"whole numbers, at least 1,{more} of {', '.join(keys)}")
         width, heads = self.net["width"], self.net["heads"]
         require("net.width", width, width % heads == 0, f"not shared by {heads} heads")
-        require("decode_rows", self.decode_rows, self.decode_rows >= 1, "at least 1")
+        count = self.decode_rows
+        require("decode_rows", count, count is None or (whole(count) and count >= 1), "at least 1, or null")
 
     @property
     def class_set(self) -> str | None:  # type: ignore[override]
@@ -65,7 +66,7 @@ class Published(ModelSettings):
         from noise_search.networks.dit import DiTNetwork
         from noise_search.networks.precision import cast_weights, dtype_of
         from noise_search.networks.sit import SiTNetwork
-        from noise_search.networks.vae import load_vae
+        from noise_search.networks.vae import load_vae, rows_at_once
 
         weights = Path(self.weights)
         if not weights.exists():
@@ -75,7 +76,8 @@ class Published(ModelSettings):
             )
         dtype = dtype_of(self.precision)
         transformer = cast_weights(load_transformer(weights, self.kind, self.net), dtype).to(device)
-        vae = load_vae(self.vae, transformer.channels, self.vae_precision, self.decode_rows, device)
+        decode_rows = self.decode_rows or rows_at_once(self.net["size"], device)
+        vae = load_vae(self.vae, transformer.channels, self.vae_precision, decode_rows, device)
         decode, reconstruct, vae_digest = vae
         interpolant: Interpolant = LinearInterpolant() if self.kind == "sit" else DDPMInterpolant()
         network = SiTNetwork(transformer, dtype) if self.kind == "sit" else DiTNetwork(transformer, precision=dtype)

@@ -7,21 +7,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from noise_search.core.denoiser import Batches
 from noise_search.errors import MissingFile, Refused
 from noise_search.networks.precision import dtype_of
 from noise_search.networks.vision import fetched, loaded
 from noise_search.storage.cache import state_digest
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+LATENTS = {"cpu": 8, "cuda": 32}  # of 32 x 32, for images of 256 x 256, decoded at once: 1.5 and 6 GB in float32
 Map = Callable[[Tensor], Tensor]
+
+
+def rows_at_once(side: int, device: str) -> int:
+    """How many latents of side x side are decoded at once, to begin with: larger ones fewer, so that memory does not
+    grow with them."""
+    return max(1, LATENTS[torch.device(device).type] * 32**2 // side**2)
 
 
 def load_vae(source: str, channels: int, precision: str, rows: int, device: str) -> tuple[Map, Map, dict[str, str]]:
     """decode: latents [N, channels, h, w] -> images [N, 3, 8 h, 8 w]; reconstruct: images -> images; and a digest.
 
-    source: a diffusers folder, or one that has it as vae/, or hub:owner/name. rows: how many are decoded at once:
-    it bounds the memory, and changes no result. precision: "float32" or "bfloat16" (autocast). Only safetensors are
-    read (diffusers would run the code in a pickle), and every tensor must be there (it would make up the rest).
+    source: a diffusers folder, or one that has it as vae/, or hub:owner/name. rows: how many are decoded at once, or
+    fewer where the device has no memory for them: it bounds the memory, and changes no result. precision: "float32" or
+    "bfloat16" (autocast). Only safetensors are read (diffusers would run the code in a pickle), and every tensor must
+    be there (it would make up the rest).
     """
     try:
         from diffusers import AutoencoderKL
@@ -53,16 +62,16 @@ def load_vae(source: str, channels: int, precision: str, rows: int, device: str)
         raise Refused(f"{key}={source}: scaling_factor {scale!r}{', '.join(['', *more])} in config.json: not {what}")
     if vae.config.latent_channels != channels:
         raise Refused(f"{key}={source}: latents of {vae.config.latent_channels} channels, the model's have {channels}")
-    vae, dtype = vae.to(device).eval().requires_grad_(False), dtype_of(precision)
-    kind = torch.device(device).type
+    vae = vae.to(memory_format=torch.channels_last).to(device).eval().requires_grad_(False)
+    kind, dtype, batches = torch.device(device).type, dtype_of(precision), Batches(rows, "latents to decode")
 
     def decode(x: Tensor) -> Tensor:
         with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
-            return torch.cat([vae.decode(part / scale).sample for part in x.split(rows)]).float()
+            return torch.cat(batches(lambda part: vae.decode(part / scale).sample, x)).float()
 
     def reconstruct(images: Tensor) -> Tensor:
         with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
-            means = [vae.encode(part).latent_dist.mode() for part in images.split(rows)]
+            means = batches(lambda part: vae.encode(part).latent_dist.mode(), images)
         return decode(torch.cat(means).float() * scale)
 
     return decode, reconstruct, {"vae": state_digest(vae)}

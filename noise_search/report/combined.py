@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
 
 from noise_search.errors import Refused
 from noise_search.measures.metric import Metric
-from noise_search.report.figures import axes_of, save, unknown
+from noise_search.report.figures import axes_of, blank, save, unknown
 from noise_search.storage.curve_csv import COLUMNS, write_csv
 from noise_search.storage.run_folder import finished_record, flatten, identity_of, noted
 
@@ -96,7 +95,8 @@ def draw(folder: Path, metric: Metric, rows: Rows, axis: str) -> None:
     values: dict[str, dict[int, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:  # one a seed
         values[row["series"]][int(row["point"])].append((number(row[axis]), float(row["value"])))
-    figure, axes = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
+    figure = blank(5.6, 3.8)
+    axes = figure.subplots()
     everywhere = set[float]()
     for name, by_point in values.items():
         spent, each = zip(*sorted(map(at_point, by_point.values())), strict=True)

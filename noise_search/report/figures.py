@@ -5,12 +5,9 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
 
 from noise_search.measures.metric import Metric
@@ -43,6 +40,11 @@ def spaced(values: Sequence[float], least: float = 1.3) -> list[float]:
         if not kept or value >= least * kept[-1]:
             kept.append(value)
     return kept
+
+
+def blank(width: float, height: float) -> Figure:
+    """A figure of so many inches, for `save`. It is not pyplot's: nothing holds on to it."""
+    return Figure((width, height), dpi=160)
 
 
 def axis_label(x: str, row: Mapping[str, Any]) -> str:
@@ -97,8 +99,8 @@ def figures(
         chosen = [row for row in rows if row["metric"] == name]
         if not any(row["value"] is not None for row in chosen):
             continue
-        figure, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
-        draw(axes, metrics.get(name) or unknown(name), chosen, floors, x)
+        figure = blank(5.2, 3.6)
+        draw(figure.subplots(), metrics.get(name) or unknown(name), chosen, floors, x)
         first = chosen[0]
         note = f"{first['model']}, {first['verifier']} verifier, CFG {first['cfg_scale']:g}, seed {first['seed']}"
         if first["reference"]:
@@ -109,11 +111,10 @@ def figures(
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Write folder/<name>.png and .pdf, close the figure; returns the PNG."""
+    """Lay the figure out and write folder/<name>.png and .pdf; returns the PNG."""
     stem = name.replace("/", "_")
+    ConstrainedLayoutEngine().execute(figure)  # once; as the figure's own, it would have it drawn twice for every file
     for suffix in ("png", "pdf"):
         with replacing(folder / f"{stem}.{suffix}") as temporary:
-            figure.savefig(temporary, format=suffix, dpi=160)
-        figure.set_layout_engine("none")  # it stays as it is; working it out again takes a third of a figure's time
-    plt.close(figure)
+            figure.savefig(temporary, format=suffix)
     return folder / f"{stem}.png"

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from matplotlib import pyplot as plt
 
-from noise_search.report.figures import save
+from noise_search.report.figures import blank, save
 from noise_search.storage.atomic import write_text
 
 
@@ -41,9 +40,8 @@ def write_correlation(folder: Path, bank: np.ndarray, names: Sequence[str]) -> P
     lines = [[f"r of n = {len(first)}", *names]]
     lines += [[name, *(f"{value:.4f}" for value in row)] for name, row in zip(names, values, strict=True)]
     write_text(folder / "correlation.csv", "".join(",".join(line) + "\n" for line in lines))
-    figure, panels = plt.subplots(
-        1, len(names) - 1, figsize=(3.2 * (len(names) - 1), 3), layout="constrained", squeeze=False
-    )
+    figure = blank(3.2 * (len(names) - 1), 3)
+    panels = figure.subplots(1, len(names) - 1, squeeze=False)
     for axes, name, y, r in zip(panels[0], names[1:], first.T[1:], values[0, 1:], strict=True):
         axes.scatter(first[:, 0], y, s=4, alpha=0.4)
         axes.set_xlabel(f"score of {names[0]}")
@@ -63,7 +61,8 @@ def write_matrix(
     lines = [["selected by"] + [f"judged by {name}" for name in names]]
     lines += [[name, *(f"{value:.4f}" for value in row)] for name, row in zip(choosers, values, strict=True)]
     write_text(folder / "cross_verifier.csv", "".join(",".join(line) + "\n" for line in lines))
-    figure, axes = plt.subplots(figsize=(1.6 + 1.1 * len(names), 1.2 + 0.8 * len(choosers)), layout="constrained")
+    figure = blank(1.6 + 1.1 * len(names), 1.2 + 0.8 * len(choosers))
+    axes = figure.subplots()
     axes.imshow(values, cmap="RdBu", vmin=-abs(values).max(), vmax=abs(values).max())
     for i, row in enumerate(values):
         for j, value in enumerate(row):
