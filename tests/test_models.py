@@ -56,7 +56,7 @@ def test_weights_that_are_cast_once_change_not_a_bit() -> None:
     x, t, label = torch.randn(5, *ours.shape), torch.full((5,), 0.4), torch.arange(5)
     coder, images = load_autoencoder(asset("autoencoder.safetensors")), torch.randn(5, 3, 32, 32)
     cast, uncast = EfficientNetLite(0, 96, "bfloat16"), EfficientNetLite(0, 96)
-    assert {w.dtype for w in cast.net.stem.conv.parameters()} == {torch.bfloat16}
+    assert {w.dtype for w in cast.net.conv_stem.parameters()} == {torch.bfloat16}
     uncast.dtype = torch.bfloat16
     with torch.no_grad(), autocast:
         decoded = coder.decode(x).float()

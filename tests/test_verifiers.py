@@ -13,8 +13,6 @@ from noise_search.measures.scores import kernel_distance
 from noise_search.metrics.lite2 import Lite2
 from noise_search.networks.efficientnet import EfficientNetLite
 from noise_search.networks.mixture import coloured_waves
-from noise_search.networks.precision import cast_weights
-from noise_search.networks.vision import import_timm
 from noise_search.verifiers.classifier import Classifier
 from noise_search.verifiers.likelihood import Likelihood
 
@@ -65,24 +63,6 @@ def test_feature_networks_give_1280_numbers_and_seven_stages() -> None:
         assert [stage.shape[-1] for stage in net.stages(images)] == [32, 16, 8, 4, 4, 2, 2]
     with pytest.raises(ValueError, match="size=3"):
         EfficientNetLite(3)
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("size", [0, 1, 2])
-def test_the_layers_are_those_of_timm_to_the_bit(size: int, precision: str) -> None:
-    """At a side that is halved unevenly, too; and the stages that training matches."""
-    ours, timms = EfficientNetLite(size, 70, precision), EfficientNetLite(size, 70, precision)
-    net = import_timm().create_model(f"tf_efficientnet_lite{size}", num_classes=0)
-    net.load_state_dict(dict(zip(net.state_dict(), ours.net.state_dict().values(), strict=True)))
-    net = cast_weights(net, ours.dtype).eval().to(memory_format=torch.channels_last)
-    timms.net, images = net, images_to_tensor(IMAGES[:3])
-    with torch.no_grad():
-        assert torch.equal(ours(images), timms(images))
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            x = net.bn1(net.conv_stem(ours.resize(images)))
-            for block, stage in zip(net.blocks, ours.stages(images), strict=True):
-                x = block(x)
-                assert torch.equal(x, stage)
 
 
 def test_the_judge_knows_real_photographs_and_tells_them_from_others() -> None:

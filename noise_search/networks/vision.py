@@ -11,26 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noise_search.errors import MissingFile, Refused
+from noise_search.networks.efficientnet import create, known_to_timm
 from noise_search.networks.precision import dtype_of
 from noise_search.storage.cache import cached, digest, state_digest
 from noise_search.storage.weights import told
-
-
-def import_timm() -> Any:
-    """timm, which imports wandb wherever that is installed; here it must not."""
-    hidden = "wandb" not in sys.modules
-    if hidden:
-        sys.modules["wandb"] = None  # type: ignore[assignment]
-    try:
-        import timm
-    finally:
-        if hidden:
-            del sys.modules["wandb"]
-    return timm
-
-
-def known_to_timm(name: str) -> bool:
-    return bool(import_timm().is_model(name.split(".")[0]))
 
 
 def loaded(load: Callable[[], Any], path: str, key: str, what: str) -> Any:
@@ -125,8 +109,7 @@ class DinoV2(nn.Module):
         overlay = {"file": file} if file else None
 
         def load() -> Any:
-            options = {"pretrained_cfg_overlay": overlay, "img_size": resolution, "num_classes": 0}
-            return import_timm().create_model(backbone, pretrained=True, **options)
+            return create(backbone, pretrained=True, pretrained_cfg_overlay=overlay, img_size=resolution)
 
         command = f"hf download timm/{backbone} model.safetensors --local-dir weights/{backbone}"
         self.net: Any = loaded(load, file, key, what) if file else fetched(load, key, what, command)
