@@ -136,7 +136,7 @@ def leftover(solver: str, spacing: str, nfe: int = 50) -> float:
     path = DDPMInterpolant()
 
     class Point(nn.Module):
-        channels = 1
+        channels, classes = 1, 1
 
         def forward(self, x: torch.Tensor, index: torch.Tensor, label: torch.Tensor, rows: object) -> torch.Tensor:
             t = (index + 1) / 1000
