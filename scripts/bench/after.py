@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from noise_search.core.stopwatch import STAGES
 from scripts.bench.timing import Benchmark, Figure, Measured, Options, ratios
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ def make_demo(folder: Path, options: Options) -> float:
     env = {**os.environ, "WANDB_MODE": "offline"}
     subprocess.run(command, cwd=ROOT, check=True, env=env, capture_output=True)
     seconds = json.loads((folder / "run.json").read_text())["seconds"]
-    return float(seconds["search"] + seconds["render"] + seconds["judge"])
+    return sum(float(seconds[stage]) for stage in STAGES)
 
 
 def seconds_after(run: Path, kept: Path, options: Options) -> float:
