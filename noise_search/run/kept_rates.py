@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,7 +34,8 @@ def path_of(*key: Any) -> Path:
 
 def latest_path(run: Description) -> Path:
     """Of the last calibration on this machine of parts with these settings, whatever the device and the batch size."""
-    return path_of("latest", platform.node(), timed_settings(run.config), run.guidance.rows)
+    machine = platform.node(), os.environ.get("OMP_NUM_THREADS")
+    return path_of("latest", machine, timed_settings(run.config), run.guidance.rows)
 
 
 def latest(run: Description) -> Rates | None:
