@@ -29,9 +29,7 @@ def walk(parts: Parts, folder: Path) -> Iterator[tuple[range, list[range]]]:
     a dead worker are taken over, workers may come and go, and a race costs nothing but time. Groups are the same for
     everybody: whoever makes a unit computes the same batches, to the bit.
     """
-    run, worker, images = parts.run, parts.run.worker, parts.run.settings.images
-    each = run.algorithm.at_once(run.plan.purchases[-1].point) * run.guidance.rows
-    size = max(1, parts.tuning.batch_size // (UNIT * each)) * UNIT
+    worker, images, size = parts.run.worker, parts.run.settings.images, group_size(parts)
     groups = [range(start, min(start + size, images)) for start in range(0, images, size)]
     turn = worker.rank * len(groups) // worker.world
     for group in groups[turn:] + groups[:turn]:
@@ -39,6 +37,13 @@ def walk(parts: Parts, folder: Path) -> Iterator[tuple[range, list[range]]]:
         missing = [span for unit in units(group) for span in runs(i for i in unit if i not in done)]
         if missing:
             yield group, missing
+
+
+def group_size(parts: Parts) -> int:
+    """Images that are searched for together: whole units."""
+    run = parts.run
+    each = run.algorithm.at_once(run.plan.purchases[-1].point) * run.guidance.rows
+    return max(1, parts.tuning.batch_size // (UNIT * each)) * UNIT
 
 
 def units(ids: range) -> list[range]:
