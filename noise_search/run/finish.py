@@ -140,7 +140,7 @@ def bill(parts: Parts, table: pa.Table) -> dict[str, int]:
         "distinct_winners": winners.num_rows,
     }
     if parts.source is not None:  # nothing was searched, and some winners had been rendered there
-        if spent["nfe"] > spent["nfe_final"]:
+        if spent["nfe"] > len(winners) * parts.run.budget.final_nfe:
             raise RuntimeError(f"reading {parts.source} again cost more than rendering every winner: {spent}")
         spent |= {"nfe_search": 0, "nfe_final": spent["nfe"]}
     if spent["nfe"] != spent["nfe_search"] + spent["nfe_final"]:
