@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, kept_latents, no_views, require_point, unsearched
 from noise_search.core.gather import take
-from noise_search.core.verifier import Verifier
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class RandomState(NamedTuple):
@@ -89,7 +89,7 @@ class Random:
         kept: tuple[Tensor, ...] = (numbers, x, views)
         if before := [values for values in (state.numbers, state.x, state.views) if values is not None]:
             kept = tuple(torch.cat(pair, 1) for pair in zip(before, kept, strict=True))
-        if type(problem.verifier).combine is Verifier.combine:
+        if kept_latents(problem.verifier, stop) == 1:
             best = place(kept[0], problem.combine(scores, stop).argmax(1))
             kept = tuple(take(values, best[:, None]) for values in kept)
         return RandomState(stop, scores, *kept)

@@ -186,7 +186,7 @@ def select(run: Path, verifier: str, into: Path | None, points: list[int]) -> in
 
 def prefetch(overrides: list[str]) -> int:
     """Fetch all files that `run.py` with these overrides needs, then load everything once, as a run would."""
-    from noise_search.cli.fetch import SOURCES, fetch_named
+    from noise_search.cli.fetch import SOURCES, fetch_all, fetch_named
 
     config, choices = composed(overrides)
     described = describe(config, choices)
@@ -195,6 +195,7 @@ def prefetch(overrides: list[str]) -> int:
         names.append("references_512" if choices["dataset"].endswith("512") else "references")
     if names:
         fetch_named(names, Path("weights"))
+    fetch_all(described.sources, Path())
     parts = assemble(described)
     for name, digest in parts.weights.items():
         print(f"{name}  {digest}")

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from noise_search.core.dataset import Dataset
+from noise_search.core.source import Source
 from noise_search.errors import Refused
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Verifier:
     levels t whose clean predictions it compares with; members: metric suffixes of its scores' columns; differentiable:
     may `score` be differentiated in its images? reads: what of the condition it looks at, of "classes" and "texts".
     class_set: whose classes it knows (`Dataset.class_set`); None: any. needs_judge: does it look through the judge?
+    sources, weight_bytes: as of `ModelSettings`.
     """
 
     name: str = ""
@@ -57,6 +59,8 @@ class Verifier:
     reads: tuple[str, ...] = ()
     class_set: str | None = None
     needs_judge: bool = False
+    sources: Sequence[Source] = ()
+    weight_bytes: int | None = None
 
     def load(self, into: Surroundings) -> Self:
         """Load the networks onto into.device, and return this verifier."""
