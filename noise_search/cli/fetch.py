@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 from huggingface_hub import HfApi, hf_hub_download
@@ -82,7 +83,7 @@ def listed(source: Source, root: Path) -> list[File]:
         path = root / (source.target or source.url.rsplit("/", 1)[1])
         told = (source.url, None, size_of(source.url), source.sha256, source.licence)
         return [File(path.parent, path.name, *told, check=source.check)]
-    info = HfApi().repo_info(source.repo, repo_type=source.kind, revision=source.revision, files_metadata=True)
+    info: Any = HfApi().repo_info(source.repo, repo_type=source.kind, revision=source.revision, files_metadata=True)
     found = [file for file in info.siblings or [] if re.fullmatch(source.pattern, file.rfilename)]
     if not found:
         names = ", ".join(file.rfilename for file in info.siblings or [])
@@ -114,6 +115,7 @@ def size_of(url: str) -> int | None:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30) as answer:
             size = answer.headers.get("Content-Length")
     except HTTPError as error:
+        error.close()
         if error.code in (405, 501):  # a host that answers to nothing but GET
             return None
         raise
@@ -177,7 +179,10 @@ def fetch_all(sources: Iterable[Source], root: Path, only_list: bool = False) ->
 
 def why(error: Exception, what: str) -> str:
     """In one line: why something cannot be had, and what to do."""
-    code = error.code if isinstance(error, HTTPError) else None
+    code = None
+    if isinstance(error, HTTPError):  # it holds the connection
+        code = error.code
+        error.close()
     if isinstance(error, Refused):
         return str(error)
     if isinstance(error, GatedRepoError) or code in (401, 403):
