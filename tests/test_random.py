@@ -51,7 +51,7 @@ def test_images_do_not_depend_on_their_company() -> None:
     assert torch.allclose(a.score[1], b.score[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["pointwise", "self-supervised", "ensemble"])
+@pytest.mark.parametrize("kind", ["pointwise", "self-supervised", "ensemble", "observed"])
 def test_where_a_candidate_is_the_image_it_is_not_generated_again(kind: str) -> None:
     setup, points = make_setup(nfe=8, final=8, verifier=KINDS[kind]()), [0, 1, 3, 7]
     problem = setup.problem

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from noise_search.core.verifier import Verifier
 from noise_search.errors import Refused
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from noise_search.core.problem import Problem
+    from noise_search.core.verifier import Verifier
 
 
 class Cost(NamedTuple):
@@ -112,7 +112,7 @@ class Independent(Algorithm, Protocol):
 def kept_latents(verifier: Verifier, point: int) -> int:
     """How many of `point` candidates of an image can still win, whatever comes: where each has a score of its own the
     best alone, else all of them, as in an ensemble, whose ranks change with every candidate."""
-    return 1 if type(verifier).combine is Verifier.combine else point
+    return 1 if verifier.ranks_alone else point
 
 
 @runtime_checkable

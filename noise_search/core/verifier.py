@@ -88,6 +88,11 @@ class Verifier:
         """scores [B, K, V] of a set of candidates that is compared -> [B, K]; point: of the budget it is for."""
         return scores[..., 0]
 
+    @property
+    def ranks_alone(self) -> bool:
+        """Does a candidate's place depend on its own score alone, not on who else is compared?"""
+        return type(self).combine is Verifier.combine
+
     def shown(self, scores: Tensor) -> Tensor:
         """scores [..., V] -> the columns that a result reports, one a member."""
         return scores
