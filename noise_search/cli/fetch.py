@@ -78,10 +78,11 @@ class File:
 
 
 def listed(source: Source, root: Path) -> list[File]:
-    """What the host has, asked now."""
+    """What the host has, asked now; of a file with an address only where it is not there yet."""
     if isinstance(source, Url):
         path = root / (source.target or source.url.rsplit("/", 1)[1])
-        told = (source.url, None, size_of(source.url), source.sha256, source.licence)
+        size = path.stat().st_size if path.is_file() else size_of(source.url)  # what is there asks for no host
+        told = (source.url, None, size, source.sha256, source.licence)
         return [File(path.parent, path.name, *told, check=source.check)]
     info: Any = HfApi().repo_info(source.repo, repo_type=source.kind, revision=source.revision, files_metadata=True)
     found = [file for file in info.siblings or [] if re.fullmatch(source.pattern, file.rfilename)]
