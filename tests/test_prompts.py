@@ -159,7 +159,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = ("dataset=t2i_compbench", "dataset.categories=[color,shape]", "dataset.classes=[0,1,2,3,4,300,301]")
     budget = ("budget=text", "budget.search_nfe=4", "budget.final_nfe=4", "budget.points=[1,3]", "images=14")
     path = install(folder / "site")
-    call(folder, *options, *data, *budget, "more_metrics=[contrast]", "hydra.run.dir=run", PYTHONPATH=path)
+    more = ("more_metrics=[contrast]", "observers=[brightness]")
+    call(folder, *options, *data, *budget, *more, "hydra.run.dir=run", PYTHONPATH=path)
     return folder
 
 
@@ -170,8 +171,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def test_means_by_category_are_those_of_the_curve(home: Path) -> None:
     rows, curve = rows_of(home / "run/categories.csv"), rows_of(home / "run/curve.csv")
-    assert {row["metric"] for row in rows} == {"score", "score_final", "contrast"}
-    for metric in ("score", "score_final", "contrast"):
+    names = {"score", "score_final", "score/brightness", "score_final/brightness", "contrast"}
+    assert {row["metric"] for row in rows} == names
+    for metric in names:
         (whole,) = (float(r["value"]) for r in curve if r["metric"] == metric and r["point"] == "3")
         parts = {r["category"]: r for r in rows if r["metric"] == metric and r["point"] == "3"}
         assert {name: r["n_images"] for name, r in parts.items()} == {"color": "10", "shape": "4"}
@@ -206,3 +208,15 @@ def test_the_benchmark_there_and_back(home: Path, tmp_path: Path) -> None:
     answered(blip, [{"question_id": n, "answer": 0.5} for n in range(50)])
     wrong = ask(tmp_path, "import", "run", "as=t2i_compbench", "from=out", code=1, PYTHONPATH=path)
     assert "question 10, but 10 images were exported" in wrong.stderr and wrong.stderr.count("\n") == 1
+
+
+def test_images_of_the_search_are_generated_again_for_another_verifier_alone(home: Path) -> None:
+    """`select` of a run whose candidates are its images: told at the search's cost, billed what it renders."""
+    path = str(home / "site")
+    ask(home, "select", "run", "verifier=brightness", "into=bright", PYTHONPATH=path)
+    rows = [row for row in rows_of(home / "bright/curve.csv") if row["metric"] == "score_final"]
+    assert [(row["nfe"], row["nfe_final"]) for row in rows] == [("4", "0"), ("12", "0")]
+    spent = json.loads((home / "bright/run.json").read_text())["spent"]
+    assert spent["nfe_search"] == 0 and 0 < spent["nfe"] <= 4 * 14
+    there = [row for row in rows_of(home / "run/curve.csv") if row["metric"] == "score_final/brightness"]
+    assert rows[0]["value"] == there[0]["value"] and float(rows[1]["value"]) > float(there[1]["value"])
