@@ -332,7 +332,7 @@ MUTANTS = (
         "storage/prompt_file.py",
         "    refuse_changed(path)\n",
         "",
-        ("test_prompts.py",),
+        ("test_prompts.py::test_a_file_that_was_fetched_must_not_change",),
     ),
     Mutant(
         "a file that was cut short",
@@ -346,7 +346,7 @@ MUTANTS = (
         "storage/t2i_compbench.py",
         "key=lambda pair: (pair[1], pair[0])",
         "key=lambda pair: pair[0]",
-        ("test_prompts.py",),
+        ("test_prompts.py::test_a_question_is_numbered_within_its_category_and_its_name_can_be_written",),
     ),
     Mutant(
         "a gradient that is not billed",
