@@ -479,3 +479,11 @@ def test_a_closed_form_that_does_not_grow_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"Cost.scored of silent does not grow with its points"):
         search("toy", [3], bright, n=4, algorithm=Silent())
+
+
+def test_a_candidate_of_the_final_nfe_is_the_image() -> None:
+    """Nothing is generated again."""
+    found = search("toy", WAVES, "likelihood", n=5, search_nfe=6, final_nfe=6, progress=False)
+    assert found.nfe == 30 and found.bill["evaluations"] == 30 * len(WAVES)
+    assert [nfe for nfe, _ in found.curve] == [6, 12, 18, 24, 30]
+    assert search("toy", WAVES, "likelihood", n=1, search_nfe=6, final_nfe=6, progress=False).nfe == 6

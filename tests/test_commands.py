@@ -243,7 +243,10 @@ def test_prefetch_loads_what_a_configuration_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense"], "nonsense: the commands are status, verify, report, export, log, select, doctor, prefetch"),
+        (
+            ["nonsense"],
+            "nonsense: the commands are status, verify, report, export, import, log, select, doctor, prefetch",
+        ),
         (["status"], "usage: noise-search status RUN"),
         (["verify", "run", "images=x"], "usage: noise-search verify RUN"),
         (["select", "run"], "usage: noise-search select RUN verifier=NAME"),

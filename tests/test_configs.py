@@ -18,6 +18,7 @@ from tests.conftest import counted_multiply_adds
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics", "logger", "experiment")
+EXAMPLE = Path(__file__).parents[1] / "examples/plugin/noise_search_example/prompts.txt"
 FUZZ = Path(__file__).with_name("fuzz_configuration.py")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
 
@@ -42,6 +43,8 @@ def test_every_choice_composes_and_plans(group: str, name: str) -> None:
 FITTING = {  # choices that the default data set does not fit: what they come with
     **dict.fromkeys(("likelihood", "pixels", "mixture", "toy"), ("experiment=toy",)),
     **dict.fromkeys(("imagenet256", "imagenet512"), ("model=sit_xl_2",)),
+    **dict.fromkeys(("drawbench", "geneval", "partiprompts", "t2i_compbench"), ("experiment=paper/fig8",)),
+    "prompts": ("experiment=paper/fig8", f"dataset.file={EXAMPLE}"),
 }
 WANTING = {  # choices whose weights are not in the package: what they say
     "dino": r"`hf download .*verifier\.backbone_file",

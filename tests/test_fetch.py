@@ -20,12 +20,13 @@ class Hub:
     def __init__(self, names: list[str], digest: str) -> None:
         self.names, self.digest, self.fetched = names, digest, 0
 
-    def model_info(self, repo: str, files_metadata: bool) -> SimpleNamespace:
+    def repo_info(self, repo: str, repo_type: str, revision: str | None, files_metadata: bool) -> SimpleNamespace:
+        assert repo_type == "model" and revision is None
         lfs = SimpleNamespace(sha256=self.digest)
         files = [SimpleNamespace(rfilename=name, size=len(CONTENT), lfs=lfs) for name in self.names]
         return SimpleNamespace(siblings=files, sha="abc", card_data=SimpleNamespace(license="mit"))
 
-    def download(self, repo: str, name: str, revision: str, local_dir: Path) -> str:
+    def download(self, repo: str, name: str, repo_type: str, revision: str, local_dir: Path) -> str:
         assert revision == "abc"
         self.fetched += 1
         path = Path(local_dir) / name
@@ -76,6 +77,6 @@ def test_a_wrong_checksum_and_unknown_files_are_refused(tmp_path: Path, monkeypa
         raise OSError("no route to host")
 
     hub = Hub([], "")
-    monkeypatch.setattr(hub, "model_info", lambda *_, **__: offline())
-    with pytest.raises(SystemExit, match="error: not to be had: no route to host"):
+    monkeypatch.setattr(hub, "repo_info", lambda *_, **__: offline())
+    with pytest.raises(SystemExit, match="error: stabilityai/sd-vae-ft-ema is not to be had: no route to host"):
         run(monkeypatch, hub, "vae", into)

@@ -1,7 +1,11 @@
-"""Every class-conditional figure of the paper as an experiment: its axis and its header's cost, from the plan alone."""
+"""Every figure and table of the paper as an experiment: its axis and its header's cost, from the plan alone."""
 
 import csv
 import itertools
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,15 @@ from omegaconf import OmegaConf
 from noise_search.run.description import Description
 from tests.test_configs import CONFIGS, described
 
-PAPER = sorted(path.stem for path in (CONFIGS / "experiment/paper").glob("*.yaml"))
+TEXT = {  # of text-to-image -> its largest total an image, by algorithm
+    "fig8": {"random": 2880},
+    "fig9": {"random": 3840},
+    "table1": {"random": 1920},
+    "table2": {"random": 2880, "zo": 2880, "paths": 2850},
+    "table3": {"random": 1280},
+    "table4": {"random": 2880},
+}
+PAPER = sorted(path.stem for path in (CONFIGS / "experiment/paper").glob("*.yaml") if path.stem not in TEXT)
 PUBLISHED = Path(__file__).parent / "paper_axes.csv"  # figure, model, algorithm, verifier, cfg_scale, c, nfe
 
 
@@ -19,7 +31,7 @@ def jobs(name: str) -> list[Description]:
     sweep = (OmegaConf.load(CONFIGS / f"experiment/paper/{name}.yaml").get("hydra") or {}).get("sweeper", {})
     sweep = dict(sweep.get("params") or {})
     out = []
-    for values in itertools.product(*(str(choices).split(",") for choices in sweep.values())):
+    for values in itertools.product(*(re.split(r",(?![^{]*})", str(choices)) for choices in sweep.values())):
         named = ("metrics.label_map=FILE",) if name == "fig3" else ()  # as its header says
         chosen = (f"{k}={v}" for k, v in zip(sweep, values, strict=True))
         out.append(described(f"experiment=paper/{name}", *named, *chosen))
@@ -67,3 +79,31 @@ def test_every_published_point_is_on_the_planned_axis() -> None:
     for row in rows:
         key = (row["figure"], row["model"], row["algorithm"], row["verifier"], float(row["cfg_scale"]), int(row["c"]))
         assert int(row["nfe"]) in planned[key], row
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_text_to_image_is_planned_at_the_published_totals(name: str) -> None:
+    """Random search exactly, c N; the others the most at or under them. The header tells command and NFE."""
+    header = (CONFIGS / f"experiment/paper/{name}.yaml").read_text().split("defaults:")[0]
+    runs, total = jobs(name), 0
+    for run in runs:
+        budget, last, algorithm = run.budget, run.plan.purchases[-1], run.choices["algorithm"]
+        assert last.nfe == TEXT[name][algorithm] and budget.search_nfe == budget.final_nfe
+        if algorithm == "random":
+            assert last.nfe == last.nfe_paper == last.point * budget.search_nfe and last.nfe_final == 0
+        assert run.budget.total(run.algorithm, last.point + 1) > max(TEXT[name].values())
+        assert run.settings.images == 2 * 1800 if name == "table1" else run.settings.images == 200
+        assert run.settings.axis == "nfe_paper" and run.settings.keep_images
+        total += run.plan.rows(run.settings.images)[1] // run.plan.each
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    assert f"experiment=paper/{name}" in header
+    assert f"# Cost: {count} of {runs[0].settings.images:,} images, {total / 1e6:.3g} million NFE; hours" in header
+
+
+def test_a_plan_of_table_2_is_quick_and_wants_no_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "noise_search", "experiment=paper/table2", "plan_only=true"]
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert time.monotonic() - started < 3
+    assert "2880  (2880 + 0)" in done.stdout and "expected: " in done.stdout
+    assert "memory: weights " in done.stdout and "of 96 finished latents an image" in done.stdout

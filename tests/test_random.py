@@ -1,10 +1,11 @@
 """Random search: anytime, never worse, and right about a known optimum."""
 
+import pytest
 import torch
 
 from noise_search.algorithms.random import Random
 from noise_search.core.driver import Readout, search, sweep_points
-from tests.conftest import make_setup
+from tests.conftest import KINDS, make_setup
 
 
 def test_one_search_passes_through_every_smaller_one() -> None:
@@ -48,3 +49,26 @@ def test_images_do_not_depend_on_their_company() -> None:
     a, b = (Random().result(s.problem, list(search(s.problem, Random(), 6))[-1], 6) for s in (together, alone))
     assert a.candidate[1] == b.candidate[0] and torch.equal(a.x[1], b.x[0])
     assert torch.allclose(a.score[1], b.score[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["pointwise", "self-supervised", "ensemble", "observed"])
+def test_where_a_candidate_is_the_image_it_is_not_generated_again(kind: str) -> None:
+    setup, points = make_setup(nfe=8, final=8, verifier=KINDS[kind]()), [0, 1, 3, 7]
+    problem = setup.problem
+    assert [tuple(Random().cost(n, 8, 8))[:3] for n in (0, 1, 96)] == [(0, 8, 8), (8, 0, 8), (768, 0, 768)]
+    events = list(sweep_points(problem, Random(), points, setup.guided))
+    readouts = {event.point: event for event in events if isinstance(event, Readout)}
+    other = make_setup(nfe=8, final=9, verifier=KINDS[kind]())
+    again = {
+        e.point: e for e in sweep_points(other.problem, Random(), points[1:], other.guided) if isinstance(e, Readout)
+    }
+    for n in points[1:]:
+        found, noise = readouts[n].result, again[n].result
+        assert torch.equal(found.candidate, noise.candidate) and torch.equal(found.score, noise.score)
+        x, views = problem.solve(noise.x[:, None], problem.grid(8), problem.verifier.needs)
+        assert found.t == 0 and torch.allclose(found.x, x[:, 0], atol=1e-5)
+        assert torch.allclose(found.views, views[:, 0], atol=1e-5)
+        assert (readouts[n].spent.evaluations == 8 * n).all()
+    first = readouts[0].result
+    assert first.t == 1 and (first.candidate == -1).all() and (readouts[0].spent.evaluations == 0).all()
+    assert events[-2].numbers.shape[1] == (7 if kind == "ensemble" else 1)  # memory: flat where a choice is

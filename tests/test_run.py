@@ -315,6 +315,7 @@ WRONG = {
     "algorithm=first_order algorithm.step_size=0": "algorithm.step_size=0: above 0, at most 1",
     "algorithm=first_order verifier=oracle_is": "verifier oracle_is has no gradient",
     "algorithm=zo verifier=oracle_fid": "with independent candidates (algorithm=random) only, not ZO-2",
+    "verifier=oracle_fid budget.search_nfe=6": "another budget.final_nfe than budget.search_nfe, its",
     "experiment=paper/fig3 rank=0 world=8 plan_only=true": "whole set of images: one worker only, not world=8",
     "verifier=oracle_fid verifier.share=0.5": "verifier.share=0.5: above 0, at most 0.02",
     f"{CIFAR10} verifier=classifier_ssl budget.search_nfe=2": "nearest knot is an end",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, kept_latents, no_views, require_point, unsearched
 from noise_search.core.gather import take
 
 if TYPE_CHECKING:
@@ -17,17 +17,33 @@ if TYPE_CHECKING:
 
 
 class RandomState(NamedTuple):
-    """scores: float32 [B, round, V], of every candidate so far; a noise is regenerated from its number."""
+    """scores: float32 [B, round, V], of every candidate so far; a noise is regenerated from its number.
+
+    Where a candidate is the finished image, those that may still win are kept: their numbers int64 [B, H], x
+    [B, H, ...] and views [B, H, L, ...]. None: they are generated again.
+    """
 
     round: int
     scores: Tensor
+    numbers: Tensor | None = None
+    x: Tensor | None = None
+    views: Tensor | None = None
+
+
+def place(numbers: Tensor, candidate: Tensor) -> Tensor:
+    """int64 [B]: where each image's candidate [B] stands among its numbers [B, H]; it must be there."""
+    found = numbers == candidate[:, None]
+    assert found.any(1).all(), "a candidate that was not kept"
+    return found.int().argmax(1)
 
 
 @dataclass(frozen=True)
 class Random:
     """Keep the best of N noises; one round draws and scores one more. Its points are N = 1, 2, 4, ...
 
-    Cost of N > 1: c N evaluations to search, the final generation to render; N = 1 needs no search.
+    Cost of N > 1: c N evaluations to search, the final generation to render; N = 1 needs no search. With as many NFE
+    an iteration as in the final generation a candidate is the image: c N in all, nothing is generated again. Then those
+    that may still win are kept: one an image, or all N where a choice depends on the others (an ensemble).
     All candidates so far are compared, at every budget anew; ties go to the earlier.
     """
 
@@ -40,6 +56,8 @@ class Random:
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point("random search", point)
+        if c == final and point:
+            return Cost(c * point, 0, c * point, point)
         scored = point if point > 1 else 0
         return Cost(c * scored, final, final + c * (max(point, 1) - 1), scored)
 
@@ -63,8 +81,18 @@ class Random:
         import torch
 
         stop = state.round + count
-        noises = problem.noises(count, first=state.round)
-        return RandomState(stop, torch.cat([state.scores, problem.evaluate(noises)], 1))
+        x, views, scores = problem.generate(problem.noises(count, first=state.round))
+        scores = torch.cat([state.scores, scores], 1)
+        if problem.search_nfe != problem.final_nfe:
+            return RandomState(stop, scores)
+        numbers = torch.arange(state.round, stop, device=x.device).expand(len(x), count)
+        kept: tuple[Tensor, ...] = (numbers, x, views)
+        if before := [values for values in (state.numbers, state.x, state.views) if values is not None]:
+            kept = tuple(torch.cat(pair, 1) for pair in zip(before, kept, strict=True))
+        if kept_latents(problem.verifier, stop) == 1:
+            best = place(kept[0], problem.combine(scores, stop).argmax(1))
+            kept = tuple(take(values, best[:, None]) for values in kept)
+        return RandomState(stop, scores, *kept)
 
     def bank(self, state: RandomState) -> Tensor:
         return state.scores
@@ -74,11 +102,15 @@ class Random:
 
     def result(self, problem: Problem, state: RandomState, point: int) -> Result:
         if state.round == 0:
-            return unsearched(problem)
+            first = unsearched(problem)  # a noise: another x than candidate 0, once that is finished
+            return first if problem.search_nfe != problem.final_nfe else first._replace(candidate=first.candidate - 1)
         candidate = problem.combine(state.scores[:, :point], point).argmax(1)
-        x = problem.noise(candidate)
-        score = problem.verifier.shown(take(state.scores, candidate))
-        return Result(x, 1.0, score, candidate, no_views(x), candidate[:, None])
+        score, lineage = problem.verifier.shown(take(state.scores, candidate)), candidate[:, None]
+        if state.numbers is None or state.x is None or state.views is None:
+            x = problem.noise(candidate)
+            return Result(x, 1.0, score, candidate, no_views(x), lineage)
+        x, views = (take(values, place(state.numbers, candidate)) for values in (state.x, state.views))
+        return Result(x, 0.0, score, candidate, views, lineage)
 
     def owns(self, lineage: Sequence[int]) -> bool:
         return len(lineage) == 1

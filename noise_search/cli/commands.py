@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from noise_search import assets
+from noise_search.cli import benchmark
 from noise_search.configuration.compose import composed, verifier_named
 from noise_search.core.population import Population
 from noise_search.errors import MissingFile, Refused
@@ -144,16 +145,28 @@ def report(folders: list[Path], into: Path | None, axis: str | None = None) -> i
     return 0
 
 
-def export(run: Path, form: str) -> int:
-    """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0) or png (a folder)."""
+def export(run: Path, form: str, into: Path | None = None, points: list[int] | None = None) -> int:
+    """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0), png (a folder) or a
+    benchmark's layout, which goes `into` a folder, of some `points` only."""
+    if form == benchmark.NAME:
+        return benchmark.export_benchmark(run, into, points or [])
     if form not in FORMS:
-        raise Refused(f"as={form}: one of {', '.join(FORMS)}")
+        raise Refused(f"as={form}: one of {', '.join((*FORMS, benchmark.NAME))}")
+    if into or points:
+        raise Refused(f"as={form}: into and points go with as={benchmark.NAME}")
     described = reopen(run)
     for p in described.plan.purchases:
         path = run / f"samples/{p.label}{'.npz' * (form == 'npz')}"
         FORMS[form](run, p.point, described.settings.images, path)
         print(path)
     return 0
+
+
+def import_answers(run: Path, form: str, source: str | None) -> int:
+    """Read what a benchmark's own scorers said of exported images."""
+    if form != benchmark.NAME:
+        raise Refused(f"as={form}: {benchmark.NAME}")
+    return benchmark.import_benchmark(run, Path(source) if source else None)
 
 
 def log_run(run: Path, project: str = "noise_search", group: str | None = None) -> int:
@@ -186,7 +199,7 @@ def select(run: Path, verifier: str, into: Path | None, points: list[int]) -> in
 
 def prefetch(overrides: list[str]) -> int:
     """Fetch all files that `run.py` with these overrides needs, then load everything once, as a run would."""
-    from noise_search.cli.fetch import SOURCES, fetch_named
+    from noise_search.cli.fetch import SOURCES, fetch_all, fetch_named
 
     config, choices = composed(overrides)
     described = describe(config, choices)
@@ -195,6 +208,7 @@ def prefetch(overrides: list[str]) -> int:
         names.append("references_512" if choices["dataset"].endswith("512") else "references")
     if names:
         fetch_named(names, Path("weights"))
+    fetch_all(described.sources, Path())
     parts = assemble(described)
     for name, digest in parts.weights.items():
         print(f"{name}  {digest}")

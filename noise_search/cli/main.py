@@ -4,7 +4,8 @@ noise-search [overrides]                           a run: plan, search, evaluate
 noise-search status RUN                            images done, rate, time left; exit code 1 if incomplete
 noise-search verify RUN [images=8]                 checksums and counts; makes some images again
 noise-search report RUN... [into=FOLDER] [axis=seconds]  curve and report from the units; of several runs: combined
-noise-search export RUN as=npz|png                 images of every budget: ADM's arr_0, or folders of files
+noise-search export RUN as=npz|png|t2i_compbench [points=1,4] [into=FOLDER]  images of every budget, for evaluators
+noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
 noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
 noise-search doctor                                libraries, plug-ins, weights, references and data that are here
@@ -32,7 +33,8 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "status": (1, 1, set()),
     "verify": (1, 1, {"images"}),
     "report": (1, 1000, {"into", "axis"}),
-    "export": (1, 1, {"as"}),
+    "export": (1, 1, {"as", "points", "into"}),
+    "import": (1, 1, {"as", "from"}),
     "log": (1, 1, {"project", "group"}),
     "select": (1, 1, {"verifier", "points", "into"}),
     "doctor": (0, 0, set()),
@@ -82,14 +84,18 @@ def command() -> int:
             return commands.verify(runs[0], int(number))
         if name == "report":
             return commands.report(runs, into, options.get("axis"))
+        points = options["points"].split(",") if "points" in options else []
+        if not all(map(str.isdigit, points)):
+            raise Refused(f"usage: {USAGE[name]}")
         if name == "export":
-            return commands.export(runs[0], options.get("as", "npz"))
+            return commands.export(runs[0], options.get("as", "npz"), into, [int(point) for point in points])
+        if name == "import":
+            return commands.import_answers(runs[0], options.get("as", ""), options.get("from"))
         if name == "log":
             return commands.log_run(runs[0], **options)
         if name == "doctor":
             return commands.doctor()
-        points = options["points"].split(",") if "points" in options else []
-        if "verifier" not in options or not all(map(str.isdigit, points)):
+        if "verifier" not in options:
             raise Refused(f"usage: {USAGE[name]}")
         return commands.select(runs[0], options["verifier"], into, [int(point) for point in points])
 

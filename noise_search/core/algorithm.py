@@ -109,6 +109,12 @@ class Independent(Algorithm, Protocol):
         """The state that has these scores of the first candidates."""
 
 
+def kept_latents(verifier: Verifier, point: int) -> int:
+    """How many of `point` candidates of an image can still win, whatever comes: where each has a score of its own the
+    best alone, else all of them, as in an ensemble, whose ranks change with every candidate."""
+    return 1 if verifier.ranks_alone else point
+
+
 @runtime_checkable
 class Traceable(Algorithm, Protocol):
     """An algorithm whose result is made again from its lineage, whole numbers from 0 on that lead from a first noise to

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from noise_search.core.source import Source
 from noise_search.errors import Refused
 
 IMAGENET = "imagenet1k"  # the class set that published heads were trained for
@@ -21,6 +22,9 @@ class Dataset:
 
     labelled: kind of head -> () -> the images, uint8 [M, H, W, 3], and labels [M] that it is made from, for verifiers
     without a published head.
+
+    categories: one a text, where a benchmark has them: results are told by category too. sources: where its files come
+    from. More images than conditions are several of each: image id i shows condition i mod n, with a noise of its own.
     """
 
     name: str
@@ -30,10 +34,14 @@ class Dataset:
     sampling: str = "balanced"
     seed: int = 0
     class_set: str | None = None
+    categories: Sequence[str] = ()
+    sources: Sequence[Source] = ()
 
     def __post_init__(self) -> None:
         if not len(self.texts):
             raise Refused(f"dataset {self.name} holds no conditions")
+        if len(self.categories) not in (0, len(self.texts)):
+            raise Refused(f"dataset {self.name}: {len(self.categories)} categories of {len(self.texts)} conditions")
         if self.chosen is not None and (not isinstance(self.chosen, list) or not self.chosen):
             raise Refused(f"dataset.classes={self.chosen}: a list of class ids, or null for all")
         if self.sampling not in ("balanced", "uniform"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from noise_search.core.checks import finite, require, require_one_of, whole
 from noise_search.core.grid import SOLVERS
 from noise_search.core.schedule import UNIFORM, Schedule
+from noise_search.core.source import Source
 from noise_search.errors import Refused
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class ModelSettings(ABC):
     solver: "heun" (2 evaluations a step) or "euler". schedule: where the network is evaluated. multiply_adds: of one
     network row; None: not known, then a run tells no gflops. rows_per_second: network rows, for the plan's estimate of
     time where none was measured on this machine; None: not known. distilled: see `Guidance`. class_set: `Model`.
+    sources: where its files come from. weight_bytes: of all that `load` puts onto the device; None: not known.
     """
 
     name: str
@@ -85,6 +87,8 @@ class ModelSettings(ABC):
 
     distilled: ClassVar[bool] = False
     class_set: ClassVar[str | None] = None
+    sources: ClassVar[Sequence[Source]] = ()
+    weight_bytes: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
         require_one_of("solver", self.solver, SOLVERS)

@@ -40,3 +40,7 @@ class Observed(Several):
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
         return self.verifier.combine(scores[..., : len(self.verifier.members)], point)
+
+    @property
+    def ranks_alone(self) -> bool:
+        return self.verifier.ranks_alone

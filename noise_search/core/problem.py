@@ -171,7 +171,12 @@ class Problem:
 
     def evaluate(self, noise: Tensor) -> Tensor:
         """Scores [B, K, V] of candidates noise [B, K, ...] at t = 1; search_nfe evaluations a candidate."""
-        return self.score(*self.solve(noise, self.grid(self.search_nfe), self.verifier.needs))
+        return self.generate(noise)[2]
+
+    def generate(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `evaluate`, with what was scored: clean latents [B, K, ...], views [B, K, L, ...], scores [B, K, V]."""
+        x, views = self.solve(noise, self.grid(self.search_nfe), self.verifier.needs)
+        return x, views, self.score(x, views)
 
     def combine(self, scores: Tensor, point: int = 0) -> Tensor:
         """[B, K, V] of candidates that are compared -> [B, K], the order in which the verifier prefers them."""

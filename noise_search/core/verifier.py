@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from noise_search.core.dataset import Dataset
+from noise_search.core.source import Source
 from noise_search.errors import Refused
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Verifier:
     levels t whose clean predictions it compares with; members: metric suffixes of its scores' columns; differentiable:
     may `score` be differentiated in its images? reads: what of the condition it looks at, of "classes" and "texts".
     class_set: whose classes it knows (`Dataset.class_set`); None: any. needs_judge: does it look through the judge?
+    sources, weight_bytes: as of `ModelSettings`.
     """
 
     name: str = ""
@@ -57,6 +59,8 @@ class Verifier:
     reads: tuple[str, ...] = ()
     class_set: str | None = None
     needs_judge: bool = False
+    sources: Sequence[Source] = ()
+    weight_bytes: int | None = None
 
     def load(self, into: Surroundings) -> Self:
         """Load the networks onto into.device, and return this verifier."""
@@ -83,6 +87,11 @@ class Verifier:
     def combine(self, scores: Tensor, point: int) -> Tensor:
         """scores [B, K, V] of a set of candidates that is compared -> [B, K]; point: of the budget it is for."""
         return scores[..., 0]
+
+    @property
+    def ranks_alone(self) -> bool:
+        """Does a candidate's place depend on its own score alone, not on who else is compared?"""
+        return type(self).combine is Verifier.combine
 
     def shown(self, scores: Tensor) -> Tensor:
         """scores [..., V] -> the columns that a result reports, one a member."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from noise_search.core.source import Source
 from noise_search.errors import Refused
 from noise_search.measures.frechet import Gaussian
 from noise_search.measures.metric import SCORES, Metric
@@ -28,12 +29,14 @@ class JudgeSettings(ABC):
     """What is known of a judge before its networks are loaded.
 
     class_set: whose classes its metrics and oracle IS know (`Dataset.class_set`); None: none. needing_classes: names of
-    the metrics that want classes. export_npz: are the images of every budget wanted as ADM's .npz?
+    the metrics that want classes. export_npz: are the images of every budget wanted as ADM's .npz? sources: where its
+    files come from.
     """
 
     class_set: str | None = None
     needing_classes: Sequence[str] = ()
     export_npz: bool = False
+    sources: Sequence[Source] = ()
 
     @abstractmethod
     def load(self, device: str) -> "Judge":

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
-from noise_search.core.algorithm import Algorithm, Independent, Leg
+from noise_search.core.algorithm import Algorithm, Independent, Leg, kept_latents
 from noise_search.core.budget import Budget, Plan, make_plan
 from noise_search.core.dataset import Dataset
 from noise_search.core.grid import Grid
@@ -17,6 +18,7 @@ from noise_search.core.model import ModelSettings
 from noise_search.core.observed import Observed
 from noise_search.core.population import Population
 from noise_search.core.rates import expected
+from noise_search.core.source import Source
 from noise_search.core.verifier import Verifier, require_contract
 from noise_search.errors import Refused
 from noise_search.measures.judge import JudgeSettings
@@ -26,7 +28,7 @@ from noise_search.run.fit import refuse_misfits, refuse_population, verifiers_in
 from noise_search.run.instantiate import build
 from noise_search.run.kept_rates import latest
 from noise_search.run.plugins import versions_of
-from noise_search.run.settings import Settings, read_settings, result_settings, settings_digest
+from noise_search.run.settings import UNIT, Settings, read_settings, result_settings, settings_digest
 from noise_search.run.workers import Worker, this_worker
 
 
@@ -90,6 +92,13 @@ class Description:
         plain = not isinstance(self.verifier, Population)
         return isinstance(self.algorithm, Independent) and plain and self.plan.sweep_search > 0
 
+    @property
+    def sources(self) -> list[Source]:
+        """Where the files of all parts come from."""
+        verifiers = [one for _, one in verifiers_in(self.verifier, self.choices["verifier"])]
+        parts = (self.dataset, self.model, *verifiers, self.judge, *self.more_metrics.values())
+        return [source for part in parts for source in getattr(part, "sources", ())]
+
     @cached_property
     def text(self) -> str:
         """The plan for a person."""
@@ -100,7 +109,25 @@ class Description:
         for level in sorted(set(self.verifier.needs)):
             knots = ", ".join(dict.fromkeys(f"{grid.times[grid.nearest(level)]:.3g}" for grid in self.grids))
             notes.append(f"view: clean predictions are taken at t = {knots} (nearest knots to {level:g}), at no cost")
-        return self.plan.text(self.settings.images, self.expected, notes)
+        return self.plan.text(self.settings.images, self.expected, [*notes, self.memory])
+
+    @property
+    def memory(self) -> str:
+        """What is held at once, as far as it is known before anything is loaded: the networks' weights, and latents."""
+        known = {self.model.name: self.model.weight_bytes}
+        known |= {name: one.weight_bytes for name, one in verifiers_in(self.verifier, self.choices["verifier"])}
+        told = [f"{size / 1e9:.3g} GB of {name}" for name, size in known.items() if size is not None]
+        told += [f"unknown of {', '.join(name for name, size in known.items() if size is None)}"] * (
+            None in known.values()
+        )
+        count = 0
+        if isinstance(self.algorithm, Independent) and not self.plan.purchases[-1].nfe_final:
+            count = kept_latents(self.verifier, self.plan.purchases[-1].point)
+        size = 4 * count * prod(self.model.shape)
+        held = (
+            f"; of {count} finished latents an image {size / 1e6:.3g} MB, of {UNIT} images {UNIT * size / 1e9:.3g} GB"
+        )
+        return f"memory: weights {', '.join(told)}{held * bool(count)}"
 
     @property
     def expected(self) -> str:

@@ -66,7 +66,8 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
 
 def make_run(run: Description, folder: Path) -> None:
     """One run into `folder`. Writes nothing if it is refused."""
-    refuse_other_settings(folder, run.identity)
+    if not run.settings.plan_only or identity_of(folder):  # a plan alone wants no file of prompts
+        refuse_other_settings(folder, run.identity)
     run = as_begun(run, folder)
     settings, unsettled = run.settings, isinstance(run.budget, TimeBudget)
     print("plan: made when this machine has been measured" if unsettled else run.text, flush=True)

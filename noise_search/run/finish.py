@@ -20,13 +20,14 @@ from noise_search.report.images import write_grids
 from noise_search.report.loggers import Logger, Record
 from noise_search.report.matrix import banks, write_correlation, write_matrix
 from noise_search.run.assemble import versions
+from noise_search.run.categories import by_category
 from noise_search.run.evaluate import curve, metrics_of
 from noise_search.run.floors import floors
 from noise_search.run.parts import Parts
 from noise_search.run.progress import Work
 from noise_search.run.settings import SHOWN
 from noise_search.storage.atomic import write_text
-from noise_search.storage.curve_csv import COLUMNS, FLOOR_COLUMNS, write_csv
+from noise_search.storage.curve_csv import CATEGORY_COLUMNS, COLUMNS, FLOOR_COLUMNS, write_csv
 from noise_search.storage.export import export_npz
 from noise_search.storage.run_folder import config_text, write_config
 from noise_search.storage.units import read_units
@@ -49,6 +50,8 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.weights.items())
     metrics, rows = metrics_of(parts), curve(parts, folder, names)
     write_csv(folder / "curve.csv", rows, COLUMNS)
+    if category_rows := by_category(parts, folder):
+        write_csv(folder / "categories.csv", category_rows, CATEGORY_COLUMNS)
     if lacking := {r["metric"] for r in rows if r["value"] is None and metrics[r["metric"]].of_set}:
         log.info("no %s: %d images are too few", ", ".join(sorted(lacking)), run.settings.images)
     refuse_seconds_of_several(rows, run.settings.axis)
@@ -140,7 +143,7 @@ def bill(parts: Parts, table: pa.Table) -> dict[str, int]:
         "distinct_winners": winners.num_rows,
     }
     if parts.source is not None:  # nothing was searched, and some winners had been rendered there
-        if spent["nfe"] > spent["nfe_final"]:
+        if spent["nfe"] > len(winners) * parts.run.budget.final_nfe:
             raise RuntimeError(f"reading {parts.source} again cost more than rendering every winner: {spent}")
         spent |= {"nfe_search": 0, "nfe_final": spent["nfe"]}
     if spent["nfe"] != spent["nfe_search"] + spent["nfe_final"]:

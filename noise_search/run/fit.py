@@ -95,5 +95,7 @@ def refuse_population(
         raise Refused(f"{what}: one worker only, not world={worker.world}: groups follow one another")
     if plan.purchases[0].point < 1 or not plan.sweep_search:
         raise Refused(f"{what}: budget points from N = 1 on, at least one above 1")
+    if not plan.purchases[-1].nfe_final:
+        raise Refused(f"{what}: another budget.final_nfe than budget.search_nfe, its winners are generated again")
     if observers:
         raise Refused(f"{what}: no observers beside it, its candidates' features are not kept")

@@ -35,8 +35,10 @@ def render(
     then: Callable[[], None] | None = None,
 ) -> None:
     """Finish every distinct winner that is not in `finals` yet: scores again, image, judge's features, what it cost.
+    A noise that its search is said to have finished, and that is read again without it, is rendered as any other.
     then: called after each batch of them."""
-    final_nfe = {p.point: p.nfe_final for p in parts.run.plan.purchases}
+    noises, final = {r.point for r in readouts if r.result.t}, parts.run.budget.final_nfe
+    final_nfe = {p.point: p.nfe_final or final * (p.point in noises) for p in parts.run.plan.purchases}
     first: dict[Key, Readout] = {}
     for readout in readouts:
         for key in keys_of(readout):

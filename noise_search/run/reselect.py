@@ -105,6 +105,9 @@ def rewrite_units(parts: Parts, source: Path, folder: Path, order: list[int]) ->
         readouts = [chosen(parts, problem, bank, purchase.point) for purchase in parts.run.plan.purchases]
         finals = known(parts, problem, rows, order)
         render(parts, problem, readouts, work, finals)
+        if not parts.run.plan.purchases[-1].nfe_final:  # what is rendered here was an image of the search already
+            for final in finals.values():
+                final |= {"nfe_final": 0, "rows_final": 0}
         refuse_broken(problem)
         write_unit(folder, timed(rows_of(parts, problem, readouts, finals, bank), rows), parts.footer)
         work.images += len(ids)

@@ -1,4 +1,4 @@
-"""The columns of curve.csv and floors.csv, and how such a file is written."""
+"""The columns of curve.csv and the tables beside it, and how such a file is written."""
 
 import csv
 import io
@@ -14,6 +14,7 @@ COLUMNS = (
     *("nfe_final", "nfe_backward", "network_rows", "gflops", *SECONDS, "n_images", "metric", "network", "reference"),
     *("value", "ci_low", "ci_high", "weights"),
 )
+CATEGORY_COLUMNS = ("category", "point", "nfe", "metric", "n_images", "value", "ci_low", "ci_high")
 FLOOR_COLUMNS = ("kind", "metric", "n_images", "images", "value", "ci_low", "ci_high")
 
 
