@@ -1,5 +1,6 @@
 """Figures: laid out once, and drawn once for each of their two files."""
 
+import io
 from pathlib import Path
 from unittest import mock
 
@@ -10,6 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from noise_search.report.figures import blank, save
+from noise_search.report.html import thumbnail
 
 
 def figure() -> Figure:
@@ -33,3 +35,14 @@ def test_a_figure_is_laid_out_once_as_its_own_layout_would(tmp_path: Path, monke
     assert save(ours, tmp_path, "a/b") == tmp_path / "a_b.png" and (tmp_path / "a_b.pdf").read_bytes()[:4] == b"%PDF"
     assert (laid.call_count, drawn.call_count) == (1, 2)
     assert np.array_equal(*(np.asarray(Image.open(tmp_path / name)) for name in ("own.png", "a_b.png")))
+
+
+def test_a_page_shows_large_images_small_and_small_ones_as_they_are() -> None:
+    def png(width: int, height: int) -> bytes:
+        out = io.BytesIO()
+        Image.new("RGB", (width, height), (10, 200, 30)).save(out, "png")
+        return out.getvalue()
+
+    assert thumbnail(png(32, 32)) == png(32, 32)
+    small = Image.open(io.BytesIO(thumbnail(png(1024, 512))))
+    assert small.size == (256, 128) and small.getpixel((5, 5)) == (10, 200, 30)

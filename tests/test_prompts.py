@@ -179,6 +179,9 @@ def test_means_by_category_are_those_of_the_curve(home: Path) -> None:
         assert {name: r["n_images"] for name, r in parts.items()} == {"color": "10", "shape": "4"}
         mean = sum(float(r["value"]) * int(r["n_images"]) for r in parts.values()) / 14
         assert mean == pytest.approx(whole, abs=1e-6)
+    page = (home / "run/report.html").read_text()
+    for row in rows:
+        assert f"<tr><td>{row['metric']}</td><td>{row['category']}</td><td>{row['n_images']}</td>" in page
     assert {r["nfe"] for r in curve} == {"4", "12"} and {r["nfe_final"] for r in curve} == {"0"}
 
 

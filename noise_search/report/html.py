@@ -2,11 +2,13 @@
 
 import base64
 import html
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from PIL import Image
 
 from noise_search.measures.metric import Metric
 from noise_search.report.figures import unknown
@@ -21,13 +23,23 @@ th { font-weight: 600; border-bottom: 1px solid #bbb } td:first-child, th:first-
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 1em }
 .figures img { width: 100% } .grid img { width: 84px; height: 84px; image-rendering: pixelated; display: block }
 .grid td { padding: 2px 4px; text-align: center; font-size: 11px; color: #555 }
-.grid td:first-child { color: #222; font-size: 14px }
+.grid td:first-child { color: #222; font-size: 14px; max-width: 22em }
 pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 12px } .note { color: #555 }
 """
 
 
 def data_uri(content: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def thumbnail(png: bytes, side: int = 256) -> bytes:
+    """The picture, at most `side` pixels wide: large ones would make a page of a hundred megabytes."""
+    picture = Image.open(io.BytesIO(png))
+    if picture.width <= side:
+        return png
+    small = io.BytesIO()
+    picture.resize((side, side * picture.height // picture.width), Image.Resampling.LANCZOS).save(small, "png")
+    return small.getvalue()
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -59,10 +71,23 @@ def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names:
             row = by_key[image, point]
             same = "unchanged" if row["png"] == previous else ", ".join(f"{v:.2f}" for v in row["scores_final"][:1])
             previous = row["png"]
-            cells.append(f'<td><img src="{data_uri(row["png"])}" alt="">{same}</td>')
+            cells.append(f'<td><img src="{data_uri(thumbnail(row["png"]))}" alt="">{same}</td>')
         name = html.escape(names[by_key[image, points[0]]["condition"]])
         lines.append(f"<tr><td>{name}</td>{''.join(cells)}</tr>")
     return f'<table class="grid">{"".join(lines)}</table>'
+
+
+def category_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Of the rows of categories.csv: one line a metric and category, one column a budget; "" where there are none."""
+    if not rows:
+        return ""
+    nfe = list(dict.fromkeys(row["nfe"] for row in rows))
+    values = {(row["metric"], row["category"], row["nfe"]): row for row in rows}
+    lines = []
+    for metric, category in dict.fromkeys((row["metric"], row["category"]) for row in rows):
+        of_budgets = [values[metric, category, budget] for budget in nfe]
+        lines.append([metric, category, of_budgets[0]["n_images"], *(number(row["value"]) for row in of_budgets)])
+    return f"<h2>By category</h2>{table(['metric', 'category', 'images', *(f'{n:,} NFE' for n in nfe)], lines)}"
 
 
 GRID_COLUMNS = ["image_id", "point", "condition", "scores_final", "png"]
@@ -75,6 +100,7 @@ def write_report(
     metrics: Mapping[str, Metric],
     curve: Sequence[Mapping[str, Any]],
     floors: Sequence[Mapping[str, Any]],
+    categories: Sequence[Mapping[str, Any]],
     figures: Sequence[Path],
     rows: pa.Table,
     names: Sequence[str],
@@ -82,8 +108,8 @@ def write_report(
     facts: Mapping[str, Any],
     count: int = 10,
 ) -> None:
-    """Write the report; metrics: by name; curve, floors: rows as in their CSV files; rows: the units' table; names: of
-    the classes."""
+    """Write the report; metrics: by name; curve, floors, categories: rows of their CSV files; rows: the units' table;
+    names: of the classes, or the prompts."""
     points = sorted({row["point"] for row in curve})
     nfe = {row["point"]: row["nfe"] for row in curve}
     told = [metrics.get(name) or unknown(name) for name in dict.fromkeys(row["metric"] for row in curve)]
@@ -125,6 +151,7 @@ def write_report(
 image: its final verifier score, or that the winner is still the same.</p>
 {image_grid(rows, points, [nfe[p] for p in points], names, count)}
 <h2>Values</h2>{table(header, lines)}
+{category_table(categories)}
 <h2>Plan</h2><pre>{html.escape(plan)}</pre>
 <h2>What was spent, and on what</h2>{table(["", ""], [[k, number(v)] for k, v in facts.items()])}
 <h2>Settings</h2><pre>{html.escape(settings)}</pre>

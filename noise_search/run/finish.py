@@ -87,6 +87,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
         metrics,
         rows,
         floor_rows,
+        category_rows,
         pictures,
         shown,
         run.dataset.texts,
