@@ -145,6 +145,17 @@ def report(folders: list[Path], into: Path | None, axis: str | None = None) -> i
     return 0
 
 
+def compare_runs(folders: list[Path], into: Path | None) -> int:
+    """Put finished runs side by side in the folder `into`."""
+    from noise_search.run.compare import compare
+
+    if into is None:
+        raise Refused("compare: into=FOLDER, where the tables go")
+    for path in compare(folders, into):
+        print(path)
+    return 0
+
+
 def export(run: Path, form: str, into: Path | None = None, points: list[int] | None = None) -> int:
     """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0), png (a folder) or a
     benchmark's layout, which goes `into` a folder, of some `points` only."""

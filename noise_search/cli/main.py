@@ -4,6 +4,7 @@ noise-search [overrides]                           a run: plan, search, evaluate
 noise-search status RUN                            images done, rate, time left; exit code 1 if incomplete
 noise-search verify RUN [images=8]                 checksums and counts; makes some images again
 noise-search report RUN... [into=FOLDER] [axis=seconds]  curve and report from the units; of several runs: combined
+noise-search compare RUN... into=FOLDER            tables at equal NFE, seconds and GFLOPs; paired differences
 noise-search export RUN as=npz|png|t2i_compbench [points=1,4] [into=FOLDER]  images of every budget, for evaluators
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
@@ -33,6 +34,7 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "status": (1, 1, set()),
     "verify": (1, 1, {"images"}),
     "report": (1, 1000, {"into", "axis"}),
+    "compare": (2, 1000, {"into"}),
     "export": (1, 1, {"as", "points", "into"}),
     "import": (1, 1, {"as", "from"}),
     "log": (1, 1, {"project", "group"}),
@@ -84,6 +86,8 @@ def command() -> int:
             return commands.verify(runs[0], int(number))
         if name == "report":
             return commands.report(runs, into, options.get("axis"))
+        if name == "compare":
+            return commands.compare_runs(runs, into)
         points = options["points"].split(",") if "points" in options else []
         if not all(map(str.isdigit, points)):
             raise Refused(f"usage: {USAGE[name]}")
