@@ -14,14 +14,14 @@ CHUNK = 4_000_000  # numbers drawn at a time
 
 
 class Difference(NamedTuple):
-    """value: of the first minus the second, with its 95 % interval; None: not to be had. pairs: images that both have.
-    p: two-sided, of no difference; wins, ties, losses: images on which the first is better, equal, worse; None for
+    """difference: of the first minus the second; its 95 % interval, None: not to be had. images: that both have. p:
+    two-sided, of no difference; wins, ties, losses: images on which the first is better, equal, worse; None for
     numbers of sets."""
 
-    value: float
-    low: float | None
-    high: float | None
-    pairs: int
+    difference: float
+    ci_low: float | None
+    ci_high: float | None
+    images: int
     p: float | None = None
     wins: int | None = None
     ties: int | None = None

@@ -33,6 +33,7 @@ from noise_search.report.comparison import (
 )
 from noise_search.report.figures import unknown
 from noise_search.run.assemble import device_of
+from noise_search.run.description import Description
 from noise_search.run.evaluate import Measured, measured
 from noise_search.run.reopen import reopen
 from noise_search.storage.atomic import replacing, write_text
@@ -47,12 +48,21 @@ JACKKNIFE = "delete-a-group jackknife over images, 10 groups"
 
 @dataclass(frozen=True)
 class Runs:
-    """Finished runs by series and seed. rows: of their combined curve; metrics: by name; judge: the one of all."""
+    """Finished runs by series and seed. rows: of their combined curve; metrics: by name; judge: the one of all, with
+    every run's further metrics; described: what each run was."""
 
     folders: Mapping[tuple[str, str], Path]
     rows: Rows
     metrics: Mapping[str, Metric]
     judge: Judge
+    described: Mapping[Path, Description]
+
+    def of_images(self, folder: Path) -> list[str]:
+        """The metrics of images that a run has, in the order of its `measures`."""
+        own = [metric.name for metric in self.described[folder].more_metrics.values()]
+        more = {metric.name for run in self.described.values() for metric in run.more_metrics.values()}
+        names = [metric.name for metric in self.judge.metrics if metric.of_images is not None]
+        return [name for name in names if name not in more] + [name for name in own if name in names]
 
 
 def compare(folders: list[Path], into: Path) -> list[Path]:
@@ -90,9 +100,11 @@ def opened(folders: list[Path], into: Path) -> Runs:
     records = [finished_record(folder) for folder in folders]
     if len(judges := sorted({record["choices"]["metrics"] for record in records})) > 1:
         raise Refused(f"compare: these runs were judged by {', '.join(judges)}: their numbers do not compare")
-    first = reopen(folders[0])
-    judge = first.judge.load(device_of(first.settings.device))
-    return Runs(dict(zip(by_run, folders, strict=True)), rows, metrics_of(records), judge)
+    described = {folder: reopen(folder) for folder in folders}
+    device = device_of(described[folders[0]].settings.device)
+    more = {metric.name: metric for run in described.values() for metric in run.more_metrics.values()}
+    judge = described[folders[0]].judge.load(device).with_metrics([metric.load(device) for metric in more.values()])
+    return Runs(dict(zip(by_run, folders, strict=True)), rows, metrics_of(records), judge, described)
 
 
 def tidy(rows: Rows, into: Path) -> None:
@@ -136,14 +148,16 @@ def written(table: Table, runs: Runs, rows: Rows) -> tuple[str, str]:
     if len(networks.split(" and ")) > 1:
         told += "\nThese are different scales, each of its own network.\n"
     elif above := dominance(table, metric.better):
-        told += "\nNever worse, and somewhere better: " + "; ".join(f"{a} than {b}" for a, b in above) + ".\n"
+        told += (
+            "\nBy the means, never worse and somewhere better: " + "; ".join(f"{a} than {b}" for a, b in above) + ".\n"
+        )
     return told, latex(header, lines, title)
 
 
 def paired(runs: Runs) -> Iterator[dict[str, Any]]:
     """Rows of paired.csv: each pair of series at each budget in NFE, on the images of the seeds that both have."""
     of_sets = {m.name: m for m in runs.judge.metrics if m.of_set is not None and not m.biased}
-    of_images = [m.name for m in runs.judge.metrics if m.of_images is not None]
+    of_images = {m.name for m in runs.judge.metrics if m.of_images is not None}
     for table in tables([row for row in runs.rows if row["value"]], "nfe"):
         name = table.metric
         if not (name in of_sets or name in of_images or name.split("/")[0] == "score_final"):
@@ -194,11 +208,10 @@ def read(folder: Path, images: int, point: int) -> Measured:
 
 def numbers(runs: Runs, name: str, side: Side) -> np.ndarray:
     """float64 [N]: what a metric of images, or a verifier in the end, says of each."""
-    of_images = [m.name for m in runs.judge.metrics if m.of_images is not None]
-    if name in of_images:
-        return side.seen.measures[:, of_images.index(name)]
+    if name in (names := runs.of_images(side.folder)):
+        return side.seen.measures[:, names.index(name)]
     member = name.removeprefix("score_final").removeprefix("/")
-    return side.seen.scores_final[:, reopen(side.folder).verifier.members.index(member)]
+    return side.seen.scores_final[:, runs.described[side.folder].verifier.members.index(member)]
 
 
 def sets_apart(metric: Metric, sides: Sequence[tuple[Side, Side]]) -> Difference | None:
@@ -214,9 +227,9 @@ def sets_apart(metric: Metric, sides: Sequence[tuple[Side, Side]]) -> Difference
         if (one := jackknifed(measure, len(first.seen.condition))) is None:
             return None
         found.append(one)
-    value = float(np.mean([d.value for d in found]))
-    half = float(np.sqrt(sum((d.high - d.value) ** 2 for d in found if d.high is not None))) / len(found)
-    return Difference(value, value - half, value + half, sum(d.pairs for d in found))
+    mean = float(np.mean([d.difference for d in found]))
+    half = float(np.sqrt(sum((d.ci_high - d.difference) ** 2 for d in found if d.ci_high is not None))) / len(found)
+    return Difference(mean, mean - half, mean + half, sum(d.images for d in found))
 
 
 def paired_text(pairs: list[dict[str, Any]]) -> str:
@@ -228,10 +241,10 @@ def paired_text(pairs: list[dict[str, Any]]) -> str:
     lines = []
     for row in last.values():
         wins = "" if row["wins"] is None else f"{row['wins']} / {row['ties']} / {row['losses']}"
-        interval = "" if row["low"] is None else f"{row['low']:.4g} to {row['high']:.4g}"
+        interval = "" if row["ci_low"] is None else f"{row['ci_low']:.4g} to {row['ci_high']:.4g}"
         p = "" if row["p"] is None else f"{row['p']:.2g}"
-        start = [row["metric"], row["nfe"], row["a"], row["b"], f"{row['value']:.4g}"]
-        lines.append([*start, interval, p, wins, f"{row['pairs']:,}"])
+        start = [row["metric"], row["nfe"], row["a"], row["b"], f"{row['difference']:.4g}"]
+        lines.append([*start, interval, p, wins, f"{row['images']:,}"])
     told = (
         f"Means over images: {BOOTSTRAP}; p: two-sided. Numbers of sets: {JACKKNIFE}, without p. No correction for many"
         " comparisons. paired.csv has every budget."
