@@ -1,0 +1,1 @@
+"""Small drawn scenes: captions, what they demand, and their pictures."""
