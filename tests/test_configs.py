@@ -51,6 +51,7 @@ WANTING = {  # choices whose weights are not in the package: what they say
     "dino_ssl": r"`hf download .*verifier\.backbone_file",
     "clip": r"`hf download .*verifier\.pretrained",
     "clip_ssl": r"`hf download .*verifier\.pretrained",
+    "imagereward": r"verifier\.file=weights/.*`noise-search prefetch`",
     "inception": r"metrics.reference=weights/.*`python scripts/fetch_weights.py references`",
 }
 PUBLISHED = r"model.weights=weights/\w\wT-.*`python scripts/fetch_weights.py {}`"
