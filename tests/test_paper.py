@@ -1,6 +1,5 @@
 """Every figure and table of the paper as an experiment: its axis and its header's cost, from the plan alone."""
 
-import csv
 import itertools
 import re
 import subprocess
@@ -11,6 +10,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from noise_search.report.paper import FIGURES
+from noise_search.report.published import published
 from noise_search.run.description import Description
 from tests.test_configs import CONFIGS, described
 
@@ -23,7 +24,6 @@ TEXT = {  # of text-to-image -> its largest total an image, by algorithm
     "table4": {"random": 2880},
 }
 PAPER = sorted(path.stem for path in (CONFIGS / "experiment/paper").glob("*.yaml") if path.stem not in TEXT)
-PUBLISHED = Path(__file__).parent / "paper_axes.csv"  # figure, model, algorithm, verifier, cfg_scale, c, nfe
 
 
 def jobs(name: str) -> list[Description]:
@@ -66,19 +66,19 @@ def test_the_header_tells_command_and_cost(name: str) -> None:
 
 
 def test_every_published_point_is_on_the_planned_axis() -> None:
-    """tests/paper_axes.csv holds the x of every digitised class-conditional point (figures 12 and 14 have none)."""
+    """Of every digitised class-conditional point (figures 12 and 14 have none)."""
     planned = {}
     for name in PAPER:
         for run in jobs(name):
             chosen = (run.choices[group] for group in ("model", "algorithm", "verifier"))
             key = (name.split("_")[0], *chosen, float(run.settings.cfg_scale))
             planned[*key, run.budget.search_nfe] = {p.nfe_paper for p in run.plan.purchases}
-    with PUBLISHED.open() as file:
-        rows = list(csv.DictReader(file))
-    assert len({row["figure"] for row in rows}) == 8
-    for row in rows:
-        key = (row["figure"], row["model"], row["algorithm"], row["verifier"], float(row["cfg_scale"]), int(row["c"]))
-        assert int(row["nfe"]) in planned[key], row
+    points = [(name, point) for name in FIGURES for point in published(name) if point.part["model"] != "flux_dev"]
+    assert len({name for name, _ in points}) == 8
+    for name, point in points:
+        setting = point.setting["cfg_scale"], point.setting["search_nfe"]
+        key = (f"fig{name}", *(point.part[group] for group in ("model", "algorithm", "verifier")), *setting)
+        assert int(point.x["nfe_paper"]) in planned[key], point
 
 
 @pytest.mark.parametrize("name", TEXT)

@@ -5,6 +5,7 @@ noise-search status RUN                            images done, rate, time left;
 noise-search verify RUN [images=8]                 checksums and counts; makes some images again
 noise-search report RUN... [into=FOLDER] [axis=seconds]  curve and report from the units; of several runs: combined
 noise-search compare RUN... into=FOLDER            tables at equal NFE, seconds and GFLOPs; paired differences
+noise-search figures RUN... [figure=6,17] into=FOLDER [axis=gflops]  the paper's figures, from runs and published points
 noise-search export RUN as=npz|png|t2i_compbench [points=1,4] [into=FOLDER]  images of every budget, for evaluators
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
@@ -35,6 +36,7 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "verify": (1, 1, {"images"}),
     "report": (1, 1000, {"into", "axis"}),
     "compare": (2, 1000, {"into"}),
+    "figures": (0, 1000, {"figure", "into", "axis"}),
     "export": (1, 1, {"as", "points", "into"}),
     "import": (1, 1, {"as", "from"}),
     "log": (1, 1, {"project", "group"}),
@@ -66,6 +68,7 @@ def run() -> int:
 def command() -> int:
     """What is done beside making a run."""
     from noise_search.cli import commands
+    from noise_search.cli.figures import figures
 
     name, arguments = sys.argv[1], sys.argv[2:]
     if name not in USAGE:
@@ -88,6 +91,9 @@ def command() -> int:
             return commands.report(runs, into, options.get("axis"))
         if name == "compare":
             return commands.compare_runs(runs, into)
+        if name == "figures":
+            named = options["figure"].split(",") if "figure" in options else []
+            return figures(runs, named, into, options.get("axis"))
         points = options["points"].split(",") if "points" in options else []
         if not all(map(str.isdigit, points)):
             raise Refused(f"usage: {USAGE[name]}")

@@ -1,0 +1,59 @@
+"""What the paper published, as data: digitised curves (607 points, about 1 %) and the tables of its second half."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from typing import NamedTuple
+
+from noise_search.assets import asset
+
+MULTIPLY_ADDS = {"sit_b_2": 23.01, "sit_l_2": 80.71, "sit_xl_2": 118.64}  # 1e9 a network row, as the paper counts
+TWINS = {  # the embedded parts that play the roles of the paper's
+    "sit_xl_2": "sit_cifar10",
+    "sit_b_2": "sit_cifar10_small",
+    "dino": "classifier",
+    "clip": "classifier_b",
+    "dino_ssl": "classifier_ssl",
+}
+GROUPS = ("model", "algorithm", "verifier")
+OWN = {twin: name for name, twin in TWINS.items()}
+
+
+class Point(NamedTuple):
+    """One number at one budget. part: group -> the choice, by the paper's names; setting: what else runs of a figure
+    differ in; x: of each axis that is known; approximate: read off less surely than the others; seed, images: None
+    where the paper says none."""
+
+    part: dict[str, str]
+    setting: dict[str, float]
+    metric: str
+    x: dict[str, float]
+    value: float
+    approximate: bool = False
+    seed: int | None = None
+    images: int | None = None
+
+
+@cache
+def published(figure: str) -> tuple[Point, ...]:
+    """The digitised points of a figure ("6"); none of 8, 12 and 14."""
+    with asset("published_curves.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["figure"] == figure]
+    return tuple(
+        Point(
+            part={group: row[group] for group in GROUPS},
+            setting={"cfg_scale": float(row["cfg_scale"]), "search_nfe": float(row["search_nfe"])},
+            metric=row["metric"],
+            x=x_of(row["model"], float(row["nfe_paper"])),
+            value=float(row["value"]),
+            approximate=row["approximate"] == "1",
+        )
+        for row in rows
+    )
+
+
+def x_of(model: str, nfe: float) -> dict[str, float]:
+    """The paper counts only what a figure of it has on its axis: NFE by its conventions, and GFLOPs of them."""
+    each = MULTIPLY_ADDS.get(model)
+    return {"nfe_paper": nfe} | ({"gflops": nfe * each} if each else {})

@@ -1,0 +1,97 @@
+"""The paper's figures: which runs and published points belong to which panel, and that each can be drawn."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from noise_search.errors import Refused
+from noise_search.report.paper import FIGURES, Panel, Scatter
+from noise_search.report.paper_figures import Line, curves, paper_figure, points_of
+from noise_search.report.published import published
+from noise_search.storage.curve_csv import COLUMNS, write_csv
+
+
+def finished(
+    folder: Path, model: str, algorithm: str = "zo", verifier: str = "dino", seed: int = 0, **more: float
+) -> Path:
+    """The small files of a run of three points, whose value is its x."""
+    settings = {"cfg_scale": more.get("cfg_scale", 1.0), "budget": {"search_nfe": more.get("search_nfe", 50)}}
+    choices = {"model": model, "algorithm": algorithm, "verifier": verifier}
+    record = {"images": 8, "axis": "nfe", "choices": choices, "metrics": {}, "columns": [verifier]}
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "identity.json").write_text(json.dumps({"settings": settings}))
+    row = dict.fromkeys(COLUMNS) | {"n_images": more.get("n_images", 8), "seed": seed}
+    rows = [
+        row | {"point": k, "nfe": nfe, "nfe_paper": nfe, "gflops": nfe, "metric": metric, "value": nfe + seed}
+        for k, nfe in enumerate((250, 500, 1000))
+        for metric in ("frechet_distance", "inception_score", "precision", "recall")
+    ]
+    write_csv(folder / "curve.csv", rows, COLUMNS)
+    return folder
+
+
+def test_every_published_point_is_drawn_in_one_panel() -> None:
+    """547 of the class-conditional half; figures 12 and 14 have none."""
+    drawn = 0
+    for name, figure in FIGURES.items():
+        points = [point for point in published(name) if point.part["model"] != "flux_dev"]
+        line = Line([], [], points, True)
+        panels = [panel for panel in figure.panels if isinstance(panel, Panel)]
+        found = [point for panel in panels for curve in curves(panel, points, line).values() for point in curve]
+        assert sorted(map(str, found)) == sorted(map(str, points)), name
+        drawn += len(found)
+    assert drawn == 547
+
+
+def test_runs_of_the_papers_own_models_lie_over_its_points_and_others_below(tmp_path: Path) -> None:
+    own = [finished(tmp_path / f"own{seed}", "sit_xl_2", seed=seed) for seed in (0, 1)]
+    twin = finished(tmp_path / "twin", "sit_cifar10", "zo_4", "classifier", search_nfe=10)
+    (panel, *_) = FIGURES["6"].panels
+    assert isinstance(panel, Panel)
+    ours = [point for folder in own for point in points_of(folder)]
+    found = curves(panel, ours, Line(own, ours, published("6"), True))
+    assert {name: len(curve) for name, curve in found.items()} == {"ZO-2": 6}
+    others = list(points_of(twin))
+    assert list(curves(panel, others, Line([twin], others, (), False))) == ["ZO-4"]
+    assert paper_figure("6", [*own, twin], tmp_path / "out").stat().st_size > 50_000
+
+
+@pytest.mark.parametrize(
+    ("setting", "kept"),
+    [({"cfg_scale": 1.35}, False), ({"search_nfe": 25}, False), ({}, True), ({"verifier": "clip"}, False)],
+)
+def test_runs_of_other_settings_do_not_belong(tmp_path: Path, setting: dict, kept: bool) -> None:
+    run = finished(tmp_path / "run", "sit_xl_2", **setting)
+    (panel, *_) = FIGURES["6"].panels
+    assert isinstance(panel, Panel)
+    points = list(points_of(run))
+    assert bool(curves(panel, points, Line([run], points, (), True))) is kept
+
+
+def test_curves_of_one_panel_have_the_same_number_of_images(tmp_path: Path) -> None:
+    """Frechet distances of different n do not compare: the n that most points have is drawn."""
+    runs = [
+        finished(tmp_path / "a", "sit_cifar10", "zo", "classifier", n_images=500),
+        finished(tmp_path / "b", "sit_cifar10", "zo_4", "classifier", n_images=500),
+        finished(tmp_path / "c", "sit_cifar10", "zo_8", "classifier", n_images=1000),
+    ]
+    (panel, *_) = FIGURES["6"].panels
+    assert isinstance(panel, Panel)
+    points = [point for run in runs for point in points_of(run)]
+    assert list(curves(panel, points, Line(runs, points, (), False))) == ["ZO-2", "ZO-4"]
+
+
+def test_wrong_names_are_told_in_one_line(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run", "sit_cifar10", "zo", "classifier")
+    for figure, axis, words in (("2", None, "figure=2: one of 1, 3"), ("6", "x", "axis=x: one of nfe, nfe_paper")):
+        with pytest.raises(Refused, match=words):
+            paper_figure(figure, [run], tmp_path / "out", axis)
+    with pytest.raises(Refused, match="figure=14: none of these runs belongs to it"):
+        paper_figure("14", [run], tmp_path / "out")
+
+
+def test_every_figure_is_told_in_the_papers_order() -> None:
+    assert [len(figure.panels) for figure in FIGURES.values()] == [2, 2, 2, 4, 4, 1, 2, 4, 3, 2]
+    assert sum(isinstance(panel, Scatter) for figure in FIGURES.values() for panel in figure.panels) == 2
