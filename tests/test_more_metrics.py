@@ -3,12 +3,14 @@
 import csv
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from noise_search.measures.judge import Judge, JudgeSettings, load_judge
 from noise_search.measures.metric import Metric, Value, measures_of, once
 from noise_search.metrics.pixels import Pixels
 from noise_search.report import combined
@@ -141,6 +143,30 @@ def test_metrics_of_images_are_columns_in_their_order() -> None:
     ]
     assert np.array_equal(measures_of(metrics, images, np.array([5, 7])), [[13, 5], [40, 7]])
     assert measures_of(metrics[1:2], images, np.array([5, 7])).shape == (2, 0)
+
+
+def test_a_metric_of_texts_and_real_images_are_told_the_conditions_of_the_run() -> None:
+    def length(images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        return np.array([len(text) for text in texts]) + images.mean((1, 2, 3))
+
+    def showing(texts: Sequence[str]) -> Callable[[int], tuple[np.ndarray, np.ndarray] | None]:
+        return lambda n: (np.full((n, 1, 1, 3), len(texts), np.uint8), np.arange(n) % len(texts))
+
+    @dataclasses.dataclass(frozen=True)
+    class Reading(JudgeSettings):
+        def load(self, device: str) -> Judge:
+            return dataclasses.replace(Pixels().load(device), metrics=(), showing=showing)
+
+    metric = Metric("length", "", "", "higher", of_texts=length)
+    blank = np.zeros((3, 1, 1, 3), np.uint8)
+    judge = load_judge(Reading(), "cpu", ["a", "bcd"], [metric])
+    assert measures_of(judge.metrics, blank, np.array([1, 0, 1])).T.tolist() == [[3, 1, 3]]
+    heldout = judge.heldout(2)
+    assert heldout is not None and heldout[0].shape == (2, 1, 1, 3) and heldout[0].max() == 2
+    with pytest.raises(AssertionError, match="length was not told the texts"):
+        measures_of([metric], blank, np.array([0, 0, 0]))
+    with pytest.raises(ValueError, match="of_set, of_images or of_texts, one of them"):
+        Metric("both", "", "", "higher", of_images=flat, of_texts=length)
 
 
 def test_what_metrics_share_is_computed_once_a_set_and_kept_no_longer() -> None:

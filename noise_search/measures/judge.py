@@ -1,7 +1,7 @@
 """Judges: a feature network and the metrics it serves. What selects must not judge: no verifier uses these networks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from noise_search.core.source import Source
 from noise_search.errors import Refused
 from noise_search.measures.frechet import Gaussian
-from noise_search.measures.metric import SCORES, Metric
+from noise_search.measures.metric import SCORES, Metric, MetricSettings
 
 Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N, H, W, 3] -> float32 [N, D]
 
@@ -64,6 +64,7 @@ class Judge:
     metrics: Sequence[Metric] = ()
     heldout: Callable[[int], tuple[np.ndarray, np.ndarray] | None] = lambda n: None
     heldout_name: str = ""
+    showing: Callable[[Sequence[str]], Callable[[int], tuple[np.ndarray, np.ndarray] | None]] | None = None
     columns_of: np.ndarray | None = None
     weights: dict[str, str] = field(default_factory=dict)
     identity: str = ""
@@ -74,8 +75,20 @@ class Judge:
         for metric in more:
             if metric.name in names or metric.name.split("/")[0] in SCORES:
                 raise Refused(f"more_metrics: {metric.name} is told already")
-            if metric.of_set is None and metric.of_images is None:
-                raise Refused(f"more_metrics: {metric.name} measures nothing, neither of_set nor of_images")
+            if not (metric.of_set or metric.of_images or metric.of_texts):
+                raise Refused(f"more_metrics: {metric.name} measures nothing: no of_set, of_images or of_texts")
             names.add(metric.name)
         weights = {file: digest for metric in more for file, digest in metric.weights.items()}
         return replace(self, metrics=(*self.metrics, *more), weights=self.weights | weights)
+
+    def told(self, texts: Sequence[str]) -> "Judge":
+        """This judge where the conditions are `texts`: without, its metrics of texts cannot be taken."""
+        heldout = self.heldout if self.showing is None else self.showing(texts)
+        return replace(self, metrics=[metric.told(texts) for metric in self.metrics], heldout=heldout)
+
+
+def load_judge(
+    settings: JudgeSettings, device: str, texts: Sequence[str], more: Iterable[MetricSettings] = ()
+) -> Judge:
+    """The judge with further metrics, their networks on `device`, told what the conditions are called."""
+    return settings.load(device).with_metrics([metric.load(device) for metric in more]).told(texts)

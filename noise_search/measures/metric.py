@@ -1,8 +1,8 @@
 """What a judge says of images: a metric of a set, from features, or of every image by itself, from its pixels."""
 
 import weakref
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -37,10 +37,12 @@ class Value:
 class Metric:
     """name: of its rows and figures. title, short: above a figure, and beside its axis. better: "higher" or "lower".
 
-    network, reference: what it looks through and at, as they stand beside every number. One of the two:
+    network, reference: what it looks through and at, as they stand beside every number. One of the three:
     of_set: (the judge's features float32 [N, D], index int64 [N]) -> the number of the set, with its interval;
     of_images: (uint8 [N, H, W, 3], index int64 [N]) -> float [N], one number an image, whose mean is told. It is
-    called when an image is rendered, and its numbers are stored with it. Neither: a name for numbers made elsewhere.
+    called when an image is rendered, and its numbers are stored with it;
+    of_texts: (uint8 [N, H, W, 3], the N texts that they are to show) -> float [N]: of images too, once it is `told`
+    what the numbers of an index stand for. None of them: a name for numbers made elsewhere.
     index: the dataset's, class ids where it has classes. needs_classes: does it want those? biased: is its number
     another one for fewer images? weights: file name -> sha256 of what it has loaded.
     """
@@ -53,6 +55,7 @@ class Metric:
     reference: str = ""
     of_set: Callable[[np.ndarray, np.ndarray], Value] | None = None
     of_images: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    of_texts: Callable[[np.ndarray, Sequence[str]], np.ndarray] | None = None
     needs_classes: bool = False
     biased: bool = False
     weights: dict[str, str] = field(default_factory=dict)
@@ -64,8 +67,18 @@ class Metric:
     def __post_init__(self) -> None:
         if self.better not in BETTER:
             raise Refused(f"metric {self.name}: better={self.better!r}: higher or lower")
-        if self.of_set and self.of_images:
-            raise Refused(f"metric {self.name}: of_set or of_images, not both")
+        if sum(map(bool, (self.of_set, self.of_images, self.of_texts))) > 1:
+            raise Refused(f"metric {self.name}: of_set, of_images or of_texts, one of them")
+
+    def told(self, texts: Sequence[str]) -> "Metric":
+        """This metric where the conditions are `texts`."""
+        if (of_texts := self.of_texts) is None:
+            return self
+
+        def of_images(images: np.ndarray, index: np.ndarray) -> np.ndarray:
+            return of_texts(images, [texts[k] for k in index.tolist()])
+
+        return replace(self, of_images=of_images, of_texts=None)
 
 
 @runtime_checkable
@@ -114,6 +127,7 @@ def measures_of(metrics: Iterable[Metric], images: np.ndarray, index: np.ndarray
     """float64 [N, metrics of images]: what those among `metrics` say of images uint8 [N, H, W, 3], in their order."""
     columns = []
     for metric in metrics:
+        assert metric.of_texts is None, f"{metric.name} was not told the texts"
         if metric.of_images is None:
             continue
         values = np.asarray(metric.of_images(images, index), np.float64)

@@ -15,6 +15,7 @@ from noise_search.core.images import tensor_to_images
 from noise_search.core.model import load_model
 from noise_search.core.verifier import Surroundings, load_verifier
 from noise_search.errors import Refused
+from noise_search.measures.judge import load_judge
 from noise_search.measures.metric import Value, measures_of
 from noise_search.run.description import Description
 from noise_search.run.parts import Parts, Tuning, begin
@@ -29,7 +30,7 @@ LIBRARIES = (
 def assemble(run: Description) -> Parts:
     """Load every network onto the device."""
     device = device_of(run.settings.device, run.worker.local)
-    judge = run.judge.load(device).with_metrics([metric.load(device) for metric in run.more_metrics.values()])
+    judge = load_judge(run.judge, device, run.dataset.texts, run.more_metrics.values())
     into = Surroundings(device, run.dataset, judge if run.verifier.needs_judge else None)
     verifier, model = load_verifier(run.verifier, into), load_model(run.model, device)
     parts = Parts(

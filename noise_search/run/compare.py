@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noise_search.errors import Refused
-from noise_search.measures.judge import Judge
+from noise_search.measures.judge import Judge, load_judge
 from noise_search.measures.metric import Metric
 from noise_search.measures.paired import Difference, jackknifed, paired_bootstrap
 from noise_search.report.combined import Rows, combine_runs, metrics_of
@@ -103,7 +103,8 @@ def opened(folders: list[Path], into: Path) -> Runs:
     described = {folder: reopen(folder) for folder in folders}
     device = device_of(described[folders[0]].settings.device)
     more = {metric.name: metric for run in described.values() for metric in run.more_metrics.values()}
-    judge = described[folders[0]].judge.load(device).with_metrics([metric.load(device) for metric in more.values()])
+    first = described[folders[0]]
+    judge = load_judge(first.judge, device, first.dataset.texts, more.values())
     return Runs(dict(zip(by_run, folders, strict=True)), rows, metrics_of(records), judge, described)
 
 
