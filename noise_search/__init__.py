@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from noise_search.api import render, search
+    from noise_search.api import from_diffusers, render, search
 
-__all__ = ["render", "search"]
+__all__ = ["from_diffusers", "render", "search"]
 
 
 def __getattr__(name: str) -> Any:

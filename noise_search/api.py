@@ -18,6 +18,9 @@ from noise_search.errors import Refused
 from noise_search.front.found import Found
 from noise_search.front.order import Condition, OwnVerifier, order
 from noise_search.front.rounds import finished, point_of, searched
+from noise_search.models.diffusers.wrap import from_diffusers
+
+__all__ = ["from_diffusers", "render", "search"]
 
 
 def search(

@@ -32,7 +32,9 @@ class Model:
     None: unsaid. encode: B texts -> their condition, one row a text; the null condition is that of `null_text`.
     reconstruct: images -> images through the autoencoder, None where there is none. weights: file name -> sha256.
     solver, schedule: see `ModelSettings`. distilled: the scale of guidance is the last tensor that the network is
-    called with, [N].
+    called with, [N]. encode_null: the null condition, [1, ...], of a model for which it is no text's; None:
+    that of `null_text`. device: where the network takes its inputs; None: where its parameters are. steps, guidance:
+    evaluations and scale of guidance of its usual sampling, which `api.search` takes where none are given.
     """
 
     name: str
@@ -50,6 +52,10 @@ class Model:
     schedule: Schedule = UNIFORM
     distilled: bool = False
     class_set: str | None = None
+    encode_null: Callable[[], Condition] | None = None
+    device: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
 
     def __post_init__(self) -> None:
         if (self.classes is None) == (self.encode is None):
@@ -63,6 +69,8 @@ class Model:
         """The condition that asks for nothing: tensors [1, ...]."""
         import torch
 
+        if self.encode_null is not None:
+            return self.encode_null()
         if self.encode is not None:
             return self.encode([self.null_text])
         assert self.classes is not None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from noise_search.core.checks import finite, require, require_one_of
 from noise_search.core.grid import Grid, equal_steps, stages, uniform_grid
 from noise_search.errors import Refused
 
+FINE = 1000  # steps of the list that parts of a way are cut from
 SPACINGS = ("trailing", "spaced", "ddim")
 TABLE = 1000  # indices of the DDPM table: index i is t = (i + 1) / TABLE
 
@@ -93,6 +98,32 @@ class Table:
             return equal_steps(steps, start, end)
         indices = published_indices(len(steps), self.spacing)
         return Grid((*((i + 1) / TABLE for i in reversed(indices)), 0.0), steps)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Knots that somebody else lists, such as the scheduler of a library: knots(n) are the n + 1 falling times of n
+    steps, the last 0. The first is where its way begins, 1 or a little below.
+
+    A part of the way takes equal steps along the list of `FINE`. The clean end is asked of no network: a step that ends
+    there is an Euler step.
+    """
+
+    knots: Callable[[int], Sequence[float]]
+
+    def __call__(self, nfe: int, start: float = 1.0, end: float = 0.0, solver: str = "heun") -> Grid:
+        steps = table_stages(nfe, solver) if end == 0 else stages(nfe, solver)
+        n = len(steps)
+        if start == 1 and end == 0:
+            return Grid(tuple(self.knots(n)), steps)
+        rising = self.fine[::-1]
+        places = np.interp((end, start), rising, np.arange(len(rising)))
+        between = np.interp(np.linspace(*places, n + 1)[1:-1], np.arange(len(rising)), rising)
+        return Grid((start, *between[::-1].tolist(), end), steps)
+
+    @cached_property
+    def fine(self) -> np.ndarray:
+        return np.array(self.knots(FINE), dtype=np.float64)
 
 
 def table_stages(nfe: int, solver: str) -> tuple[int, ...]:

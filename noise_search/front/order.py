@@ -96,6 +96,8 @@ def order(
     refuse_kinds(model, conditions, verifier, algorithm, dataset)
     named = {"model": model, "verifier": verifier, "algorithm": algorithm, "dataset": dataset}
     config = configuration({group: name for group, name in named.items() if isinstance(name, str)})
+    if isinstance(model, Model):
+        numbers = usual(model) | {key: value for key, value in numbers.items() if value is not None}
     for key in ("search_nfe", "final_nfe"):
         if numbers.get(key) is not None:
             config["budget"] = config["budget"] | {key: numbers[key]}
@@ -128,6 +130,12 @@ def order(
     load_verifier(choosing, Surroundings(device, source, load_judge(judged, device, words) if judged else None))
     settings = replace(settings, guidance=replace(settings.guidance, distilled=built.distilled))
     return Order(built, choosing, chosen, budget, settings, torch.tensor(classes, device=device), texts)
+
+
+def usual(model: Model) -> dict[str, Any]:
+    """The numbers that a model brings: its usual sampling, as the draft and as the final generation."""
+    numbers = {"search_nfe": model.steps, "final_nfe": model.steps, "cfg_scale": model.guidance}
+    return {key: value for key, value in numbers.items() if value is not None}
 
 
 def own_verifier(verifier: str | Verifier | OwnVerifier, config: dict[str, Any]) -> Verifier:
@@ -215,7 +223,9 @@ def name_of(k: int, condition: Condition, dataset: Dataset | None) -> str:
 
 
 def model_device(model: Model) -> str:
-    """Where the parameters of a model that is loaded already are."""
+    """Where a model that is loaded already computes."""
+    if model.device is not None:
+        return model.device
     network = model.network
     return str(next(network.parameters()).device) if isinstance(network, torch.nn.Module) else "cpu"
 

@@ -21,7 +21,7 @@ Map = Callable[[Tensor], Tensor]
 def rows_at_once(side: int, device: str) -> int:
     """How many latents of side x side are decoded at once, to begin with: larger ones fewer, so that memory does not
     grow with them."""
-    return max(1, LATENTS[torch.device(device).type] * 32**2 // side**2)
+    return max(1, LATENTS.get(torch.device(device).type, 1) * 32**2 // side**2)
 
 
 def load_vae(source: str, channels: int, precision: str, rows: int, device: str) -> tuple[Map, Map, dict[str, str]]:

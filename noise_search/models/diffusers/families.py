@@ -1,0 +1,21 @@
+"""The pipelines that can be searched, by the names of their classes in diffusers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from noise_search.errors import Refused
+from noise_search.models.diffusers.family import Family
+from noise_search.models.diffusers.flux import Flux
+from noise_search.models.diffusers.sd3 import StableDiffusion3
+
+FAMILIES: tuple[type[Family], ...] = (Flux, StableDiffusion3)
+
+
+def family_of(pipe: Any) -> type[Family]:
+    """Known by the class itself: one that inherits from a supported one (image to image, control) is another."""
+    known = {name: family for family in FAMILIES for name in family.pipelines}
+    name = type(pipe).__name__
+    if name not in known:
+        raise Refused(f"pipe: {name} cannot be searched; these pipelines of diffusers can: {', '.join(known)}")
+    return known[name]
