@@ -18,7 +18,7 @@ def finite(value: Any) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-PRECISIONS = ("float32", "bfloat16")  # of a network: bfloat16 is autocast
+PRECISIONS = ("float32", "bfloat16", "auto")  # of a network: bfloat16 is autocast; auto: the run's
 
 
 def list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:

@@ -22,7 +22,7 @@ from noise_search.core.problem import Problem, open_problem
 from noise_search.core.verifier import Candidates, Surroundings, Verifier, load_verifier, require_contract
 from noise_search.errors import Refused
 from noise_search.measures.judge import JudgeSettings, load_judge
-from noise_search.run.assemble import device_of
+from noise_search.run.assemble import device_of, precision_of, settled
 from noise_search.run.fit import refuse_model, refuse_verifier, verifiers_in
 from noise_search.run.instantiate import build
 from noise_search.run.settings import Settings, read_settings
@@ -125,7 +125,10 @@ def order(
 
     device = model_device(model) if settings.device == "auto" and isinstance(model, Model) else settings.device
     device = device_of(device)
-    built = load_model(asked, device) if isinstance(asked, ModelSettings) else asked
+    precision = precision_of(settings.precision, device)
+    for _, one in verifiers_in(choosing, choosing.name):
+        settled(one, precision)
+    built = load_model(settled(asked, precision), device) if isinstance(asked, ModelSettings) else asked
     words = texts if asked.classes is None or source is None else source.texts
     load_verifier(choosing, Surroundings(device, source, load_judge(judged, device, words) if judged else None))
     settings = replace(settings, guidance=replace(settings.guidance, distilled=built.distilled))

@@ -157,7 +157,12 @@ def draw_panel(axes: Axes, panel: Panel, line: Line, axis: str) -> None:
     ours, theirs = curves(panel, line.ours, line), curves(panel, line.theirs, line)
     names = list(dict.fromkeys([*theirs, *ours]))
     for i, name in enumerate(names):
-        style: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "ms": 4, "lw": 1.4}
+        style: dict[str, Any] = {
+            "color": COLOURS[i % len(COLOURS)],
+            "marker": MARKERS[i % len(MARKERS)],
+            "ms": 4,
+            "lw": 1.4,
+        }
         if here := [point for point in theirs.get(name, ()) if axis in point.x]:
             spent, values = zip(*sorted((point.x[axis], point.value) for point in here), strict=True)
             axes.plot(spent, values, mfc="none", ls=":" if name in ours else "-", label=name, **style)

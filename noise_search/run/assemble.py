@@ -6,21 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from noise_search.core.denoiser import Batches
 from noise_search.core.images import tensor_to_images
-from noise_search.core.model import load_model
-from noise_search.core.verifier import Surroundings, load_verifier
+from noise_search.core.model import ModelSettings, load_model
+from noise_search.core.verifier import Surroundings, Verifier, load_verifier
 from noise_search.errors import Refused
 from noise_search.measures.judge import load_judge
 from noise_search.measures.metric import Value, measures_of
+from noise_search.networks.precision import fast_precision
 from noise_search.run.description import Description
+from noise_search.run.fit import verifiers_in
 from noise_search.run.parts import Parts, Tuning, begin
 from noise_search.run.tuning import tune
 
+Part = TypeVar("Part", ModelSettings, Verifier)
 LIBRARIES = (
     *("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow"),
     *("diffusers", "open_clip_torch", "torch-fidelity"),
@@ -30,6 +34,10 @@ LIBRARIES = (
 def assemble(run: Description) -> Parts:
     """Load every network onto the device."""
     device = device_of(run.settings.device, run.worker.local)
+    precision = precision_of(run.settings.precision, device)
+    run = replace(run, model=settled(run.model, precision))
+    for _, verifier in verifiers_in(run.verifier, run.choices["verifier"]):
+        settled(verifier, precision)
     judge = load_judge(run.judge, device, run.dataset.texts, run.more_metrics.values())
     into = Surroundings(device, run.dataset, judge if run.verifier.needs_judge else None)
     verifier, model = load_verifier(run.verifier, into), load_model(run.model, device)
@@ -41,10 +49,25 @@ def assemble(run: Description) -> Parts:
         device=device,
         batches=Batches(2),
         made_with={"settings": run.digest, "versions": json.dumps(versions())},
-        tuning=Tuning(2, False),  # until it is found
+        tuning=Tuning(2, False, precision),  # the rest until it is found
     )
     try_out(parts)
     return replace(parts, tuning=tune(parts))
+
+
+def settled(part: Part, precision: str) -> Part:
+    """A part that leaves its precision to the run, in that of the run; settings are replaced, verifiers changed."""
+    left = {name: precision for name in ("precision", "vae_precision") if getattr(part, name, None) == "auto"}
+    if isinstance(part, ModelSettings):
+        return replace(part, **left)
+    for name, value in left.items():
+        setattr(part, name, value)
+    return part
+
+
+def precision_of(precision: str, device: str) -> str:
+    """ "auto": the faster one on this device."""
+    return fast_precision(device) if precision == "auto" else precision
 
 
 def device_of(device: str, local: int = 0) -> str:

@@ -93,8 +93,9 @@ def make_run(run: Description, folder: Path) -> None:
     if unsettled:
         print(parts.run.text, flush=True)
     start_log(folder, parts.run.text)
-    if settings.batch_size == "auto" or (settings.compile == "auto" and parts.tuning.compile):  # the plan did not know
-        log.info("batches of %d rows%s", parts.batch_size, ", the network compiled" if parts.tuning.compile else "")
+    if "auto" in (settings.batch_size, settings.compile, settings.precision):  # the plan did not know
+        tuning, compiled = parts.tuning, ", the network compiled" * parts.tuning.compile
+        log.info("batches of %d rows%s; precision=%s", parts.batch_size, compiled, tuning.precision)
     if rates:
         log.info(expected(parts.run.plan, missing, rates, len(parts.verifier.needs)).text(rates.device))
     make_and_finish(parts, folder, run.logger)
@@ -126,7 +127,10 @@ def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> Parts:
     (folder / "run.json").unlink(missing_ok=True)
     text = json.dumps(identity | {"choices": parts.run.choices}, indent=2) + "\n"
     begun = json.loads(write_first(folder / "identity.json", text))
-    parts = replace(parts, tuning=Tuning(**begun["tuning"]))
+    tuning = Tuning(**begun["tuning"])
+    if tuning.precision != parts.tuning.precision:  # the networks are loaded in another; the next start obeys
+        raise Refused(f"{folder}: another worker has just begun it in {tuning.precision}; start this one again")
+    parts = replace(parts, tuning=tuning)
     obey(parts, parts.tuning)
     if parts.run.bought:
         parts = replace(parts, run=settled(parts.run, begun["points"]))

@@ -21,10 +21,11 @@ from noise_search.run.description import Description
 
 class Tuning(NamedTuple):
     """What can change a bit of a result and is no setting of it (`run/tuning.py`). batch_size: network rows at a time;
-    compile: is the network compiled?"""
+    compile: is the network compiled? precision: of the parts that leave it to the run."""
 
     batch_size: int
     compile: bool
+    precision: str = "bfloat16"  # as runs had it that name none
 
 
 @dataclass(frozen=True)

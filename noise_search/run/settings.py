@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from noise_search.core.checks import finite, require, whole
+from noise_search.core.checks import finite, require, require_precision, whole
 from noise_search.core.guidance import Guidance
 from noise_search.errors import Refused
 
@@ -24,7 +24,7 @@ SHOWN = 100  # images on the sheets and in the report: their pixels are always k
 @dataclass(frozen=True)
 class Settings:
     """images >= 1; seed in [0, 2**63); cfg_scale >= 0 (1: no guidance); batch_size rows or "auto"; compile (with
-    torch.compile) true, false or "auto"; device or "auto".
+    torch.compile) true, false or "auto"; precision of the parts that leave it to the run, or "auto"; device or "auto".
 
     keep_images: store every chosen image, not only those that the report shows. rank, world: see `workers.py`.
     """
@@ -35,6 +35,7 @@ class Settings:
     guidance: Guidance
     batch_size: int | str
     compile: bool | str
+    precision: str
     device: str
     plan_only: bool
     axis: str
@@ -52,6 +53,7 @@ class Settings:
         rows = self.batch_size == "auto" or (whole(self.batch_size) and int(self.batch_size) >= 1)
         need("batch_size", rows, "auto or a whole number of rows, at least 1")
         need("compile", self.compile == "auto" or isinstance(self.compile, bool), "auto, true or false")
+        require_precision("precision", self.precision)
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)) is not None
         need("device", known, "auto, cpu, cuda or cuda:N")
         need("axis", self.axis in AXES, f"one of {', '.join(AXES)}")

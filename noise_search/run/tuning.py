@@ -1,5 +1,6 @@
-"""What can change a bit of a result and is no setting of it: how many rows share a batch, and whether the network is
-compiled. Found when a run first starts, kept in its identity.json, obeyed by whoever goes on with it."""
+"""What can change a bit of a result and is no setting of it: how many rows share a batch, whether the network is
+compiled, and the precision of networks (`assemble` loads them in it). Found when a run first starts, kept in its
+identity.json, obeyed by whoever goes on with it."""
 
 import json
 import logging
@@ -29,7 +30,8 @@ def tune(parts: Parts) -> Tuning:
     parts.batches.size = batch_size(model, parts.device) if settings.batch_size == "auto" else int(settings.batch_size)
     if settings.compile is True and not isinstance(model.network, nn.Module):
         raise Refused(f"compile=true: the network of {model.name} is no torch.nn.Module")
-    tuning = Tuning(parts.batches.size, pays(parts) if settings.compile == "auto" else bool(settings.compile))
+    compiled = pays(parts) if settings.compile == "auto" else bool(settings.compile)
+    tuning = parts.tuning._replace(batch_size=parts.batches.size, compile=compiled)
     obey(parts, tuning)
     return tuning
 
