@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -57,7 +57,9 @@ def assemble(run: Description) -> Parts:
 
 def settled(part: Part, precision: str) -> Part:
     """A part that leaves its precision to the run, in that of the run; settings are replaced, verifiers changed."""
-    left = {name: precision for name in ("precision", "vae_precision") if getattr(part, name, None) == "auto"}
+    left: dict[str, Any] = {
+        name: precision for name in ("precision", "vae_precision") if getattr(part, name, None) == "auto"
+    }
     if isinstance(part, ModelSettings):
         return replace(part, **left)
     for name, value in left.items():
