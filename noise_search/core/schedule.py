@@ -117,8 +117,8 @@ class Listed:
         if start == 1 and end == 0:
             return Grid(tuple(self.knots(n)), steps)
         rising = self.fine[::-1]
-        places = np.interp((end, start), rising, np.arange(len(rising)))
-        between = np.interp(np.linspace(*places, n + 1)[1:-1], np.arange(len(rising)), rising)
+        low, high = np.interp([end, start], rising, np.arange(len(rising))).tolist()
+        between = np.interp(np.linspace(low, high, n + 1)[1:-1], np.arange(len(rising)), rising)
         return Grid((start, *between[::-1].tolist(), end), steps)
 
     @cached_property

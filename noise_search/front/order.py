@@ -28,6 +28,7 @@ from noise_search.run.instantiate import build
 from noise_search.run.settings import Settings, read_settings
 from noise_search.run.tuning import batch_size
 
+TEXT_ENSEMBLE = "ensemble_text"  # what "ensemble" is for a model that reads texts
 OwnVerifier = Callable[[Tensor, list[str]], Any]
 Condition = str | int
 
@@ -95,7 +96,12 @@ def order(
     """Everything that was named is composed as `python run.py` would; numbers: of the configuration, None: its own."""
     refuse_kinds(model, conditions, verifier, algorithm, dataset)
     named = {"model": model, "verifier": verifier, "algorithm": algorithm, "dataset": dataset}
-    config = configuration({group: name for group, name in named.items() if isinstance(name, str)})
+    names = {group: name for group, name in named.items() if isinstance(name, str)}
+    config = configuration(names)
+    asked = build(config["model"], "model", ModelSettings) if isinstance(model, str) else model
+    if verifier == "ensemble" and asked.classes is None:
+        verifier = TEXT_ENSEMBLE
+        config = configuration(names | {"verifier": verifier})
     if isinstance(model, Model):
         numbers = usual(model) | {key: value for key, value in numbers.items() if value is not None}
     for key in ("search_nfe", "final_nfe"):
@@ -106,7 +112,6 @@ def order(
             config[key] = str(numbers[key]) if key == "device" else numbers[key]  # a torch.device has a name
     settings = read_settings(config)
     budget: Budget = build(config["budget"], "budget", Budget)
-    asked = build(config["model"], "model", ModelSettings) if isinstance(model, str) else model
     source = dataset if isinstance(dataset, Dataset) else None
     if source is None and (dataset is not None or (isinstance(model, str) and asked.classes is not None)):
         source = build(config["dataset"], "dataset", Dataset, seed=settings.seed)

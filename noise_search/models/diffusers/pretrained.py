@@ -1,0 +1,137 @@
+"""Published text-to-image pipelines, from their folders in diffusers' layout (`noise-search prefetch model=NAME`)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from noise_search.core.checks import finite, require, require_one_of, whole
+from noise_search.core.model import Model, ModelSettings
+from noise_search.core.schedule import Schedule, Shifted, shifted_by_size
+from noise_search.core.source import Hub, Source
+from noise_search.errors import MissingFile, Refused
+from noise_search.models.diffusers.folder import lacking
+from noise_search.storage.atomic import sha256
+
+GUIDANCES = ("distilled", "classifier-free")
+PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes of a number
+OFFLOADS = ("none", "encoders", "model", "sequential")
+BY_SIZE = "by_size"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained(ModelSettings):
+    """repo: of the hub; folder: where its files are; pattern: regular expression of those that are needed.
+
+    channels, scale: latents of `channels` x height / scale x width / scale; patch: latents on a side of a token.
+    guidance: "distilled" (the network is told the scale) or "classifier-free". shift: of the times, a number or
+    "by_size", where no `schedule` is given; last: see `Shifted`. parameters: of all networks together.
+    precision: their weights', and what they compute in. offload: "none"; "encoders", which are on the device only while
+    they encode; "model" or "sequential", diffusers' own, which want accelerate. decode_rows, negative_prompt: as of
+    `from_diffusers`.
+    """
+
+    schedule: Schedule | None = None  # type: ignore[assignment]
+    repo: str
+    folder: str
+    pattern: str
+    channels: int
+    scale: int
+    patch: int
+    height: int
+    width: int
+    guidance: str
+    shift: float | str = 1.0
+    last: float | None = None
+    parameters: int
+    precision: str = "bfloat16"
+    offload: str = "none"
+    decode_rows: int | None = None
+    negative_prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "scale", "patch", "parameters"):
+            value = getattr(self, name)
+            require(name, value, whole(value) and value >= 1, "a whole number, at least 1")
+        multiple = self.scale * self.patch
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            good = whole(value) and value > 0 and value % multiple == 0
+            require(name, value, good, f"a multiple of {multiple} pixels")
+        require_one_of("guidance", self.guidance, GUIDANCES)
+        require_one_of("precision", self.precision, tuple(PRECISIONS))
+        require_one_of("offload", self.offload, OFFLOADS)
+        good = self.shift == BY_SIZE or (finite(self.shift) and self.shift > 0)
+        require("shift", self.shift, good, f"a number above 0, or {BY_SIZE}")
+        rows = self.decode_rows
+        require("decode_rows", rows, rows is None or (whole(rows) and rows >= 1), "at least 1, or null")
+        told = "null where guidance is distilled"
+        require("negative_prompt", self.negative_prompt, self.negative_prompt is None or not self.distilled, told)
+        if self.schedule is None:
+            object.__setattr__(self, "schedule", self.own_schedule())
+        super().__post_init__()
+
+    def own_schedule(self) -> Schedule:
+        """What the pipeline's scheduler makes at this size."""
+        if self.shift == BY_SIZE:
+            return shifted_by_size(self.height * self.width // (self.scale * self.patch) ** 2)
+        return Shifted(float(self.shift), self.last)
+
+    @property
+    def classes(self) -> None:
+        return None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height // self.scale, self.width // self.scale)
+
+    @property
+    def distilled(self) -> bool:  # type: ignore[override]
+        return self.guidance == "distilled"
+
+    @property
+    def weight_bytes(self) -> int:  # type: ignore[override]
+        return self.parameters * PRECISIONS[self.precision]
+
+    @property
+    def sources(self) -> Sequence[Source]:  # type: ignore[override]
+        return (Hub(self.repo, self.pattern, f"{self.folder}/"),)
+
+    def load(self, device: str = "cpu") -> Model:
+        folder = Path(self.folder)
+        if lacks := lacking(folder):
+            raise MissingFile(
+                f"model.folder={folder}: {lacks}; `noise-search prefetch model={self.name}` fetches it;"
+                f" if {self.repo} is gated, accept its licence on its page first, then `hf auth login`"
+            )
+        try:
+            import torch
+            from diffusers import DiffusionPipeline
+        except ImportError as error:
+            raise Refused("model: diffusers is not installed; `pip install noise_search[text]`") from error
+        from noise_search.models.diffusers.wrap import from_diffusers
+
+        with warnings.catch_warnings():  # all versions know `torch_dtype`; newer ones would rather have `dtype`
+            warnings.filterwarnings("ignore", ".*torch_dtype", FutureWarning)
+            pipe = DiffusionPipeline.from_pretrained(
+                folder, torch_dtype=getattr(torch, self.precision), use_safetensors=True, local_files_only=True
+            )
+        if self.offload in ("model", "sequential"):
+            offload = pipe.enable_model_cpu_offload if self.offload == "model" else pipe.enable_sequential_cpu_offload
+            offload(device=device)
+        else:
+            pipe.to(device)
+        model = from_diffusers(
+            pipe,
+            negative_prompt=self.negative_prompt,
+            height=self.height,
+            width=self.width,
+            decode_rows=self.decode_rows,
+            offload_encoders=self.offload == "encoders",
+        )
+        files = sorted(path for path in folder.rglob("*.safetensors") if ".hub" not in path.parts)
+        weights = {f"{folder.name}/{path.relative_to(folder).as_posix()}": sha256(path) for path in files}
+        assert self.schedule is not None
+        return replace(model, name=self.name, solver=self.solver, schedule=self.schedule, weights=weights)
