@@ -11,8 +11,8 @@ BACKGROUND = 240.0
 PAINT = np.array(  # of COLOURS, 0 to 255
     [(222, 48, 48), (46, 168, 72), (44, 92, 226), (244, 204, 42), (160, 62, 196)], dtype=np.float32
 )
-SHADE = 0.42  # of the paint, in stripes and dots
-PERIOD = 4.0  # pixels from stripe to stripe, and from dot to dot
+SHADE = 0.35  # of the paint, in a stripe and in a dot
+STRIPE, DOT = 1.5, 2.0  # half the width of a stripe across the middle, the radius of a dot in the middle; pixels
 
 
 def distances(shape: np.ndarray, u: np.ndarray, v: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -39,9 +39,8 @@ def distances(shape: np.ndarray, u: np.ndarray, v: np.ndarray, r: np.ndarray) ->
 
 def marks(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """How much of each point is shaded, 0 to 1, [M, H, W]. texture: int [M], into TEXTURES."""
-    du, dv = (np.abs(w / PERIOD - np.round(w / PERIOD)) * PERIOD for w in (u, v))
-    stripes = np.clip(1.5 - dv, 0, 1)
-    dots = np.clip(1.6 - np.hypot(du, dv), 0, 1)
+    stripes = np.clip(STRIPE + 0.5 - np.abs(v), 0, 1)
+    dots = np.clip(DOT + 0.5 - np.hypot(u, v), 0, 1)
     which = texture[:, None, None]
     return np.where(which == TEXTURES.index("striped"), stripes, np.where(which == TEXTURES.index("dotted"), dots, 0.0))
 
