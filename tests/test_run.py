@@ -391,7 +391,13 @@ def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
     for folder in folders:
         (path,) = folder.glob("wandb/offline-run-*/*.wandb")
         (run,) = [record.run for record in records(path) if record.WhichOneof("record_type") == "run"]
-        assert run.run_group == sweep.name
+        assert (run.run_group, run.job_type) == (sweep.name, "random")
+        assert set(run.tags) == {"toy", "mixture", "likelihood"}
+    (path,) = sweep.glob("wandb/offline-run-*/*.wandb")
+    (run,) = [record.run for record in records(path) if record.WhichOneof("record_type") == "run"]
+    assert (run.run_group, run.job_type) == (sweep.name, "sweep")
+    (table,) = sweep.glob("wandb/offline-run-*/files/media/table/sweep/kernel_distance*.json")
+    assert {row[1] for row in json.loads(table.read_text())["data"]} == {"cfg_scale=1.0", "cfg_scale=1.5"}
     assert noted(sweep) == dict.fromkeys((folder.resolve() for folder in folders), "3")
     (folders[0] / "units/00000000-00000002.parquet").unlink()
     again = call(tmp_path, "-m", *TOY, "images=3", "logger=none", "seed=0,1", "cfg_scale=1.0,1.5").stdout

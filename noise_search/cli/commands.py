@@ -195,7 +195,7 @@ def log_run(run: Path, project: str = "noise_search", group: str | None = None) 
         row["seconds"] = float(row["seconds"]) if row.get("seconds") else None
     purchases = described.plan.purchases
     grids = {p.point: np.asarray(Image.open(run / f"images/{p.label}.png")) for p in purchases}
-    record = Record(run, dict(described.config), rows, described.settings.axis, grids)
+    record = Record(run, dict(described.config), described.choices, rows, described.settings.axis, grids)
     sent = WandbLogger(project, group).log(record)
     return int(not sent)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from noise_search.errors import Refused
+from noise_search.report.loggers import Logger, SweepLogger
+from noise_search.run.instantiate import build
 from noise_search.storage.run_folder import finished_images, noted
 
 SWEEP = "NOISE_SEARCH_SWEEP"  # environment variable: the sweep that a job belongs to
@@ -39,9 +41,18 @@ class Sweep(Callback):
             done = finished_images(run)
             if done is None or str(done[0]) != images:
                 self.incomplete.append(run)
+        if len(jobs) > 1 and not self.incomplete:
+            mirror(config, Path(config.hydra.sweep.dir) / sweep_name())
 
     @classmethod
     def refuse_incomplete(cls) -> None:
         if cls.incomplete:
             names = ", ".join(map(str, cls.incomplete))
             raise Refused(f"{len(cls.incomplete)} jobs are not complete: {names}; the same command goes on")
+
+
+def mirror(config: DictConfig, sweep: Path) -> None:
+    """The combined curve of a finished sweep to the logger of its jobs, if that takes it."""
+    logger = build(OmegaConf.to_container(config.logger, resolve=True), "logger", Logger, sweep=sweep.name)
+    if isinstance(logger, SweepLogger):
+        logger.log_sweep(sweep, config.axis)

@@ -15,6 +15,7 @@ from noise_search.storage.curve_csv import COLUMNS, write_csv
 from noise_search.storage.run_folder import finished_record, flatten, identity_of, noted
 
 Rows = list[dict[str, Any]]
+Curves = dict[str, tuple[list[float], list[list[float]]]]
 
 
 def combine(sweep: Path) -> None:
@@ -90,16 +91,29 @@ def at_point(found: list[tuple[float, float]]) -> tuple[float, list[float]]:
     return (spent[0] if len(set(spent)) == 1 else float(np.mean(spent))), list(values)
 
 
-def draw(folder: Path, metric: Metric, rows: Rows, axis: str) -> None:
-    """One metric: the mean over seeds of every series, and the range from the lowest to the highest seed."""
+def curves_of(rows: Rows, axis: str) -> Curves:
+    """Rows of one metric -> series -> what its points cost, growing, and the values of the seeds at each."""
     values: dict[str, dict[int, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:  # one a seed
         values[row["series"]][int(row["point"])].append((number(row[axis]), float(row["value"])))
+    found = {name: sorted(map(at_point, by_point.values())) for name, by_point in values.items()}
+    return {name: ([x for x, _ in points], [each for _, each in points]) for name, points in found.items()}
+
+
+def combined_curves(folder: Path, axis: str) -> dict[str, Curves]:
+    """metric -> the curves of a folder's combined curve.csv."""
+    with (folder / "curve.csv").open() as file:
+        known = [row for row in csv.DictReader(file) if row["value"]]
+    names = dict.fromkeys(row["metric"] for row in known)
+    return {name: curves_of([row for row in known if row["metric"] == name], axis) for name in names}
+
+
+def draw(folder: Path, metric: Metric, rows: Rows, axis: str) -> None:
+    """One metric: the mean over seeds of every series, and the range from the lowest to the highest seed."""
     figure = blank(5.6, 3.8)
     axes = figure.subplots()
     everywhere = set[float]()
-    for name, by_point in values.items():
-        spent, each = zip(*sorted(map(at_point, by_point.values())), strict=True)
+    for name, (spent, each) in curves_of(rows, axis).items():
         everywhere |= set(spent)
         seeds = max(map(len, each))
         (line,) = axes.plot(spent, [np.mean(found) for found in each], "o-", ms=4, label=name)

@@ -95,7 +95,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
         facts,
     )
     pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
-    logger.log(Record(folder, dict(run.config), rows, run.settings.axis, pictures_of))
+    logger.log(Record(folder, dict(run.config), choices, rows, run.settings.axis, pictures_of))
     write_config(folder, run.config)  # of a worker with other `images`, if one began the run
     record = {"images": run.settings.images, "axis": run.settings.axis, "choices": choices, "columns": columns}
     record["metrics"] = {name: {key: getattr(m, key) for key in DESCRIBED} for name, m in metrics.items()}
