@@ -51,6 +51,13 @@ WANTING = {  # choices whose weights are not in the package: what they say
     "dino_ssl": r"`hf download .*verifier\.backbone_file",
     "clip": r"`hf download .*verifier\.pretrained",
     "clip_ssl": r"`hf download .*verifier\.pretrained",
+    "clipscore": r"`hf download timm/vit_large_patch14_clip_224.openai .*verifier\.file=",
+    "pickscore": r"`hf download yuvalkirstain/PickScore_v1 model.safetensors .*verifier\.file=",
+    "hpsv2": r"`hf download xswu/HPSv2 HPS_v2.1_compressed.pt .*verifier\.file=",
+    **dict.fromkeys(
+        ("aesthetic", "ensemble_text", "ensemble_pickscore"),
+        r"^verifier\.head=weights/.*`wget -P weights .*, or `noise-search prefetch`",
+    ),
     "imagereward": r"verifier\.file=weights/.*`noise-search prefetch`",
     "flux_dev": r"model\.folder=weights/FLUX\.1-dev: .*`noise-search prefetch model=flux_dev` fetches it; .* is gated",
     "flux_schnell": r"model\.folder=weights/FLUX\.1-schnell: .*`noise-search prefetch model=flux_schnell`",

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from noise_search.core.source import Hub
 from noise_search.errors import MissingFile, Refused
+from noise_search.networks.clip_keys import transformers_state
 from noise_search.networks.efficientnet import create, known_to_timm
 from noise_search.networks.precision import dtype_of
 from noise_search.storage.cache import cached, digest, state_digest
@@ -39,14 +42,42 @@ def fetched(load: Callable[[], Any], key: str, what: str, command: str) -> Any:
 
     hint = "; without a network that takes a minute, HF_HUB_OFFLINE=1 skips it"
     print(f"{what}: looked for in {HF_HOME} and on the hub{hint}", file=sys.stderr, flush=True)
-    logging.disable(logging.ERROR)  # of the hubs' many retries; what they end with is told below
     try:
-        return load()
+        with quiet():  # about the hubs' many retries; what they end with is told below
+            return load()
     except Exception as error:  # hubs raise errors of many kinds
         raise MissingFile(
             f"{what}: not in weights/, {HF_HOME} or {torch.hub.get_dir()}, and not to be had from the network"
             f" ({type(error).__name__}). Where there is internet: `{command}`; then give the file as {key}=..."
         ) from error
+
+
+def hub_file(file: str | None, source: Hub, name: str, key: str) -> Path:
+    """The file `name` of a hub's repository: `file` where it is given, else where `noise-search prefetch` puts it, else
+    the hub's cache or the hub itself. key: the setting that names the file, for messages."""
+    what = f"{name} of {source.repo}"
+    if file is not None:
+        if not Path(file).is_file():
+            raise MissingFile(f"{key}={file}: there is no such file ({what})")
+        return Path(file)
+    path = Path(source.target) / name
+    if path.is_file():
+        return path
+
+    def load() -> str:
+        from huggingface_hub import hf_hub_download
+
+        return hf_hub_download(source.repo, name, revision=source.revision)
+
+    return Path(fetched(load, key, what, f"hf download {source.repo} {name} --local-dir {source.target}"))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Libraries log nothing below a critical error."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
     finally:
         logging.disable(logging.NOTSET)
 
@@ -56,12 +87,15 @@ class Preprocess(nn.Module):
 
     resize: of the shorter side, bicubic and antialiased, before `resolution` pixels are cut from the centre, as
     published: 256 for 224 under DINOv2's heads, 224 for 224 in CLIP. What is smaller than `resolution` loses nothing:
-    it is enlarged to just that. None: no crop, the whole image is squashed.
+    it is enlarged to just that. None: no crop, the whole image is squashed. pad: neither; the longer side becomes
+    `resolution`, with black on both sides of the other.
     """
 
-    def __init__(self, resolution: int, mean: Sequence[float], std: Sequence[float], resize: int | None) -> None:
+    def __init__(
+        self, resolution: int, mean: Sequence[float], std: Sequence[float], resize: int | None, pad: bool = False
+    ) -> None:
         super().__init__()
-        self.resolution, self.resize = resolution, resize
+        self.resolution, self.resize, self.pad = resolution, resize, pad
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
@@ -70,13 +104,21 @@ class Preprocess(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         h, w = images.shape[2:]
         size = [self.resolution, self.resolution]
-        if self.resize:
+        if self.pad:
+            size = [round(length * self.resolution / max(h, w)) for length in (h, w)]
+        elif self.resize:
             short = self.resize if min(h, w) >= self.resolution else self.resolution
             size = [short * h // min(h, w), short * w // min(h, w)]
         if [h, w] != size:
             images = F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True)
-        top, left = (round((length - self.resolution) / 2) for length in size)
-        images = images[..., top : top + self.resolution, left : left + self.resolution]
+        if self.pad:
+            before, after = zip(
+                *(((self.resolution - n) // 2, (self.resolution - n + 1) // 2) for n in size), strict=True
+            )
+            images = F.pad(images, (before[1], after[1], before[0], after[0]), value=-1.0)
+        else:
+            top, left = (round((length - self.resolution) / 2) for length in size)
+            images = images[..., top : top + self.resolution, left : left + self.resolution]
         return ((images.clamp(-1, 1) + 1) / 2 - self.mean) / self.std
 
 
@@ -139,15 +181,18 @@ class DinoV2(nn.Module):
 class Clip(nn.Module):
     """images [N, 3, H, W] in [-1, 1] -> unit features [N, D]; and text features of class names.
 
-    name: an open_clip architecture. pretrained: a file of its weights, or a tag that open_clip fetches.
+    name: an open_clip architecture. pretrained: a file of its weights, as open_clip or transformers saves them, or a
+    tag that open_clip fetches. key: the setting that names it, for messages. pad: see `Preprocess`.
     """
 
-    def __init__(self, name: str, pretrained: str, precision: str) -> None:
+    def __init__(
+        self, name: str, pretrained: str, precision: str, key: str = "verifier.pretrained", pad: bool = False
+    ) -> None:
         super().__init__()
         try:
             import open_clip
         except ImportError as error:
-            raise Refused("verifier=clip: open_clip is not installed; `pip install open_clip_torch`") from error
+            raise Refused("verifier: open_clip is not installed; `pip install open_clip_torch`") from error
         self.open_clip, self.name, self.dtype = open_clip, name, dtype_of(precision)
         if name not in open_clip.list_models():
             raise Refused(f"verifier.backbone={name!r}: not an architecture of open_clip (open_clip.list_models())")
@@ -155,21 +200,26 @@ class Clip(nn.Module):
         given = "/" in pretrained or Path(pretrained).suffix != ""
         tags = open_clip.list_pretrained_tags_by_model(name)
         if not given and pretrained not in tags:
-            raise Refused(f"verifier.pretrained={pretrained!r}: a file, or one of {', '.join(tags)}")
+            raise Refused(f"{key}={pretrained!r}: a file, or one of {', '.join(tags)}")
 
         def load() -> Any:
-            return open_clip.create_model(name, pretrained=pretrained, require_pretrained=True)
+            if not given or (state := transformers_state(Path(pretrained))) is None:
+                return open_clip.create_model(name, pretrained=pretrained, require_pretrained=True)
+            with quiet():  # that no weights are loaded: they are, below
+                net = open_clip.create_model(name, pretrained=None)
+            net.load_state_dict(state)
+            return net
 
         self.net: Any
         if given:
-            self.net = loaded(load, pretrained, "verifier.pretrained", f"weights of {name}")
+            self.net = loaded(load, pretrained, key, f"weights of {name}")
         else:
             hub = str(open_clip.get_pretrained_cfg(name, pretrained).get("hf_hub", "")).strip("/")
             command = f"hf download {hub} --local-dir weights/{name}-{pretrained}"
-            self.net = fetched(load, "verifier.pretrained", f"weights of {name} ({pretrained})", command)
+            self.net = fetched(load, key, f"weights of {name} ({pretrained})", command)
         config = self.net.visual.preprocess_cfg
         size = config["size"] if isinstance(config["size"], int) else config["size"][0]
-        self.preprocess = Preprocess(size, config["mean"], config["std"], resize=size)
+        self.preprocess = Preprocess(size, config["mean"], config["std"], resize=size, pad=pad)
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
