@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from noise_search.errors import Refused
+from noise_search.models.diffusers.dit import DiT
 from noise_search.models.diffusers.family import Family
 from noise_search.models.diffusers.flux import Flux
+from noise_search.models.diffusers.pixart import PixArtSigma
+from noise_search.models.diffusers.sana import Sana
 from noise_search.models.diffusers.sd3 import StableDiffusion3
+from noise_search.models.diffusers.sdxl import StableDiffusionXL
 
-FAMILIES: tuple[type[Family], ...] = (Flux, StableDiffusion3)
+FAMILIES: tuple[type[Family], ...] = (Flux, StableDiffusion3, StableDiffusionXL, PixArtSigma, Sana, DiT)
 
 
 def family_of(pipe: Any) -> type[Family]:

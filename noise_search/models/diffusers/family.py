@@ -64,6 +64,10 @@ class Family(ABC):
         """The null condition, [1, ...]; None: none was given, for which some pipelines have one that is no text's."""
         return self.encode([negative_prompt or ""])
 
+    def stand_in_settings(self) -> dict[str, Any]:
+        """Of the stand-in, where they are not those of the pipeline's own scheduler."""
+        return {}
+
     def tokenizers(self) -> dict[str, tuple[Any, int]]:
         """Name of an encoder -> its tokenizer and how many tokens it reads at the most."""
         return {}
@@ -155,7 +159,7 @@ class Family(ABC):
         import diffusers
 
         log.warning("%s cannot be branched (its steps remember others): %s stands in for it", name, self.stand_in)
-        return getattr(diffusers, str(self.stand_in)).from_config(scheduler.config)
+        return getattr(diffusers, str(self.stand_in)).from_config(scheduler.config, **self.stand_in_settings())
 
 
 class FlowMatching(Family):
