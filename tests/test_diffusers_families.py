@@ -1,6 +1,7 @@
 """The families on DDPM's table and those whose own scheduler is replaced: with n = 1 they make what they make alone."""
 
 import functools
+import itertools
 import logging
 from typing import Any
 
@@ -181,3 +182,15 @@ def test_ddim_that_clips_latents_is_refused() -> None:
         from_diffusers(pipe)
     with pytest.raises(ValueError, match="height=64: 32, the only size of this pipeline"):
         from_diffusers(pipeline("dit"), height=64)
+
+
+@pytest.mark.parametrize("family", ["sdxl", "dit"])
+def test_parts_of_the_way_of_a_table_that_does_not_begin_at_its_end(family: str) -> None:
+    """What paths are made of: legs down from t = 1 and back from a time between two knots."""
+    schedule = from_diffusers(pipeline(family), steps=4).schedule
+    whole, leg, rest = schedule(4, solver="euler"), schedule(3, 1.0, 0.3, "euler"), schedule(3, 0.8, 0.0, "euler")
+    offset = 0.002 if family == "sdxl" else 0.001
+    assert whole.times == pytest.approx([0.75 + offset, 0.5 + offset, 0.25 + offset, offset, 0])
+    for grid in (leg, rest):
+        assert grid.nfe == 3 and all(s < t for t, s in itertools.pairwise(grid.times))
+    assert (leg.times[0], leg.times[-1], rest.times[0], rest.times[-1]) == (1.0, 0.3, 0.8, 0.0)
