@@ -487,6 +487,8 @@ def test_bfloat16_is_near_and_named(files: dict[str, Path]) -> None:
     exact, rough = (HPSv2("2.1", str(files["ViT-H-14"]), p).load(INTO) for p in ("float32", "bfloat16"))
     apart = (scores(exact) - scores(rough)).abs()
     assert 0 < apart.max() < 0.02 and "bfloat16" in rough.name
+    settled = HPSv2("2.1", str(files["ViT-H-14"]), "auto").load(INTO)
+    assert settled.precision in ("float32", "bfloat16") and f"{settled.precision})" in settled.name
 
 
 # Files and settings.

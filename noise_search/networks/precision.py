@@ -15,9 +15,13 @@ Net = TypeVar("Net", bound=nn.Module)
 def dtype_of(precision: str) -> torch.dtype:
     """The torch type that a `precision` setting names. "auto", of a part that no run has settled: as one would here."""
     require_precision("precision", precision)
-    if precision == "auto":
-        precision = fast_precision("cuda" if torch.cuda.is_available() else "cpu")
+    precision = settled_precision(precision, "cuda" if torch.cuda.is_available() else "cpu")
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+
+def settled_precision(precision: str, device: str) -> str:
+    """ "float32" or "bfloat16": what "auto" is on a device, where no run has settled it."""
+    return fast_precision(device) if precision == "auto" else precision
 
 
 @cache

@@ -43,12 +43,18 @@ class Aesthetic(Verifier):
         require_precision("precision", self.precision)
         self.architecture, self.source, _ = BACKBONES["L/14"]
         self.sources = (*((self.source,) * (not self.file)), *((HEAD,) * (not self.head)))
+        self.name = self.named()
+
+    def named(self) -> str:
         own = f", own head {Path(self.head).name}" if self.head else ""
-        self.name = f"aesthetic v2 (OpenAI ViT-L/14, 224 px centre crop, {self.precision}{own})"
+        return f"aesthetic v2 (OpenAI ViT-L/14, 224 px centre crop, {self.precision}{own})"
 
     def load(self, into: Surroundings) -> Aesthetic:
+        from noise_search.networks.precision import settled_precision
         from noise_search.networks.vision import Clip, hub_file
 
+        self.precision = settled_precision(self.precision, into.device)
+        self.name = self.named()
         head = self.find_head()
         path = hub_file(self.file, self.source, FILE, "verifier.file")
         self.features = Clip(self.architecture, str(path), self.precision, "verifier.file")

@@ -52,8 +52,10 @@ class CLIPScore(ImageText):
         require("prefix", self.prefix, isinstance(self.prefix, str), "words that end with a space, or ''")
         architecture, source, parameters = BACKBONES[self.backbone]
         self.from_hub(architecture, source, FILE, parameters)
+
+    def named(self) -> str:
         after = f", after {self.prefix!r}" if self.prefix else ""
-        self.name = f"CLIPScore (OpenAI ViT-{self.backbone}, 224 px centre crop, {self.precision}{after})"
+        return f"CLIPScore (OpenAI ViT-{self.backbone}, 224 px centre crop, {self.precision}{after})"
 
     def scaled(self, cosine: Tensor) -> Tensor:
         return 2.5 * cosine.clamp_min(0)

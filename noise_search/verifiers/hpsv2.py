@@ -31,7 +31,9 @@ class HPSv2(ImageText):
         require_one_of("version", self.version, tuple(FILES))
         file = FILES[self.version]
         self.from_hub("ViT-H-14", Hub("xswu/HPSv2", file.replace(".", r"\."), "weights/HPSv2/"), file, PARAMETERS)
-        self.name = f"HPS v{self.version} (ViT-H/14, 224 px padded, {self.precision})"
+
+    def named(self) -> str:
+        return f"HPS v{self.version} (ViT-H/14, 224 px padded, {self.precision})"
 
     def scaled(self, cosine: Tensor) -> Tensor:
         return cosine

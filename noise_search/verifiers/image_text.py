@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 class ImageText(Verifier):
     """The cosine of a CLIP's features of image and text, as `scaled` by its scorer.
 
-    A subclass is a dataclass with the settings `file` and `precision`; its `__post_init__` sets `name` and calls
-    `from_hub`. Cost: one forward of the image tower an image; every text is encoded once, and kept. Differentiable in
+    A subclass is a dataclass with the settings `file` and `precision`, and calls `from_hub` in its `__post_init__`. Cost: one forward of the image tower an image; every text is encoded once, and kept. Differentiable in
     the image. A text that is longer than the network reads is cut there, and told.
     """
 
@@ -36,12 +35,20 @@ class ImageText(Verifier):
         self.architecture, self.source, self.file_name = architecture, source, file_name
         self.sources = () if self.file else (source,)
         self.weight_bytes = 4 * parameters
+        self.name = self.named()
+
+    def named(self) -> str:
+        """The scorer with its weights, preprocessing and precision."""
+        raise NotImplementedError
 
     def load(self, into: Surroundings) -> ImageText:
         from noise_search.networks.clip_text import TextFeatures
+        from noise_search.networks.precision import settled_precision
         from noise_search.networks.vision import Clip, hub_file
         from noise_search.storage.atomic import sha256
 
+        self.precision = settled_precision(self.precision, into.device)
+        self.name = self.named()
         path = hub_file(self.file, self.source, self.file_name, "verifier.file")
         clip = Clip(self.architecture, str(path), self.precision, "verifier.file", self.pad).to(into.device)
         self.features, self.weights = clip, {f"{self.source.repo}:{self.file_name}": sha256(path)}

@@ -27,7 +27,9 @@ class PickScore(ImageText):
 
     def __post_init__(self) -> None:
         self.from_hub("ViT-H-14", SOURCE, "model.safetensors", PARAMETERS)
-        self.name = f"PickScore v1 (ViT-H/14, 224 px centre crop, {self.precision})"
+
+    def named(self) -> str:
+        return f"PickScore v1 (ViT-H/14, 224 px centre crop, {self.precision})"
 
     def scaled(self, cosine: Tensor) -> Tensor:
         return self.features.scale * cosine
