@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class ImageText(Verifier):
     """The cosine of a CLIP's features of image and text, as `scaled` by its scorer.
 
-    A subclass is a dataclass with the settings `file` and `precision`, and calls `from_hub` in its `__post_init__`. Cost: one forward of the image tower an image; every text is encoded once, and kept. Differentiable in
-    the image. A text that is longer than the network reads is cut there, and told.
+    A subclass is a dataclass with the settings `file` and `precision`, and calls `from_hub` in its `__post_init__`.
+    Cost: one forward of the image tower an image; every text is encoded once, and kept. Differentiable in the image. A
+    text that is longer than the network reads is cut there, and told.
     """
 
     reads = ("texts",)
