@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
+import numpy as np
+
 from noise_search.errors import Refused
 
 SHAPES = ("circle", "square", "triangle", "cross")
@@ -139,3 +141,12 @@ def numbers(text: str) -> list[int]:
     if len(words) > LONGEST:
         raise Refused(f"{text!r}: {len(words)} words; at most {LONGEST}")
     return [VOCABULARY.index(word) for word in words]
+
+
+def padded_numbers(texts: Sequence[str]) -> np.ndarray:
+    """The words of captions, uint8 [N, LONGEST], 0 after the end."""
+    out = np.zeros((len(texts), LONGEST), dtype=np.uint8)
+    for row, text in zip(out, texts, strict=True):
+        found = numbers(text)
+        row[: len(found)] = found
+    return out
