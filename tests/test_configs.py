@@ -58,6 +58,7 @@ WANTING = {  # choices whose weights are not in the package: what they say
         ("aesthetic", "ensemble_text", "ensemble_pickscore"),
         r"^verifier\.head=weights/.*`wget -P weights .*, or `noise-search prefetch`",
     ),
+    "vlm": r"verifier\.model\.folder=weights/.*`noise-search prefetch`",
     "imagereward": r"verifier\.file=weights/.*`noise-search prefetch`",
     "flux_dev": r"model\.folder=weights/FLUX\.1-dev: .*`noise-search prefetch model=flux_dev` fetches it; .* is gated",
     "flux_schnell": r"model\.folder=weights/FLUX\.1-schnell: .*`noise-search prefetch model=flux_schnell`",
