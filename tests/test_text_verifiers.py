@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import functional as TF
 
+from noise_search import from_diffusers, search
+from noise_search.algorithms.paths import Paths
 from noise_search.core.dataset import Dataset
 from noise_search.core.images import images_to_tensor
 from noise_search.core.source import Hub
@@ -39,6 +41,8 @@ from noise_search.verifiers.image_text import ImageText
 from noise_search.verifiers.pickscore import PARAMETERS, PickScore
 from scripts import check_aesthetic
 from tests.conftest import Evil
+from tests.tiny_pipelines import WARNINGS
+from tests.tiny_pipelines import tiny as tiny_pipeline
 
 MEAN, STD = (
     torch.tensor(x, dtype=torch.float64).view(3, 1, 1)
@@ -229,6 +233,8 @@ def test_clipscore_takes_its_authors_prefix(files: dict[str, Path]) -> None:
 def test_hps_is_the_cosine_itself(files: dict[str, Path], tmp_path: Path, version: str) -> None:
     verifier = HPSv2(version, str(hps_file(files, tmp_path))).load(INTO)
     assert near(scores(verifier), cosines(double(files["ViT-H-14"]), quick=False))
+    wide = IMAGES[..., :112, :]
+    assert torch.equal(scores(verifier, wide), scores(verifier, F.pad(wide, (0, 0, 56, 56), value=-1.0)))
     assert f"HPS v{version} " in verifier.name and list(verifier.weights) == [f"xswu/HPSv2:{verifier.file_name}"]
     assert verifier.file_name == {"2.0": "HPS_v2_compressed.pt", "2.1": "HPS_v2.1_compressed.pt"}[version]
 
@@ -572,15 +578,18 @@ def test_a_plan_needs_no_torch() -> None:
     assert done.returncode == 0 and "HPS v2.1" in done.stdout, done.stderr
 
 
-def test_the_ensemble_keeps_every_members_raw_scores(
-    files: dict[str, Path], picked: tuple[Path, Any], tmp_path: Path
-) -> None:
+@pytest.fixture
+def members(files: dict[str, Path], picked: tuple[Path, Any], tmp_path: Path) -> dict[str, Verifier]:
+    """Of verifier=ensemble_pickscore."""
     torch.save(head_state(), tmp_path / "head.pth")
-    members: dict[str, Verifier] = {
+    return {
         "aesthetic": Aesthetic(str(files["ViT-L-14-quickgelu"]), str(tmp_path / "head.pth")),
         "clipscore": CLIPScore("L/14", str(files["ViT-L-14-quickgelu"])),
         "pickscore": PickScore(str(picked[0])),
     }
+
+
+def test_the_ensemble_keeps_every_members_raw_scores(members: dict[str, Verifier]) -> None:
     ensemble = Ensemble(members, {"clipscore": 0}).load(INTO)
     with torch.no_grad():
         columns = ensemble.scores(Candidates(IMAGES, torch.arange(2), None, TEXTS))
@@ -588,3 +597,18 @@ def test_the_ensemble_keeps_every_members_raw_scores(
     for v, member in enumerate(members.values()):
         assert torch.equal(columns[..., v], scores(member))
     assert len(ensemble.weights) == 3  # the L/14 of two members is one file
+
+
+@pytest.mark.filterwarnings(*WARNINGS)
+@pytest.mark.parametrize("algorithm", ["random", "zo", Paths(paths=1, backward_nfe=2)])
+def test_a_pipeline_is_searched_under_the_ensemble(members: dict[str, Verifier], algorithm: str | Paths) -> None:
+    """The scores that are told are those of the very images, up to their rounding to bytes."""
+    ensemble, texts = Ensemble(members), ["a red fox", "two cats", "a red fox"]
+    model = from_diffusers(tiny_pipeline("flux_dev"), steps=2, height=32, width=32)
+    found = search(model, texts, ensemble, algorithm=algorithm, n=5, batch_size=4)
+    images = images_to_tensor(np.stack([np.asarray(image) for image in found.images]))[:, None]
+    again = torch.stack([scores(member, images, tuple(texts))[:, 0] for member in members.values()], 1)
+    apart = (torch.from_numpy(found.scores) - again).abs()
+    assert found.scores.shape == (3, 3) and (apart < torch.tensor([0.02, 0.02, 2.0])).all()
+    assert all(member.name in found.verifier for member in members.values())
+    assert list(ensemble.parts["clipscore"].texts.kept) == ["a red fox", "two cats"]
