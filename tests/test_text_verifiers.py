@@ -41,6 +41,7 @@ from noise_search.verifiers.image_text import ImageText
 from noise_search.verifiers.pickscore import PARAMETERS, PickScore
 from scripts import check_aesthetic
 from tests.conftest import Evil
+from tests.simulated_device import on_device, simulated_device
 from tests.tiny_pipelines import WARNINGS
 from tests.tiny_pipelines import tiny as tiny_pipeline
 
@@ -597,6 +598,23 @@ def test_the_ensemble_keeps_every_members_raw_scores(members: dict[str, Verifier
     for v, member in enumerate(members.values()):
         assert torch.equal(columns[..., v], scores(member))
     assert len(ensemble.weights) == 3  # the L/14 of two members is one file
+
+
+@pytest.mark.parametrize("name", ["aesthetic", "clipscore", "pickscore", "hpsv2"])
+def test_on_a_device_scores_are_the_cpus_and_nothing_waits(
+    members: dict[str, Verifier], files: dict[str, Path], name: str
+) -> None:
+    verifier, ends = (members | {"hpsv2": HPSv2(file=str(files["ViT-H-14"]))})[name], []
+    for device in ("cpu", "cuda"):
+        with simulated_device() as seen, torch.no_grad():
+            verifier.load(Surroundings(device))
+            candidates = Candidates(IMAGES.to(device), torch.arange(2).to(device), None, TEXTS)
+            first = verifier.score(candidates)  # the texts are encoded
+            seen.syncs.clear()
+            again = verifier.score(candidates)
+            assert not seen.syncs and on_device(again) == (device == "cuda")
+            ends += [first.cpu(), again.cpu()]
+    assert all(torch.equal(end, ends[0]) for end in ends)
 
 
 @pytest.mark.filterwarnings(*WARNINGS)

@@ -32,4 +32,4 @@ class PickScore(ImageText):
         return f"PickScore v1 (ViT-H/14, 224 px centre crop, {self.precision})"
 
     def scaled(self, cosine: Tensor) -> Tensor:
-        return self.features.scale * cosine
+        return self.features.net.logit_scale.exp() * cosine
