@@ -113,6 +113,12 @@ def command() -> int:
 def program() -> int:
     OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
     register_plugins()
+    if "--help" in sys.argv:
+        from noise_search.cli import help
+
+        with own_hydra():
+            print(help.text([word for word in sys.argv[1:] if not word.startswith("-")]))
+        return 0
     if len(sys.argv) > 1 and "=" not in sys.argv[1] and not sys.argv[1].startswith(("-", "~", "+")):
         return command()
     return run()
