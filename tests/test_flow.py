@@ -14,7 +14,7 @@ from noise_search.core.flow import Flow
 from noise_search.core.grid import uniform_grid
 from noise_search.core.guidance import NO_GUIDANCE, Guidance
 from noise_search.core.interpolant import CosineInterpolant, DDPMInterpolant, Interpolant, LinearInterpolant, expand
-from noise_search.core.schedule import UNIFORM, Shifted, Table, shifted_by_size
+from noise_search.core.schedule import UNIFORM, Listed, Shifted, Table, shifted_by_size
 from noise_search.networks.dit import DiTNetwork
 from tests.conftest import make_setup
 
@@ -124,6 +124,24 @@ def test_a_schedule_may_end_at_a_last_time_of_its_own() -> None:
     assert heun.nfe == 9 and heun.times[-2:] == (0.01, 0.0) and heun.stages[-1] == 1
     with pytest.raises(ValueError, match=r"model.schedule.last=0.2: a leg starts at t = 0.1"):
         Shifted(3.0, last=0.2)(9, start=0.1)
+
+
+@pytest.mark.parametrize(("nfe", "solver", "steps"), [(7, "euler", 7), (7, "heun", 4), (8, "heun", 5), (1, "heun", 1)])
+def test_listed_knots_are_taken_whole_and_parts_of_the_way_lie_along_them(nfe: int, solver: str, steps: int) -> None:
+    """A list that is a shifted schedule has its grids: the whole way to the bit, other legs nearly."""
+    asked: list[int] = []
+
+    def knots(n: int) -> list[float]:
+        asked.append(n)
+        return list(Shifted(3.0)(n, solver="euler").times)
+
+    grid = Listed(knots)(nfe, solver=solver)
+    assert asked == [steps] and list(grid.times) == knots(steps)
+    assert grid.nfe == nfe and grid.stages[-1] == 1  # no network is asked about the clean end
+    for start, end in ((0.8, 0.3), (1.0, 0.4), (0.6, 0.0)):
+        leg, like = (schedule(nfe, start, end, "euler") for schedule in (Listed(knots), Shifted(3.0)))
+        assert (leg.times[0], leg.times[-1], leg.nfe) == (start, end, nfe)
+        assert np.allclose(leg.times, like.times, atol=1e-5)
 
 
 def test_flux_shifts_by_the_size_of_the_image() -> None:

@@ -1,7 +1,9 @@
 """Pipelines of diffusers behind our integrator: with n = 1 they make what they make by themselves."""
 
 import functools
+import inspect
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from noise_search.core.guidance import Guidance
 from noise_search.core.images import tensor_to_images
 from noise_search.core.model import Model
 from noise_search.core.problem import open_problem
+from noise_search.models.diffusers import flux, sd3
 from noise_search.models.diffusers.flux import packed, unpacked
 from noise_search.verifiers.brightness import Brightness
 from tests.tiny_pipelines import tiny
@@ -23,7 +26,14 @@ PROMPTS = ["a red fox", "two cubes on snow"]
 STEPS = 4
 FLOW = ("flux_dev", "flux_schnell", "sd3")
 
+LENGTH = 48  # of T5's texts, here: the pipelines' own defaults take ten times as long
 pipeline = functools.cache(tiny)  # whoever changes one makes another
+
+
+@pytest.fixture(autouse=True)
+def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for family in (flux, sd3):
+        monkeypatch.setattr(family, "LONGEST", LENGTH)
 
 
 def ours(model: Model, noise: Tensor, texts: list[str] = PROMPTS, guidance: float | None = None) -> Tensor:
@@ -43,16 +53,17 @@ def ours(model: Model, noise: Tensor, texts: list[str] = PROMPTS, guidance: floa
 
 def theirs(pipe: Any, noise: Tensor, texts: list[str] = PROMPTS, **said: Any) -> tuple[Tensor, np.ndarray]:
     """Latents [B, ...] and images uint8 [B, H, W, 3] of the pipeline itself."""
-    flux, seen = type(pipe).__name__ == "FluxPipeline", list[Tensor]()
+    packs, seen = type(pipe).__name__ == "FluxPipeline", list[Tensor]()
     images = pipe(
         texts,
-        latents=packed(noise) if flux else noise.clone(),
+        latents=packed(noise) if packs else noise.clone(),
         num_inference_steps=STEPS,
         output_type="np",
+        max_sequence_length=LENGTH,
         callback_on_step_end=lambda pipe, step, time, latents: seen.append(latents["latents"]) or latents,
         **said,
     ).images
-    return unpacked(seen[-1], noise.shape[1:]) if flux else seen[-1], (images * 255).round().astype(np.uint8)
+    return unpacked(seen[-1], noise.shape[1:]) if packs else seen[-1], (images * 255).round().astype(np.uint8)
 
 
 def noise_of(model: Model, count: int = len(PROMPTS)) -> Tensor:
@@ -84,13 +95,16 @@ def test_other_heights_and_widths(family: str) -> None:
     compared(family, {"height": 48, "width": 24})
 
 
-def test_sizes_and_numbers_are_the_pipelines_own_where_none_are_given() -> None:
+def test_sizes_and_numbers_are_the_pipelines_own_where_none_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     model = from_diffusers(pipeline("sd3"))
     assert model.shape == (4, 8, 8) and (model.steps, model.guidance) == (28, 7.0)
     assert model.name == "StableDiffusion3Pipeline"
     dev, schnell = (from_diffusers(pipeline(family), height=32, width=32) for family in ("flux_dev", "flux_schnell"))
     assert (dev.steps, dev.guidance, dev.distilled) == (28, 3.5, True)
     assert (schnell.steps, schnell.guidance, schnell.distilled) == (4, 1.0, False)
+    monkeypatch.undo()
+    for family, pipe in ((flux, pipeline("flux_dev")), (sd3, pipeline("sd3"))):
+        assert inspect.signature(pipe.__call__).parameters["max_sequence_length"].default == family.LONGEST
     assert from_diffusers(pipeline("flux_dev")).shape == (4, 128, 128)  # the default of the pipeline itself
 
 
@@ -167,9 +181,9 @@ def test_prompts_are_encoded_once_and_long_ones_are_counted_by_name(caplog: pyte
     assert [len(values) for values in condition] == [5, 5]
     assert all(values[0].equal(values[2]) and not values[0].equal(values[1]) for values in condition)
     told = [record.getMessage() for record in caplog.records if record.name == "noise_search"]
-    assert len(told) == 1 and told[0].startswith(
-        "1 of 3 prompts are longer than the 77 tokens that CLIP reads (up to 82)"
-    )
+    line = "1 of 3 prompts are longer than the {} tokens that {} reads (up to 82), and their ends unread: 'xxx"
+    assert len(told) == 2
+    assert told[0].startswith(line.format(77, "CLIP")) and told[1].startswith(line.format(LENGTH, "T5"))
 
 
 class Hook:
@@ -234,3 +248,31 @@ def test_other_algorithms_search_a_pipeline(algorithm: str | Paths) -> None:
     found = search(model, PROMPTS, brightness, algorithm=algorithm, n=9, batch_size=8)
     plain = search(model, PROMPTS, brightness, n=1, batch_size=8)
     assert found.bill["scored"] > 2 * 4 and found.scores.mean() > plain.scores.mean()
+
+
+def test_gradients_go_through_a_pipeline() -> None:
+    model = from_diffusers(pipeline("sd3"), steps=2, guidance=1.0)
+    found = search(model, PROMPTS, brightness, algorithm="first_order", n=3, batch_size=8)
+    assert found.bill["backward"] > 0
+
+
+def test_in_bfloat16_the_state_stays_in_float32_and_the_image_is_near() -> None:
+    pipe = tiny("flux_dev").to(torch.bfloat16)
+    model = from_diffusers(pipe, steps=STEPS, height=32, width=32)
+    noise = noise_of(model)
+    x, full = ours(model, noise), ours(from_diffusers(pipeline("flux_dev"), height=32, width=32), noise)
+    assert x.dtype == torch.float32 and model.decoder(x).dtype == torch.float32
+    assert (x - full).abs().max() < 0.05 * full.abs().max()
+
+
+def test_the_ensemble_is_that_of_texts_and_a_pipeline_is_searched_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no weights there
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = from_diffusers(pipeline("sd3"), steps=2)
+    with pytest.raises(FileNotFoundError, match="verifier") as told:
+        search(model, PROMPTS, "ensemble", n=2)
+    assert "classifier" not in str(told.value)
+    with pytest.raises(ValueError, match="device=cuda: StableDiffusion3Pipeline computes on cpu"):
+        search(model, PROMPTS, brightness, n=2, device="cuda")

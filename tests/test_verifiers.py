@@ -84,7 +84,8 @@ def test_images_survive_the_way_to_bytes_and_back() -> None:
 def test_the_verifier_in_the_readme_works() -> None:
     text = (Path(__file__).parents[1] / "README.md").read_text()
     namespace: dict = {}
-    exec(text.split("```python\n")[2].split("```")[0], namespace)
+    code = text.split("## A verifier of your own")[1].split("```python\n")[1].split("```")[0]
+    exec(code, namespace)
     verifier = namespace["Contrast"]()
     flat, busy = torch.zeros(3, 32, 32), torch.randn(3, 32, 32)
     scores = verifier.score(Candidates(torch.stack([flat, busy])[None], torch.tensor([0])))

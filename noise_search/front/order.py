@@ -128,8 +128,7 @@ def order(
             refuse_unsaid(name, one, asked)
     chosen.refuse(choosing)
 
-    device = model_device(model) if settings.device == "auto" and isinstance(model, Model) else settings.device
-    device = device_of(device)
+    device = device_of(where(model, settings.device))
     precision = precision_of(settings.precision, device)
     for _, one in verifiers_in(choosing, choosing.name):
         settled(one, precision)
@@ -230,10 +229,20 @@ def name_of(k: int, condition: Condition, dataset: Dataset | None) -> str:
         return f"class {k}"
 
 
+def where(model: str | Model | ModelSettings, device: str) -> str:
+    """The device that was asked for; of a model that is loaded already "auto" is its own, and it is not moved."""
+    if not isinstance(model, Model):
+        return device
+    if model.device is None:
+        return model_device(model) if device == "auto" else device
+    asked, own = torch.device(model.device if device == "auto" else device), torch.device(model.device)
+    if asked.type != own.type or (None not in (asked.index, own.index) and asked.index != own.index):
+        raise Refused(f"device={device}: {model.name} computes on {own}; move the pipeline itself")
+    return str(own)
+
+
 def model_device(model: Model) -> str:
-    """Where a model that is loaded already computes."""
-    if model.device is not None:
-        return model.device
+    """Where the parameters of a model that is loaded already are."""
     network = model.network
     return str(next(network.parameters()).device) if isinstance(network, torch.nn.Module) else "cpu"
 
