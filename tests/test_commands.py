@@ -205,6 +205,21 @@ def test_several_runs_make_one_curve(copy: Path) -> None:
     assert "into=FOLDER" in ask(copy, "report", "run", "zo", code=1).stderr
 
 
+def test_a_run_is_kept_without_its_pictures(copy: Path) -> None:
+    ask(copy, "export", "run", "as=scores", "into=kept")
+    there, here = (read_units(copy / name).to_pylist() for name in ("run", "kept"))
+    large = {"png", "features", "features_search"}
+    assert len(here) == 450 and all(row[name] is None for row in here for name in large)
+    assert [{k: v for k, v in row.items() if k not in large} for row in here] == [
+        {k: v for k, v in row.items() if k not in large} for row in there
+    ]
+    assert numbers(copy / "kept/curve.csv") == numbers(copy / "run/curve.csv")
+    size = sum(sum(path.stat().st_size for path in (copy / name / "units").iterdir()) for name in ("kept", "run"))
+    assert (copy / "kept/units/00000000-00000149.parquet").stat().st_size < 0.5 * size
+    assert "figure=14: none of these runs" in ask(copy, "figures", "kept", "figure=14", "into=x", code=1).stderr
+    assert "into=FOLDER, and all points" in ask(copy, "export", "run", "as=scores", code=1).stderr
+
+
 def test_images_are_exported_for_evaluators(copy: Path) -> None:
     said = ask(copy, "export", "run", "as=npz").stdout.split()
     folders = ask(copy, "export", "run", "as=png").stdout.split()

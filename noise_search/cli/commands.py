@@ -28,10 +28,11 @@ from noise_search.run.settings import AXES
 from noise_search.storage import cache
 from noise_search.storage.atomic import sha256
 from noise_search.storage.checked import Damaged
-from noise_search.storage.export import export_npz, export_png
+from noise_search.storage.export import export_npz, export_png, export_scores
 from noise_search.storage.run_folder import finished_ids, finished_images, missing_ids, runs, span, unit_paths, words
 from noise_search.storage.units import read_file, read_units
 
+SCORES = "scores"
 FORMS = {"npz": export_npz, "png": export_png}
 ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made again in another batch
 
@@ -158,11 +159,18 @@ def compare_runs(folders: list[Path], into: Path | None) -> int:
 
 def export(run: Path, form: str, into: Path | None = None, points: list[int] | None = None) -> int:
     """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0), png (a folder) or a
-    benchmark's layout, which goes `into` a folder, of some `points` only."""
+    benchmark's layout, which goes `into` a folder, of some `points` only; or scores: the run `into` another folder,
+    without pictures and features."""
     if form == benchmark.NAME:
         return benchmark.export_benchmark(run, into, points or [])
+    if form == SCORES:
+        if into is None or points:
+            raise Refused(f"as={SCORES}: into=FOLDER, and all points")
+        export_scores(run, into)
+        print(into)
+        return 0
     if form not in FORMS:
-        raise Refused(f"as={form}: one of {', '.join((*FORMS, benchmark.NAME))}")
+        raise Refused(f"as={form}: one of {', '.join((*FORMS, SCORES, benchmark.NAME))}")
     if into or points:
         raise Refused(f"as={form}: into and points go with as={benchmark.NAME}")
     described = reopen(run)

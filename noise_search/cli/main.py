@@ -6,7 +6,7 @@ noise-search verify RUN [images=8]                 checksums and counts; makes s
 noise-search report RUN... [into=FOLDER] [axis=seconds]  curve and report from the units; of several runs: combined
 noise-search compare RUN... into=FOLDER            tables at equal NFE, seconds and GFLOPs; paired differences
 noise-search figures RUN... [figure=6,17] into=FOLDER [axis=gflops]  the paper's figures, from runs and published points
-noise-search export RUN as=npz|png|t2i_compbench [points=1,4] [into=FOLDER]  images of every budget, for evaluators
+noise-search export RUN as=npz|png|scores|t2i_compbench [points=1,4] [into=FOLDER]  its images, or all but these
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
 noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier

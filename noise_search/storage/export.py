@@ -1,16 +1,20 @@
-"""Finished images in the formats that evaluators read: ADM's .npz, a folder of PNG files."""
+"""What leaves a run's folder: images in the formats that evaluators read (ADM's .npz, a folder of PNG files), and all
+but images and features, which is small."""
 
 import io
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 
 from noise_search.errors import Refused
 from noise_search.storage.atomic import replacing
-from noise_search.storage.units import units
+from noise_search.storage.run_folder import finished_record, unit_paths
+from noise_search.storage.units import read_units, units, write_unit
 
 
 def pngs(run: Path, point: int, count: int) -> Iterator[tuple[int, bytes]]:
@@ -45,3 +49,23 @@ def export_png(run: Path, point: int, count: int, folder: Path) -> None:
         path.unlink()
     for i, png in pngs(run, point, count):
         (folder / f"{i:06d}.png").write_bytes(png)
+
+
+SMALL = ("config.yaml", "identity.json", "plan.csv", "curve.csv", "floors.csv", "run.json")
+LARGE = ("png", "features", "features_search")  # columns that only drawing and judging again need
+
+
+def export_scores(run: Path, into: Path) -> None:
+    """Write a finished run without its pictures and features: its small files, and one unit of what every image was
+    scored and chosen by. It can be read, compared and drawn like the run itself, and not be judged again."""
+    images = finished_record(run)["images"]
+    rows = read_units(run, below=images).to_pylist()
+    made_with = pq.read_schema(unit_paths(run)[0]).metadata
+    footer = {
+        key.decode(): value.decode() for key, value in made_with.items() if key not in (b"schema", b"ARROW:schema")
+    }
+    shutil.rmtree(into / "units", ignore_errors=True)
+    write_unit(into, [row | dict.fromkeys(LARGE) for row in rows], footer)
+    for name in SMALL:
+        if (run / name).is_file():
+            shutil.copyfile(run / name, into / name)
