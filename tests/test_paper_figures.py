@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from noise_search.errors import Refused
-from noise_search.report.paper import FIGURES, Panel, Scatter
-from noise_search.report.paper_figures import Line, curves, paper_figure, points_of
-from noise_search.report.published import published
+from noise_search.report.paper import FIGURES, Bars, Gains, Panel, Scatter
+from noise_search.report.paper_figures import paper_figure
+from noise_search.report.paper_points import Line, bars_of, curves, gains_of, points_of
+from noise_search.report.published import Point, published, published_table
 from noise_search.storage.curve_csv import COLUMNS, write_csv
 
 
@@ -33,16 +34,45 @@ def finished(
 
 
 def test_every_published_point_is_drawn_in_one_panel() -> None:
-    """547 of the class-conditional half; figures 12 and 14 have none."""
+    """607; of figures 8, 12 and 14 there are none."""
     drawn = 0
     for name, figure in FIGURES.items():
-        points = [point for point in published(name) if point.part["model"] != "flux_dev"]
+        points, found = published(name), list[Point]()
         line = Line([], [], points, True)
-        panels = [panel for panel in figure.panels if isinstance(panel, Panel)]
-        found = [point for panel in panels for curve in curves(panel, points, line).values() for point in curve]
+        for panel in figure.panels:
+            if isinstance(panel, Panel):
+                found += [point for curve in curves(panel, points, line).values() for point in curve]
+            if isinstance(panel, Gains):
+                found += [point for curve in gains_of(panel, points).values() for point in curve]
         assert sorted(map(str, found)) == sorted(map(str, points)), name
         drawn += len(found)
-    assert drawn == 547
+    assert drawn == 607
+
+
+def test_bars_are_gains_over_no_search() -> None:
+    """Figure 8 from table 2, as its experiment's header has it; table 1 has its scores themselves."""
+    (panel,) = FIGURES["8"].panels
+    assert isinstance(panel, Bars)
+    bars = bars_of(panel, published_table("2"))
+    assert list(bars) == ["Aesthetic", "CLIPScore", "ImageReward", "ensemble"]
+    assert bars["ImageReward"]["ImageReward"] == [pytest.approx(62.9, abs=0.05)]
+    assert bars["CLIPScore"]["Aesthetic"] == [pytest.approx(-1.9, abs=0.05)]
+    (panel,) = FIGURES["table1"].panels
+    assert isinstance(panel, Bars)
+    scores = bars_of(panel, published_table("1"))
+    assert len(scores) == 5 and scores["no search"]["color"] == [0.7692] and scores["ensemble"]["complex"] == [0.3754]
+
+
+def test_gains_are_over_the_first_point_of_their_seed() -> None:
+    (panel,) = FIGURES["9"].panels
+    assert isinstance(panel, Gains)
+    part = {"model": "scenes", "algorithm": "random", "verifier": "ensemble_text"}
+    points = [
+        Point(part, {}, "clipscore", {"nfe": nfe}, value, seed=seed, images=8)
+        for seed, values in enumerate(((0.5, 0.6), (0.4, 0.5)))
+        for nfe, value in zip((20.0, 40.0), values, strict=True)
+    ]
+    assert [p.value for p in gains_of(panel, points)["CLIPScore"]] == pytest.approx([0, 20, 0, 25])
 
 
 def test_runs_of_the_papers_own_models_lie_over_its_points_and_others_below(tmp_path: Path) -> None:
@@ -93,5 +123,5 @@ def test_wrong_names_are_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_every_figure_is_told_in_the_papers_order() -> None:
-    assert [len(figure.panels) for figure in FIGURES.values()] == [2, 2, 2, 4, 4, 1, 2, 4, 3, 2]
+    assert [len(figure.panels) for figure in FIGURES.values()] == [4, 2, 2, 4, 4, 1, 2, 4, 3, 2, 1, 1, 1, 3]
     assert sum(isinstance(panel, Scatter) for figure in FIGURES.values() for panel in figure.panels) == 2

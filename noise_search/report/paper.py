@@ -21,6 +21,21 @@ NAMES = {  # of choices, as the paper writes them
     "sit_b_2": "SiT-B/2",
     "dino": "DINO",
     "clip": "CLIP",
+    "flux_dev": "FLUX.1-dev",
+    "pixart_sigma": "PixArt-Sigma",
+    "sdxl": "SDXL",
+    "sdxl_dpo": "SDXL-DPO",
+    "aesthetic": "Aesthetic",
+    "clipscore": "CLIPScore",
+    "imagereward": "ImageReward",
+    "ensemble_text": "ensemble",
+    "ensemble_pickscore": "ensemble",
+}
+METRICS = {  # of runs of prompts -> what it is in the paper, or plays the role of on drawn scenes
+    **{f"score_final/{name}": name for name in ("aesthetic", "clipscore", "imagereward", "pickscore")},
+    "clip": "clipscore",
+    "demands_met": "imagereward",
+    "satisfied": "benchmark",
 }
 SAMPLES = tuple(map(str, range(17, 24)))  # grids: the same condition and seed at growing budgets
 
@@ -28,18 +43,19 @@ SAMPLES = tuple(map(str, range(17, 24)))  # grids: the same condition and seed a
 @dataclass(frozen=True)
 class Panel:
     """One metric against the cost. varies: what tells its curves apart, a group or a setting; where: the choices that
-    belong here, by group, in the paper's names (`published.TWINS` has the embedded ones). cfg_scale: the paper's."""
+    belong here, by group, in the paper's names (`published.TWINS` has the embedded ones). cfg_scale, search_nfe: the paper's."""
 
     title: str
     metric: str
     varies: str
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cfg_scale: float = 1.0
+    search_nfe: float = 50.0
 
     @property
     def usual(self) -> dict[str, float]:
         """The paper's settings, of those that other figures vary."""
-        return {"similarity": 0.95, "backward_nfe": 14.0, "search_nfe": 50.0, "cfg_scale": self.cfg_scale}
+        return {"similarity": 0.95, "backward_nfe": 14.0, "search_nfe": self.search_nfe, "cfg_scale": self.cfg_scale}
 
     @property
     def letter(self) -> str:
@@ -58,12 +74,35 @@ class Scatter:
 
 
 @dataclass(frozen=True)
-class PaperFigure:
-    """panels: in the paper's order. axis: what the x of its curves is."""
+class Gains:
+    """Several metrics (name -> what it is called) of one search against the cost, as gains over one image."""
 
     title: str
-    panels: tuple[Panel | Scatter, ...]
+    metrics: Mapping[str, str]
+    where: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Numbers at the end of searches: groups of metrics (name -> what it is called), a bar for each choice of the group
+    `varies`; gains: over no search, in %."""
+
+    title: str
+    groups: Mapping[str, str]
+    varies: str
+    where: Mapping[str, tuple[str, ...]]
+    gains: bool = True
+    unit: str = "gain over one image, %"
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """panels: in the paper's order. axis: what the x of its curves is. table: are its published numbers a table's?"""
+
+    title: str
+    panels: tuple[Panel | Scatter | Gains | Bars, ...]
     axis: str = "nfe_paper"
+    table: str = ""
 
 
 def only(**groups: str) -> dict[str, tuple[str, ...]]:
@@ -71,6 +110,10 @@ def only(**groups: str) -> dict[str, tuple[str, ...]]:
     return {group: tuple(names.split()) for group, names in groups.items()}
 
 
+TEXTS = {"aesthetic": "Aesthetic", "clipscore": "CLIPScore", "imagereward": "ImageReward"}
+TEXTS |= {"grader": "grader", "benchmark": "satisfied"}
+CATEGORIES = ("color", "shape", "texture", "spatial", "numeracy", "complex")
+ONE_OF_THREE = "none aesthetic clipscore imagereward ensemble_text"
 ZO, PATHS = only(algorithm="zo zo_4 zo_8", verifier="dino"), only(algorithm="paths_1 paths paths_4", verifier="dino")
 WORDS = {FID: "FID", IS: "IS", "precision": "precision", "recall": "recall"}
 
@@ -83,7 +126,12 @@ def several(metrics: tuple[str, ...], title: str, varies: str, where: dict[str, 
 FIGURES = {
     "1": PaperFigure(
         "search against more denoising steps",
-        several((FID, IS), "ZO-2, DINO", "algorithm", only(algorithm="zo none", verifier="dino")),
+        (
+            *several((FID, IS), "ZO-2, DINO", "algorithm", only(algorithm="zo none", verifier="dino")),
+            Panel("CLIPScore", "clipscore", "verifier", only(algorithm="random", verifier="clipscore"), 3.5, 30),
+            Panel("Aesthetic", "aesthetic", "verifier", only(algorithm="random", verifier="ensemble_text"), 3.5, 30),
+        ),
+        ),
     ),
     "3": PaperFigure(
         "oracle verifiers, random search",
@@ -141,5 +189,36 @@ FIGURES = {
     "14": PaperFigure(
         "first-order search, DINO",
         several((FID, IS), "first order", "algorithm", only(algorithm="first_order", verifier="dino")),
+    ),
+    "8": PaperFigure(
+        "what a search under one verifier does to the others",
+        (Bars("random search", TEXTS, "verifier", only(algorithm="random", verifier=ONE_OF_THREE)),),
+        table="2",
+    ),
+    "9": PaperFigure(
+        "the ensemble against NFE",
+        (Gains("random search, ensemble", TEXTS, only(algorithm="random", verifier="ensemble_text")),),
+    ),
+    "table1": PaperFigure(
+        "six categories of captions, random search",
+        (
+            Bars(
+                "benchmark's score",
+                {f"benchmark, {name}": name for name in CATEGORIES},
+                "verifier",
+                only(algorithm="random", verifier=ONE_OF_THREE),
+                gains=False,
+                unit="score, 0 to 1",
+            ),
+        ),
+        table="1",
+    ),
+    "table2": PaperFigure(
+        "algorithms and verifiers",
+        tuple(
+            Bars(NAMES.get(name, name), TEXTS, "verifier", only(algorithm=name, verifier=ONE_OF_THREE))
+            for name in ("random", "zo", "paths")
+        ),
+        table="2",
     ),
 }

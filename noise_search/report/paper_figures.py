@@ -3,11 +3,10 @@ models, else the published panels above and their twins below, in the same form,
 
 from __future__ import annotations
 
-import csv
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,31 +14,22 @@ from matplotlib.ticker import NullLocator
 
 from noise_search.errors import Refused
 from noise_search.report.figures import blank, save, spaced
-from noise_search.report.matrix import banks
-from noise_search.report.paper import FIGURES, NAMES, Panel, PaperFigure, Scatter
-from noise_search.report.published import GROUPS, MULTIPLY_ADDS, OWN, Point, published
-from noise_search.storage.run_folder import finished_record, flatten, identity_of
-from noise_search.storage.units import read_units
+from noise_search.report.paper import FIGURES, Bars, Gains, Panel, PaperFigure, Scatter
+from noise_search.report.paper_points import (
+    AXES,
+    Line,
+    bars_of,
+    curves,
+    gains_of,
+    has_data,
+    points_of,
+    scored_by_both,
+)
+from noise_search.report.published import PAPER_MODELS, Point, published, published_table
+from noise_search.storage.run_folder import finished_record
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart without red and green
 MARKERS = "osD^vP"
-AXES = {
-    "nfe": "NFE per image, metered",
-    "nfe_paper": "NFE per image, published convention",
-    "seconds": "seconds per image",
-    "gflops": "GFLOPs per image",
-}
-SETTINGS = ("cfg_scale", "budget.search_nfe", "algorithm.similarity", "algorithm.backward_nfe")
-Curves = dict[str, list[Point]]
-
-
-class Line(NamedTuple):
-    """One line of panels. ours: of finished runs; theirs: published; paper: are they of the paper's own models?"""
-
-    folders: list[Path]
-    ours: list[Point]
-    theirs: Sequence[Point]
-    paper: bool
 
 
 def paper_figure(name: str, folders: Sequence[Path], into: Path, axis: str | None = None) -> Path:
@@ -48,92 +38,16 @@ def paper_figure(name: str, folders: Sequence[Path], into: Path, axis: str | Non
         raise Refused(f"figure={name}: one of {', '.join(FIGURES)}")
     if axis is not None and axis not in AXES:
         raise Refused(f"axis={axis}: one of {', '.join(AXES)}")
-    own = [folder for folder in folders if finished_record(folder)["choices"]["model"] in MULTIPLY_ADDS]
+    own = [folder for folder in folders if finished_record(folder)["choices"]["model"] in PAPER_MODELS]
     figure, lines = FIGURES[name], []
+    theirs = published_table(figure.table) if figure.table else published(name)
     for paper, runs in ((True, own), (False, [folder for folder in folders if folder not in own])):
-        line = Line(runs, [p for run in runs for p in points_of(run)], published(name) if paper else (), paper)
+        line = Line(runs, [p for run in runs for p in points_of(run)], theirs if paper else (), paper)
         if any(has_data(panel, line) for panel in figure.panels):
             lines.append(line)
     if not lines:
         raise Refused(f"figure={name}: none of these runs belongs to it, and no point of it was published")
     return drawn(name, figure, lines, into, axis or figure.axis)
-
-
-def has_data(panel: Panel | Scatter, line: Line) -> bool:
-    if isinstance(panel, Scatter):
-        return bool(scored_by_both(panel, line.folders))
-    return any(curves(panel, side, line) for side in (line.ours, line.theirs))
-
-
-def as_published(part: dict[str, str]) -> dict[str, str]:
-    """The parts of a run by the names of the paper's whose roles they play."""
-    return {group: OWN.get(name, name) for group, name in part.items()}
-
-
-def scored_by_both(panel: Scatter, folders: Sequence[Path]) -> list[np.ndarray]:
-    """[B, 2] a run: both scores of the first candidate of each image, of random searches that have both."""
-    found = []
-    for folder in folders:
-        record = finished_record(folder)
-        columns = [OWN.get(column, column) for column in record["columns"]]
-        if record["choices"]["algorithm"] == "random" and {panel.x, panel.y} <= set(columns):
-            bank = banks(read_units(folder, ["image_id", "bank"]), len(columns))
-            if len(bank):
-                found.append(bank[:, 0, [columns.index(panel.x), columns.index(panel.y)]])
-    return found
-
-
-def points_of(folder: Path) -> Iterator[Point]:
-    """All numbers of a finished run, from its small files alone."""
-    record, settings = finished_record(folder), flatten(identity_of(folder)["settings"])
-    setting = {key.split(".")[-1]: float(settings[key]) for key in SETTINGS if settings.get(key) is not None}
-    with (folder / "curve.csv").open() as file:
-        for row in csv.DictReader(file):
-            if row["value"]:
-                part = as_published({group: record["choices"][group] for group in GROUPS})
-                x = {name: float(row[name]) for name in AXES if row.get(name)}
-                images, seed = int(row["n_images"]), int(row["seed"])
-                yield Point(part, setting, row["metric"], x, float(row["value"]), seed=seed, images=images)
-
-
-def curves(panel: Panel, points: Sequence[Point], line: Line) -> Curves:
-    """The points of a panel by the name of their curve. What the panel does not vary is as usual: in the paper's own
-    setting as it was there, elsewhere as most of the points that fit otherwise have it."""
-    fitting = [
-        point
-        for point in points
-        if point.metric == panel.metric and all(point.part[group] in names for group, names in panel.where.items())
-    ]
-    usual = dict(panel.usual) if line.paper else {}
-    for key in {key for point in fitting for key in point.setting} - {panel.varies}:
-        value = usual.get(key, most_common([point.setting[key] for point in fitting if key in point.setting]))
-        fitting = [point for point in fitting if point.setting.get(key, value) == value]
-    images = most_common([point.images for point in fitting])
-    found: Curves = defaultdict(list)
-    for point in fitting:
-        if point.images == images:
-            found[curve_name(point, panel)].append(point)
-    return dict(sorted(found.items(), key=lambda item: order(item[1][0], panel)))
-
-
-def most_common(values: Sequence[Any]) -> Any:
-    return Counter(values).most_common(1)[0][0] if values else None
-
-
-def curve_name(point: Point, panel: Panel) -> str:
-    """What a curve is called: its choice, or its setting."""
-    if panel.varies not in GROUPS:
-        return f"{panel.letter} {point.setting[panel.varies]:g}"
-    name = point.part[panel.varies]
-    return NAMES.get(name, name)
-
-
-def order(point: Point, panel: Panel) -> tuple[float, str]:
-    """Where a curve stands: as the panel lists its choices, or by the value of its setting."""
-    if panel.varies not in GROUPS:
-        return point.setting[panel.varies], ""
-    listed, name = panel.where.get(panel.varies, ()), point.part[panel.varies]
-    return (float(listed.index(name)) if name in listed else 0.0), name
 
 
 def drawn(name: str, figure: PaperFigure, lines: Sequence[Line], into: Path, axis: str) -> Path:
@@ -144,17 +58,25 @@ def drawn(name: str, figure: PaperFigure, lines: Sequence[Line], into: Path, axi
         for axes, panel in zip(row, figure.panels, strict=True):
             if isinstance(panel, Scatter):
                 draw_scatter(axes, panel, line)
+            elif isinstance(panel, Bars):
+                draw_bars(axes, panel, line)
             else:
-                draw_panel(axes, panel, line, axis)
-    sheet.suptitle(f"Figure {name}: {figure.title}", fontsize=10)
+                draw_curves(axes, panel, line, axis)
+    number = name.removeprefix("table")
+    sheet.suptitle(f"{'Table' if number != name else 'Figure'} {number}: {figure.title}", fontsize=10)
     if any(line.theirs for line in lines):
-        sheet.supxlabel("Hollow: published, read off the paper's figures (about 1 %).", fontsize=7, color="#555555")
-    return save(sheet, into, f"figure{name}")
+        source = "as printed" if figure.table else "read off the paper's figures (about 1 %)"
+        sheet.supxlabel(f"Hollow: published, {source}.", fontsize=7, color="#555555")
+    return save(sheet, into, name if number != name else f"figure{name}")
 
 
-def draw_panel(axes: Axes, panel: Panel, line: Line, axis: str) -> None:
+def draw_curves(axes: Axes, panel: Panel | Gains, line: Line, axis: str) -> None:
     """Curves of runs, the mean over seeds with the range between them, and published points as hollow markers."""
-    ours, theirs = curves(panel, line.ours, line), curves(panel, line.theirs, line)
+    if isinstance(panel, Gains):
+        ours, theirs = gains_of(panel, line.ours), gains_of(panel, line.theirs)
+        axes.set_ylabel("gain over one image, %", fontsize=7)
+    else:
+        ours, theirs = curves(panel, line.ours, line), curves(panel, line.theirs, line)
     names = list(dict.fromkeys([*theirs, *ours]))
     for i, name in enumerate(names):
         style: dict[str, Any] = {
@@ -171,6 +93,34 @@ def draw_panel(axes: Axes, panel: Panel, line: Line, axis: str) -> None:
     images = {point.images for curve in ours.values() for point in curve}
     axes.set_title(panel.title + "".join(f", n = {n:,}" for n in images), fontsize=8)
     dress(axes, axis)
+
+
+def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
+    """Groups of bars: what each search did to every metric, or in every category. Published: hollow, behind."""
+    ours, theirs = bars_of(panel, line.ours), bars_of(panel, line.theirs)
+    names = list(dict.fromkeys([*theirs, *ours]))
+    groups = list(dict.fromkeys(group for bars in (*theirs.values(), *ours.values()) for group in bars))
+    width = 0.8 / max(1, len(names))
+    for i, name in enumerate(names):
+        colour, at = COLOURS[i % len(COLOURS)], np.arange(len(groups)) + (i - (len(names) - 1) / 2) * width
+        if name in theirs:
+            heights = [np.mean(theirs[name].get(group, [np.nan])) for group in groups]
+            axes.bar(at, heights, width * 0.9, fill=False, edgecolor=colour, label=None if name in ours else name)
+        if name in ours:
+            each = [ours[name].get(group, [np.nan]) for group in groups]
+            means = [float(np.mean(values)) for values in each]
+            axes.bar(at, means, width * 0.75, color=colour, alpha=0.85, label=name)
+            low, high = ([abs(f(values) - mean) for values, mean in zip(each, means, strict=True)] for f in (min, max))
+            axes.errorbar(at, means, [low, high], fmt="none", ecolor="#222222", elinewidth=0.8)
+    axes.set_xticks(range(len(groups)), groups, rotation=20 if len(groups) > 3 else 0)
+    axes.set_ylabel(panel.unit, fontsize=7)
+    axes.set_title(panel.title, fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.axhline(0, color="#222222", lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.25 * (high - low))  # the legend stands above all bars
+    axes.legend(framealpha=0.85, edgecolor="none", fontsize=6.5, ncols=2, loc="upper left")
 
 
 def draw_scatter(axes: Axes, panel: Scatter, line: Line) -> None:

@@ -1,4 +1,4 @@
-"""What the paper published, as data: digitised curves (607 points, about 1 %) and the tables of its second half."""
+"""What the paper published, as data: digitised curves (607 points, about 1 %) and tables 1 to 3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ TWINS = {  # the embedded parts that play the roles of the paper's
     "dino": "classifier",
     "clip": "classifier_b",
     "dino_ssl": "classifier_ssl",
+    "flux_dev": "scenes",
+    "aesthetic": "scenes_aesthetic",
+    "clipscore": "scenes_clip",
+    "imagereward": "scenes_oracle",
+    "ensemble_text": "scenes_ensemble",
 }
+PAPER_MODELS = (*MULTIPLY_ADDS, "flux_dev", "pixart_sigma", "sdxl", "sdxl_dpo")
 GROUPS = ("model", "algorithm", "verifier")
 OWN = {twin: name for name, twin in TWINS.items()}
 
@@ -48,6 +54,23 @@ def published(figure: str) -> tuple[Point, ...]:
             x=x_of(row["model"], float(row["nfe_paper"])),
             value=float(row["value"]),
             approximate=row["approximate"] == "1",
+        )
+        for row in rows
+    )
+
+
+@cache
+def published_table(table: str) -> tuple[Point, ...]:
+    """The numbers of a table ("2"), of its search and of none (verifier "none"); of table 1 "grader, category"."""
+    with asset("published_tables.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["table"] == table]
+    return tuple(
+        Point(
+            part={group: row[group] for group in GROUPS},
+            setting={},
+            metric=f"benchmark, {row['metric']}" if table == "1" else row["metric"],
+            x={"nfe_paper": float(row["nfe"])},
+            value=float(row["value"]),
         )
         for row in rows
     )

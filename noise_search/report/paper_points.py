@@ -1,0 +1,165 @@
+"""Which points of finished runs, and which published ones, belong to a panel of a figure of the paper."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from noise_search.report.matrix import banks
+from noise_search.report.paper import METRICS, NAMES, Bars, Gains, Panel, Scatter
+from noise_search.report.published import GROUPS, OWN, Point
+from noise_search.storage.run_folder import finished_record, flatten, identity_of
+from noise_search.storage.units import read_units
+
+AXES = {
+    "nfe": "NFE per image, metered",
+    "nfe_paper": "NFE per image, published convention",
+    "seconds": "seconds per image",
+    "gflops": "GFLOPs per image",
+}
+SETTINGS = ("cfg_scale", "budget.search_nfe", "algorithm.similarity", "algorithm.backward_nfe")
+Curves = dict[str, list[Point]]
+
+
+class Line(NamedTuple):
+    """One line of panels. ours: of finished runs; theirs: published; paper: are they of the paper's own models?"""
+
+    folders: list[Path]
+    ours: list[Point]
+    theirs: Sequence[Point]
+    paper: bool
+
+
+def has_data(panel: Panel | Scatter | Gains | Bars, line: Line) -> bool:
+    if isinstance(panel, Scatter):
+        return bool(scored_by_both(panel, line.folders))
+    if isinstance(panel, Bars):
+        return any(bars_of(panel, side) for side in (line.ours, line.theirs))
+    if isinstance(panel, Gains):
+        return any(gains_of(panel, side) for side in (line.ours, line.theirs))
+    return any(curves(panel, side, line) for side in (line.ours, line.theirs))
+
+
+def as_published(part: dict[str, str]) -> dict[str, str]:
+    """The parts of a run by the names of the paper's whose roles they play."""
+    return {group: OWN.get(name, name) for group, name in part.items()}
+
+
+def scored_by_both(panel: Scatter, folders: Sequence[Path]) -> list[np.ndarray]:
+    """[B, 2] a run: both scores of the first candidate of each image, of random searches that have both."""
+    found = []
+    for folder in folders:
+        record = finished_record(folder)
+        columns = [OWN.get(column, column) for column in record["columns"]]
+        if record["choices"]["algorithm"] == "random" and {panel.x, panel.y} <= set(columns):
+            bank = banks(read_units(folder, ["image_id", "bank"]), len(columns))
+            if len(bank):
+                found.append(bank[:, 0, [columns.index(panel.x), columns.index(panel.y)]])
+    return found
+
+
+def points_of(folder: Path) -> Iterator[Point]:
+    """All numbers of a finished run, from its small files alone; of a category, "metric, category"."""
+    record, settings = finished_record(folder), flatten(identity_of(folder)["settings"])
+    setting = {key.split(".")[-1]: float(settings[key]) for key in SETTINGS if settings.get(key) is not None}
+    part = as_published({group: record["choices"][group] for group in GROUPS})
+    x_of, seed = dict[str, dict[str, float]](), 0
+    with (folder / "curve.csv").open() as file:
+        for row in csv.DictReader(file):
+            seed = int(row["seed"])
+            x = x_of[row["point"]] = {name: float(row[name]) for name in AXES if row.get(name)}
+            if row["value"]:
+                metric, images = METRICS.get(row["metric"], row["metric"]), int(row["n_images"])
+                yield Point(part, setting, metric, x, float(row["value"]), seed=seed, images=images)
+    if (told := folder / "categories.csv").is_file():
+        for row in csv.DictReader(told.read_text().splitlines()):
+            metric = f"{METRICS.get(row['metric'], row['metric'])}, {row['category']}"
+            yield Point(part, setting, metric, x_of[row["point"]], float(row["value"]), seed=seed)
+
+
+def curves(panel: Panel, points: Sequence[Point], line: Line) -> Curves:
+    """The points of a panel by the name of their curve. What the panel does not vary is as usual: in the paper's own
+    setting as it was there, elsewhere as most of the points that fit otherwise have it."""
+    usual = dict(panel.usual) if line.paper else {}
+    fitting = alike([p for p in points if p.metric == panel.metric], panel.where, panel.varies, usual)
+    found: Curves = defaultdict(list)
+    for point in fitting:
+        found[curve_name(point, panel)].append(point)
+    return dict(sorted(found.items(), key=lambda item: order(item[1][0], panel)))
+
+
+def alike(
+    points: Sequence[Point], where: Mapping[str, tuple[str, ...]], varies: str = "", usual: Mapping[str, float] = {}
+) -> list[Point]:
+    """The points of choices that belong somewhere, of the same settings but for `varies`, of as many images."""
+    fitting = [point for point in points if all(point.part[group] in names for group, names in where.items())]
+    for key in {key for point in fitting for key in point.setting} - {varies}:
+        value = usual.get(key, most_common([point.setting[key] for point in fitting if key in point.setting]))
+        fitting = [point for point in fitting if point.setting.get(key, value) == value]
+    images = most_common([point.images for point in fitting])
+    return [point for point in fitting if point.images == images]
+
+
+def gains_of(panel: Gains, points: Sequence[Point]) -> Curves:
+    """Of each metric its points as gains in % over the first point of their seed. Published ones are gains already."""
+    found: Curves = {}
+    for metric, name in panel.metrics.items():
+        fitting = alike([point for point in points if point.metric == metric], panel.where)
+        if fitting and fitting[0].seed is not None:
+            first = {p.seed: p.value for p in sorted(fitting, key=cost, reverse=True)}
+            fitting = [p._replace(value=gain(p.value, first[p.seed])) for p in fitting]
+        if fitting:
+            found[name] = fitting
+    return found
+
+
+def cost(point: Point) -> float:
+    return point.x["nfe"] if "nfe" in point.x else point.x["nfe_paper"]
+
+
+def gain(value: float, first: float) -> float:
+    """In %; of a first value of 0 there is none."""
+    return 100 * (value / first - 1) if first > 0 else float("nan")
+
+
+def bars_of(panel: Bars, points: Sequence[Point]) -> dict[str, dict[str, list[float]]]:
+    """Name of a bar -> group -> the value of every seed at its last point; as a gain over the first, if the panel is
+    one of gains. Without a search: the first point of whatever run."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for metric, group in panel.groups.items():
+        fitting = alike([p for p in points if p.metric == metric], panel.where, panel.varies)
+        runs: dict[tuple[str, int | None], list[Point]] = defaultdict(list)
+        for point in sorted(fitting, key=cost):
+            runs[point.part[panel.varies], point.seed].append(point)
+        unsearched = {p.part[panel.varies]: p for p in fitting}.get("none")
+        for (name, _), of_run in runs.items():
+            first = unsearched or of_run[0]
+            value = gain(of_run[-1].value, first.value) if panel.gains else of_run[-1].value
+            if name != "none" or not panel.gains:
+                found["no search" if name == "none" else NAMES.get(name, name)][group].append(value)
+    return found
+
+
+def most_common(values: Sequence[Any]) -> Any:
+    return Counter(values).most_common(1)[0][0] if values else None
+
+
+def curve_name(point: Point, panel: Panel) -> str:
+    """What a curve is called: its choice, or its setting."""
+    if panel.varies not in GROUPS:
+        return f"{panel.letter} {point.setting[panel.varies]:g}"
+    name = point.part[panel.varies]
+    return NAMES.get(name, name)
+
+
+def order(point: Point, panel: Panel) -> tuple[float, str]:
+    """Where a curve stands: as the panel lists its choices, or by the value of its setting."""
+    if panel.varies not in GROUPS:
+        return point.setting[panel.varies], ""
+    listed, name = panel.where.get(panel.varies, ()), point.part[panel.varies]
+    return (float(listed.index(name)) if name in listed else 0.0), name
