@@ -43,7 +43,8 @@ SAMPLES = tuple(map(str, range(17, 24)))  # grids: the same condition and seed a
 @dataclass(frozen=True)
 class Panel:
     """One metric against the cost. varies: what tells its curves apart, a group or a setting; where: the choices that
-    belong here, by group, in the paper's names (`published.TWINS` has the embedded ones). cfg_scale, search_nfe: the paper's."""
+    belong here, by group, in the paper's names (`published.TWINS` has the embedded ones). cfg_scale,
+    search_nfe: the paper's."""
 
     title: str
     metric: str
@@ -130,7 +131,6 @@ FIGURES = {
             *several((FID, IS), "ZO-2, DINO", "algorithm", only(algorithm="zo none", verifier="dino")),
             Panel("CLIPScore", "clipscore", "verifier", only(algorithm="random", verifier="clipscore"), 3.5, 30),
             Panel("Aesthetic", "aesthetic", "verifier", only(algorithm="random", verifier="ensemble_text"), 3.5, 30),
-        ),
         ),
     ),
     "3": PaperFigure(
