@@ -31,7 +31,8 @@ def text(overrides: Sequence[str]) -> str:
     """For a person; within `own_hydra`. overrides: as of a run, whose values and choices are shown."""
     cfg = compose("config", list(overrides), return_hydra_config=True)
     chosen, config = cfg.hydra.runtime.choices, choice("", "config")
-    values = {str(k): v for k, v in OmegaConf.to_container(cfg, resolve=False).items() if k != "hydra"}
+    plain: Any = OmegaConf.to_container(cfg, resolve=False)
+    values = {str(k): v for k, v in plain.items() if k != "hydra"}
     width = min(shutil.get_terminal_size((120, 24)).columns, 140)
     out = [EXAMPLES, "KEY=VALUE of the run:"]
     own = {key: value for key, value in values.items() if key not in config.lines}
