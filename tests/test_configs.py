@@ -62,6 +62,10 @@ WANTING = {  # choices whose weights are not in the package: what they say
     "imagereward": r"verifier\.file=weights/.*`noise-search prefetch`",
     "flux_dev": r"model\.folder=weights/FLUX\.1-dev: .*`noise-search prefetch model=flux_dev` fetches it; .* is gated",
     "flux_schnell": r"model\.folder=weights/FLUX\.1-schnell: .*`noise-search prefetch model=flux_schnell`",
+    **{
+        name: rf"model\.folder=weights/.*: .*`noise-search prefetch model={name}` fetches it"
+        for name in ("sdxl", "sdxl_dpo", "pixart_sigma", "sana")
+    },
     "sd3_medium": r"model\.folder=weights/.*: .*`noise-search prefetch model=sd3_medium` fetches it; .* is gated",
     "inception": r"metrics.reference=weights/.*`python scripts/fetch_weights.py references`",
 }

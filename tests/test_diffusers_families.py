@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from noise_search import from_diffusers
+from noise_search import from_diffusers, search
+from noise_search.algorithms.paths import Paths
 from noise_search.core.guidance import Guidance
 from noise_search.core.images import tensor_to_images
 from noise_search.core.model import Model
@@ -194,3 +195,21 @@ def test_parts_of_the_way_of_a_table_that_does_not_begin_at_its_end(family: str)
     for grid in (leg, rest):
         assert grid.nfe == 3 and all(s < t for t, s in itertools.pairwise(grid.times))
     assert (leg.times[0], leg.times[-1], rest.times[0], rest.times[-1]) == (1.0, 0.3, 0.8, 0.0)
+
+
+LEDGERS = {"sdxl": ("random", 4, 12), "pixart_sigma": ("zo", 5, 18), "sana": (Paths(paths=1, backward_nfe=3), 9, 30)}
+
+
+@pytest.mark.parametrize("family", LEDGERS)
+def test_the_ledger_of_a_search_is_what_the_network_was_called_with(family: str) -> None:
+    """Two network rows an evaluation, under guidance; as the closed form says."""
+    algorithm, n, nfe = LEDGERS[family]
+    pipe, rows = tiny(family), list[int]()
+    network = pipe.components.get("transformer") or pipe.unet
+    forward = network.forward
+    network.forward = lambda x, *given, **said: rows.append(len(x)) or forward(x, *given, **said)
+    model = from_diffusers(pipe, steps=3, **SIZE)
+    found = search(model, PROMPTS, lambda images, texts: images.mean((1, 2, 3)), algorithm=algorithm, n=n, batch_size=4)
+    assert found.bill["network_rows"] == sum(rows) == 2 * found.bill["evaluations"] and max(rows) <= 4
+    assert found.nfe == nfe and found.bill["evaluations"] == 2 * nfe
+    assert [image.size for image in found.images] == [(32, 32)] * 2

@@ -95,10 +95,26 @@ def test_published_spacings_are_those_of_the_published_code(spacing: str, named:
     assert [round(1000 * t) - 1 for t in times[:-1]] == scheduler.timesteps.tolist()
 
 
-@pytest.mark.parametrize(("spacing", "n"), [("ddim", 300), ("ddim", 1), ("spaced", 1), ("spaced", 1001)])
+@pytest.mark.parametrize(("spacing", "named", "offset"), [("rounded", "trailing", 0), ("leading", "leading", 1)])
+@pytest.mark.parametrize("n", [1, 7, 30, 40, 300])
+def test_spacings_of_libraries_are_those_of_their_schedulers(spacing: str, named: str, offset: int, n: int) -> None:
+    scheduler = DDIMScheduler(timestep_spacing=named, steps_offset=offset)
+    scheduler.set_timesteps(n)
+    times = Table(spacing, offset)(n, solver="euler").times
+    assert [round(1000 * t) - 1 for t in times[:-1]] == scheduler.timesteps.tolist() and times[-1] == 0
+
+
+SPACED = [("ddim", 300), ("ddim", 1), ("spaced", 1), ("spaced", 1001), ("rounded", 1001), ("leading", 1001)]
+
+
+@pytest.mark.parametrize(("spacing", "n"), SPACED)
 def test_spacings_that_do_not_fit_are_refused(spacing: str, n: int) -> None:
     with pytest.raises(ValueError, match=rf"^model.schedule.spacing={spacing}: "):
         Table(spacing)(n, solver="euler")
+    with pytest.raises(ValueError, match="offset=1: 0, or with spacing=leading up to 999"):
+        Table("rounded", 1)
+    with pytest.raises(ValueError, match="spacing=leading: 1000 steps from 1; the table has 1000"):
+        Table("leading", 1)(1000, solver="euler")
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])

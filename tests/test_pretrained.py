@@ -20,12 +20,18 @@ from noise_search.core.source import Hub
 from noise_search.models.diffusers.pretrained import Pretrained
 from noise_search.run.execute import run_job
 from tests.test_configs import described
-from tests.tiny_pipelines import tiny
+from tests.tiny_pipelines import WARNINGS, tiny
+
+pytestmark = [pytest.mark.filterwarnings(warning) for warning in WARNINGS]
 
 TINY = {  # family -> what its tiny pipeline has of its own
     "flux_dev": ("channels=4", "scale=4", "height=32", "width=32", "precision=float32"),
     "sd3_medium": ("channels=4", "scale=4", "height=32", "width=32", "precision=float32"),
+    "sdxl": ("scale=4", "height=32", "width=32", "precision=float32"),
+    "pixart_sigma": ("scale=4", "height=32", "width=32", "precision=float32"),
+    "sana": ("channels=8", "scale=4", "height=32", "width=32", "precision=float32"),
 }
+NETWORKS = {"flux_dev": 4, "sd3_medium": 5, "sdxl": 4, "pixart_sigma": 3, "sana": 3}
 MAKER = {"sd3_medium": "sd3"}
 
 
@@ -56,7 +62,7 @@ def test_a_folder_is_loaded_as_its_settings_say_with_the_schedule_of_its_schedul
 
     settings = settings_of(name, saved)
     model = load_model(settings, "cpu")
-    assert len(model.weights) == {"flux_dev": 4, "sd3_medium": 5}[name]
+    assert len(model.weights) == NETWORKS[name]
     assert all(key.startswith(f"{name}/") and len(digest) == 64 for key, digest in model.weights.items())
     own = from_diffusers(tiny(MAKER.get(name, name)), height=32, width=32)
     for steps in (4, 28, 30):
@@ -65,6 +71,32 @@ def test_a_folder_is_loaded_as_its_settings_say_with_the_schedule_of_its_schedul
     texts = ["a red fox"]
     for ours, theirs in zip(model.condition(torch.zeros(1), texts), own.condition(torch.zeros(1), texts), strict=True):
         assert ours.allclose(theirs, atol=1e-5)
+
+
+def test_sdxl_takes_the_network_that_dpo_trained_from_another_folder(saved: dict[str, Path], tmp_path: Path) -> None:
+    base, other = tmp_path / "base", tmp_path / "other"
+    shutil.copytree(saved["sdxl"], base)
+    said = [f"model.{said}" for said in TINY["sdxl"]] + [f"model.folder={base}", f"model.network_folder={other}"]
+    settings = described("model=sdxl_dpo", *said, "verifier=brightness").model
+    shutil.rmtree(base / "unet")  # not needed
+    with pytest.raises(FileNotFoundError, match=r"model\.network_folder=.*other: unet/ is missing; .*model=sdxl_dpo`"):
+        settings.load("cpu")
+    tiny("sdxl", seed=1).unet.save_pretrained(other / "unet")
+    model = load_model(settings, "cpu")
+    plain = load_model(settings_of("sdxl", saved), "cpu")
+    changed = {name for name, digest in model.weights.items() if digest not in plain.weights.values()}
+    assert changed == {"other/unet/diffusion_pytorch_model.safetensors"} and len(model.weights) == 4
+    x, t, condition = torch.ones(1, 4, 8, 8), torch.tensor([0.5]), model.condition(torch.zeros(1), ["a red fox"])
+    assert not model.network(x, t, *condition).eps.allclose(plain.network(x, t, *condition).eps, atol=1e-3)
+    (base / "vae/diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"model\.folder=.*base: vae/\*\.safetensors is missing; "):
+        settings.load("cpu")
+
+
+def test_a_pipeline_of_another_size_than_its_settings_say_is_one_line(saved: dict[str, Path]) -> None:
+    line = r"model\.folder=.*sdxl: its StableDiffusionXLPipeline has shape=\(4, 8, 8\), not \(16, 8, 8\)"
+    with pytest.raises(ValueError, match=line):
+        settings_of("sdxl", saved, "model.channels=16").load("cpu")
 
 
 def test_what_is_missing_is_one_line_that_says_what_to_do(saved: dict[str, Path], tmp_path: Path) -> None:

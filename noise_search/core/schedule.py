@@ -10,12 +10,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from noise_search.core.checks import finite, require, require_one_of
+from noise_search.core.checks import finite, require, require_one_of, whole
 from noise_search.core.grid import Grid, equal_steps, stages, uniform_grid
 from noise_search.errors import Refused
 
 FINE = 500  # steps of the list that parts of a way are cut from; of 1000 a table of 1000 with an offset has none
-SPACINGS = ("trailing", "spaced", "ddim")
+SPACINGS = ("trailing", "rounded", "leading", "spaced", "ddim")
 TABLE = 1000  # indices of the DDPM table: index i is t = (i + 1) / TABLE
 
 
@@ -80,15 +80,19 @@ class Table:
     """Of a model on the DDPM table, of which the clean end (t = 0) is no part: a step that ends there is an Euler step,
     for a Heun correction would ask the network about it.
 
-    spacing: "trailing": equal steps (indices 999, ..., clean); "spaced" and "ddim": for n steps from 1 to 0 the indices
-    of "n" and "ddimn" in the published code of DiT, 999 to 0 evenly, or multiples of a whole stride. Other legs take
-    equal steps in all of them.
+    spacing: "trailing": equal steps (indices 999, ..., clean). Others are for n steps from 1 to 0: "rounded", those at
+    whole indices, and "leading", multiples of the whole part of 1000 / n from `offset` on, both as diffusers has them;
+    "spaced" and "ddim": the indices of "n" and "ddimn" in the published code of DiT, 999 to 0 evenly, or multiples of a
+    whole stride. Other legs take equal steps in all of them.
     """
 
     spacing: str = "trailing"
+    offset: int = 0
 
     def __post_init__(self) -> None:
         require_one_of("spacing", self.spacing, SPACINGS)
+        good = whole(self.offset) and (self.offset == 0 or (self.spacing == "leading" and 0 < self.offset < TABLE))
+        require("offset", self.offset, good, f"0, or with spacing=leading up to {TABLE - 1}")
 
     def __call__(self, nfe: int, start: float = 1.0, end: float = 0.0, solver: str = "heun") -> Grid:
         if end > 0:
@@ -96,7 +100,7 @@ class Table:
         steps = table_stages(nfe, solver)
         if self.spacing == "trailing" or start < 1:
             return equal_steps(steps, start, end)
-        indices = published_indices(len(steps), self.spacing)
+        indices = published_indices(len(steps), self.spacing, self.offset)
         return Grid((*((i + 1) / TABLE for i in reversed(indices)), 0.0), steps)
 
 
@@ -135,8 +139,15 @@ def table_stages(nfe: int, solver: str) -> tuple[int, ...]:
     return steps
 
 
-def published_indices(n: int, spacing: str) -> list[int]:
-    """The n rising indices of the table that `space_timesteps` of guided diffusion, and of DiT, chooses."""
+def published_indices(n: int, spacing: str, offset: int = 0) -> list[int]:
+    """The n rising indices of the table that diffusers' schedulers ("rounded", "leading") choose, or `space_timesteps`
+    of guided diffusion, and of DiT."""
+    if spacing in ("rounded", "leading"):
+        if not 1 <= n <= TABLE or (n - 1) * (TABLE // n) + offset >= TABLE:
+            raise Refused(f"model.schedule.spacing={spacing}: {n} steps from {offset}; the table has {TABLE}")
+        if spacing == "leading":
+            return [i * (TABLE // n) + offset for i in range(n)]
+        return [round(TABLE - i * TABLE / n) - 1 for i in reversed(range(n))]
     if spacing == "spaced":
         if not 2 <= n <= TABLE:
             raise Refused(f"model.schedule.spacing=spaced: {n} steps; 2 to {TABLE}")

@@ -6,8 +6,9 @@ from pathlib import Path
 INDEX = "model_index.json"
 
 
-def lacking(folder: Path) -> str | None:
-    """What is missing first, in words; None: nothing. Weights are looked for as safetensors only."""
+def lacking(folder: Path, without: str = "") -> str | None:
+    """What is missing first, in words; None: nothing. Weights are looked for as safetensors only. without: a part that
+    is taken from elsewhere."""
     index = folder / INDEX
     if not index.is_file():
         return f"there is no {INDEX} there"
@@ -15,16 +16,19 @@ def lacking(folder: Path) -> str | None:
     for name, kind in parts.items():
         if not isinstance(kind, list) or kind[0] is None:
             continue  # a setting, or a part that this pipeline goes without
-        part = folder / name
-        if not part.is_dir():
-            return f"{name}/ is missing"
-        if name.startswith(("tokenizer", "scheduler", "feature_extractor")):
-            continue
-        if not (part / "config.json").is_file():
-            return f"{name}/config.json is missing"
-        if lacks := lacking_weights(part):
-            return f"{name}/{lacks} is missing"
+        if name != without and (lacks := lacking_part(folder / name)):
+            return lacks
     return None
+
+
+def lacking_part(part: Path) -> str | None:
+    """As `lacking`, of one part."""
+    if not part.is_dir():
+        return f"{part.name}/ is missing"
+    if part.name.startswith(("tokenizer", "scheduler", "feature_extractor")):
+        return None
+    lacks = lacking_weights(part) if (part / "config.json").is_file() else "config.json"
+    return f"{part.name}/{lacks} is missing" if lacks else None
 
 
 def lacking_weights(part: Path) -> str | None:

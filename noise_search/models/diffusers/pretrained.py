@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from noise_search.core.checks import finite, require, require_one_of, whole
 from noise_search.core.model import Model, ModelSettings
@@ -99,11 +100,25 @@ class Pretrained(ModelSettings):
     def sources(self) -> Sequence[Source]:  # type: ignore[override]
         return (Hub(self.repo, self.pattern, f"{self.folder}/"),)
 
-    def load(self, device: str = "cpu") -> Model:
+    def lacks(self) -> str | None:
+        """What of the files is missing, in words."""
+        missing = lacking(Path(self.folder))
+        return missing and f"model.folder={self.folder}: {missing}"
+
+    def files(self) -> list[tuple[str, Path]]:
+        """All files of weights, by the names that their checksums are kept under."""
         folder = Path(self.folder)
-        if lacks := lacking(folder):
+        found = sorted(path for path in folder.rglob("*.safetensors") if ".hub" not in path.parts)
+        return [(f"{folder.name}/{path.relative_to(folder).as_posix()}", path) for path in found]
+
+    def replaced(self, **how: Any) -> dict[str, Any]:
+        """Name of a part -> what takes the place of the folder's own. how: it is loaded."""
+        return {}
+
+    def load(self, device: str = "cpu") -> Model:
+        if lacks := self.lacks():
             raise MissingFile(
-                f"model.folder={folder}: {lacks}; `noise-search prefetch model={self.name}` fetches it;"
+                f"{lacks}; `noise-search prefetch model={self.name}` fetches it;"
                 f" if {self.repo} is gated, accept its licence on its page first, then `hf auth login`"
             )
         try:
@@ -113,11 +128,10 @@ class Pretrained(ModelSettings):
             raise Refused("model: diffusers is not installed; `pip install noise_search[text]`") from error
         from noise_search.models.diffusers.wrap import from_diffusers
 
+        how = {"torch_dtype": getattr(torch, self.precision), "use_safetensors": True, "local_files_only": True}
         with warnings.catch_warnings():  # all versions know `torch_dtype`; newer ones would rather have `dtype`
             warnings.filterwarnings("ignore", ".*torch_dtype", FutureWarning)
-            pipe = DiffusionPipeline.from_pretrained(
-                folder, torch_dtype=getattr(torch, self.precision), use_safetensors=True, local_files_only=True
-            )
+            pipe = DiffusionPipeline.from_pretrained(self.folder, **how, **self.replaced(**how))
         if self.offload in ("model", "sequential"):
             offload = pipe.enable_model_cpu_offload if self.offload == "model" else pipe.enable_sequential_cpu_offload
             offload(device=device)
@@ -131,7 +145,10 @@ class Pretrained(ModelSettings):
             decode_rows=self.decode_rows,
             offload_encoders=self.offload == "encoders",
         )
-        files = sorted(path for path in folder.rglob("*.safetensors") if ".hub" not in path.parts)
-        weights = {f"{folder.name}/{path.relative_to(folder).as_posix()}": sha256(path) for path in files}
+        for name in ("shape", "classes", "distilled"):
+            said, found = getattr(self, name), getattr(model, name)
+            if said != found:
+                raise Refused(f"model.folder={self.folder}: its {type(pipe).__name__} has {name}={found}, not {said}")
+        weights = {name: sha256(path) for name, path in self.files()}
         assert self.schedule is not None
         return replace(model, name=self.name, solver=self.solver, schedule=self.schedule, weights=weights)

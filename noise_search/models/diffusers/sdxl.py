@@ -33,7 +33,7 @@ class StableDiffusionXL(DDPM):
 
     @property
     def multiple(self) -> int:
-        return int(self.pipe.vae_scale_factor) * 2 ** (len(self.denoiser.config.block_out_channels) - 1)
+        return int(self.pipe.vae_scale_factor)
 
     def tokenizers(self) -> dict[str, tuple[Any, int]]:
         first, second = self.pipe.tokenizer, self.pipe.tokenizer_2
