@@ -74,8 +74,8 @@ class InceptionJudge(JudgeSettings):
         import torch
 
         from noise_search.measures.reference import read_reference
+        from noise_search.networks.files import local
         from noise_search.networks.inception import MAIN, URL, ClassToken, Inception, fetch
-        from noise_search.networks.vision import local
 
         if not Path(self.reference).exists():
             name = "references_512" if "512" in self.reference else "references"

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from noise_search.core.images import images_to_tensor
-from noise_search.networks.vision import DinoV2, fetched, loaded
+from noise_search.networks.files import fetched, loaded
+from noise_search.networks.vision import DinoV2
 from noise_search.storage.cache import state_digest
 
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from noise_search.core.denoiser import Batches
 from noise_search.errors import MissingFile, Refused
+from noise_search.networks.files import fetched, loaded
 from noise_search.networks.precision import dtype_of
-from noise_search.networks.vision import fetched, loaded
 from noise_search.storage.cache import state_digest
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

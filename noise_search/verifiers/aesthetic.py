@@ -50,8 +50,9 @@ class Aesthetic(Verifier):
         return f"aesthetic v2 (OpenAI ViT-L/14, 224 px centre crop, {self.precision}{own})"
 
     def load(self, into: Surroundings) -> Aesthetic:
+        from noise_search.networks.files import hub_file
         from noise_search.networks.precision import settled_precision
-        from noise_search.networks.vision import Clip, hub_file
+        from noise_search.networks.vision import Clip
 
         self.precision = settled_precision(self.precision, into.device)
         self.name = self.named()

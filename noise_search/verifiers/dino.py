@@ -126,7 +126,7 @@ def published(backbone: str, file: str | None, layers: int, width: int) -> tuple
     """weight [1000, (1 + layers) * width] and bias of a published linear head."""
     import torch
 
-    from noise_search.networks.vision import fetched, loaded, local
+    from noise_search.networks.files import fetched, loaded, local
 
     size = next((s for s in ("small", "base", "large", "giant") if f"vit_{s}_" in backbone), "")
     url = URL.format(f"vit{size[:1]}14", "_reg4" if "reg4" in backbone else "", "4" if layers == 4 else "")

@@ -44,8 +44,9 @@ class ImageText(Verifier):
 
     def load(self, into: Surroundings) -> ImageText:
         from noise_search.networks.clip_text import TextFeatures
+        from noise_search.networks.files import hub_file
         from noise_search.networks.precision import settled_precision
-        from noise_search.networks.vision import Clip, hub_file
+        from noise_search.networks.vision import Clip
         from noise_search.storage.atomic import sha256
 
         self.precision = settled_precision(self.precision, into.device)
