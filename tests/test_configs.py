@@ -51,6 +51,7 @@ WANTING = {  # choices whose weights are not in the package: what they say
     "dino_ssl": r"`hf download .*verifier\.backbone_file",
     "clip": r"`hf download .*verifier\.pretrained",
     "clip_ssl": r"`hf download .*verifier\.pretrained",
+    "siglip_ssl": r"`hf download .*verifier\.pretrained",
     "clipscore": r"`hf download timm/vit_large_patch14_clip_224.openai .*verifier\.file=",
     "pickscore": r"`hf download yuvalkirstain/PickScore_v1 model.safetensors .*verifier\.file=",
     "hpsv2": r"`hf download xswu/HPSv2 HPS_v2.1_compressed.pt .*verifier\.file=",

@@ -153,7 +153,8 @@ class Clip(nn.Module):
             self.net = fetched(load, key, f"weights of {name} ({pretrained})", command)
         config = self.net.visual.preprocess_cfg
         size = config["size"] if isinstance(config["size"], int) else config["size"][0]
-        self.preprocess = Preprocess(size, config["mean"], config["std"], resize=size, pad=pad)
+        resize = None if config.get("resize_mode") == "squash" else size
+        self.preprocess = Preprocess(size, config["mean"], config["std"], resize=resize, pad=pad)
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
