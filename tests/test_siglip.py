@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from torchvision.transforms import Compose, InterpolationMode, Normalize, Resize, ToTensor
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
 from noise_search.core.images import images_to_tensor
 from noise_search.core.source import Hub
@@ -21,7 +21,7 @@ SMALL = {
     "init_logit_bias": -10,
     "custom_text": True,
     "vision_cfg": {
-        "image_size": 64,
+        "image_size": 224,
         "timm_model_name": "vit_tiny_patch16_224",
         "timm_model_pretrained": False,
         "timm_pool": "map",
@@ -35,7 +35,9 @@ SMALL = {
 def backbone(tmp_path: Path) -> str:
     (tmp_path / "small-SigLIP.json").write_text(json.dumps(SMALL))
     open_clip.add_model_config(tmp_path / "small-SigLIP.json")
-    net = open_clip.create_model("small-SigLIP", pretrained=None)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = open_clip.create_model("small-SigLIP", pretrained=None)
     save_file(net.state_dict(), tmp_path / "weights.safetensors")
     return "small-SigLIP"
 
@@ -59,13 +61,14 @@ def test_it_is_the_cosine_of_squashed_images(backbone: str, tmp_path: Path, monk
     verifier = SiglipSimilarity(backbone, str(tmp_path / "weights.safetensors"), **options).load(Surroundings())
     seen = Candidates(images[None, :2], torch.tensor([0]), images[None, 1:, None])
     net = verifier.features.net
-    resize = Resize((64, 64), InterpolationMode.BICUBIC)
-    transform = Compose([resize, ToTensor(), Normalize(settings["mean"], settings["std"])])
+    after = [ToTensor(), Normalize(settings["mean"], settings["std"])]
+    squashed = Compose([Resize((224, 224), InterpolationMode.BICUBIC), *after])
+    cropped = Compose([Resize(224, InterpolationMode.BICUBIC), CenterCrop(224), *after])
     with torch.no_grad():
-        features = net.visual(torch.stack([transform(Image.fromarray(one)) for one in pixels]))
-        expected = torch.cosine_similarity(features[:2], features[1:])
+        both = [net.visual(torch.stack([t(Image.fromarray(one)) for one in pixels])) for t in (squashed, cropped)]
+        expected, other = (torch.cosine_similarity(features[:2], features[1:]) for features in both)
         found = verifier.score(seen)[0]
-    assert torch.allclose(found, expected, atol=2e-3) and expected.std() > 1e-2
+    assert torch.allclose(found, expected, atol=1e-4) and ((other - expected).abs() > 5e-3).all()
     assert verifier.needs == (0.4,) and verifier.name.startswith("self-supervised SigLIP")
 
 
