@@ -93,6 +93,17 @@ def test_sdxl_takes_the_network_that_dpo_trained_from_another_folder(saved: dict
         settings.load("cpu")
 
 
+def test_a_plan_says_whose_steps_are_taken_in_place_of_a_multistep_schedulers(saved: dict[str, Path]) -> None:
+    stand_ins = {"pixart_sigma": "DDIMScheduler", "sana": "FlowMatchEulerDiscreteScheduler", "sdxl": ""}
+    for name, told in stand_ins.items():
+        lines = [line for line in described(f"model={name}").text.splitlines() if "in place of" in line]
+        assert len(lines) == bool(told) and all(f"steps of {told} in place of" in line for line in lines)
+    for name, other in {"pixart_sigma": "null", "sdxl": "DDIMScheduler"}.items():
+        line = r"model\.stand_in=\w+: (DDIMScheduler|null), for (DPMSolverMultistep|EulerDiscrete)Scheduler of "
+        with pytest.raises(ValueError, match=line):
+            settings_of(name, saved, f"model.stand_in={other}").load("cpu")
+
+
 def test_a_pipeline_of_another_size_than_its_settings_say_is_one_line(saved: dict[str, Path]) -> None:
     line = r"model\.folder=.*sdxl: its StableDiffusionXLPipeline has shape=\(4, 8, 8\), not \(16, 8, 8\)"
     with pytest.raises(ValueError, match=line):
@@ -227,6 +238,7 @@ def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 ALGORITHMS = {
     "random": ("algorithm=random", "budget.points=[1,3]"),
+    "guided": ("algorithm=random", "budget.points=[1,2]"),
     "zo": ("algorithm=zo", "budget.points=[1,2]", "algorithm.neighbours=2"),
     "paths": ("algorithm=paths_1", "budget.points=[1]", "algorithm.backward_nfe=3"),
 }
@@ -236,7 +248,8 @@ ALGORITHMS = {
 def test_a_run_on_prompts_from_search_to_report_and_verify(
     algorithm: str, saved: dict[str, Path], prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = [*options("flux_dev", saved), *ALGORITHMS[algorithm], "dataset=prompts", f"dataset.file={prompts}"]
+    name = "sdxl" if algorithm == "guided" else "flux_dev"
+    said = [*options(name, saved), *ALGORITHMS[algorithm], "dataset=prompts", f"dataset.file={prompts}"]
     said += ["dataset.category=category", "budget.search_nfe=3", "budget.final_nfe=3", "images=2", "logger=none"]
     said += ["batch_size=4", "device=cpu", "verifier=ensemble", *ENSEMBLE]
     with own_hydra():
@@ -246,6 +259,7 @@ def test_a_run_on_prompts_from_search_to_report_and_verify(
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {"score/light", "score_final/same"} <= {row["metric"] for row in rows}
+    assert {int(row["network_rows"]) / int(row["nfe"]) for row in rows} == {2 if algorithm == "guided" else 1}
     assert all(path.is_file() for path in (tmp_path / "run.json", tmp_path / "categories.csv"))
     capsys.readouterr()
     assert verify(tmp_path) == 0

@@ -84,7 +84,8 @@ class ModelSettings(ABC):
     solver: "heun" (2 evaluations a step) or "euler". schedule: where the network is evaluated. multiply_adds: of one
     network row; None: not known, then a run tells no gflops. rows_per_second: network rows, for the plan's estimate of
     time where none was measured on this machine; None: not known. distilled: see `Guidance`. class_set: `Model`.
-    sources: where its files come from. weight_bytes: of all that `load` puts onto the device; None: not known.
+    sources: where its files come from. weight_bytes: of all that `load` puts onto the device; None: not known. notes:
+    lines of its own in a plan.
     """
 
     name: str
@@ -97,6 +98,7 @@ class ModelSettings(ABC):
     class_set: ClassVar[str | None] = None
     sources: ClassVar[Sequence[Source]] = ()
     weight_bytes: ClassVar[int | None] = None
+    notes: ClassVar[Sequence[str]] = ()
 
     def __post_init__(self) -> None:
         require_one_of("solver", self.solver, SOLVERS)

@@ -102,7 +102,7 @@ class Description:
     @cached_property
     def text(self) -> str:
         """The plan for a person."""
-        notes = [str(self.guidance)]
+        notes = [str(self.guidance), *self.model.notes]
         if self.settings.batch_size != "auto":
             compiled = ", the network compiled" if self.settings.compile is True else ""
             notes.append(f"batches of {self.settings.batch_size} rows{compiled}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +11,13 @@ from noise_search.core.checks import finite, require, require_one_of, whole
 from noise_search.core.model import Model, ModelSettings
 from noise_search.core.schedule import Schedule, Shifted, shifted_by_size
 from noise_search.core.source import Hub, Source
-from noise_search.errors import MissingFile, Refused
+from noise_search.errors import MissingFile
 from noise_search.models.diffusers.folder import lacking
 from noise_search.storage.atomic import sha256
 
 GUIDANCES = ("distilled", "classifier-free")
 PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes of a number
+STAND_INS = ("DDIMScheduler", "EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler")
 OFFLOADS = ("none", "encoders", "model", "sequential")
 BY_SIZE = "by_size"
 
@@ -28,7 +28,8 @@ class Pretrained(ModelSettings):
 
     channels, scale: latents of `channels` x height / scale x width / scale; patch: latents on a side of a token.
     guidance: "distilled" (the network is told the scale) or "classifier-free". shift: of the times, a number or
-    "by_size", where no `schedule` is given; last: see `Shifted`. parameters: of all networks together.
+    "by_size", where no `schedule` is given; last: see `Shifted`. stand_in: the scheduler whose steps are taken in place
+    of the pipeline's own, where that is a multistep one; None: its own. parameters: of all networks together.
     precision: their weights', and what they compute in. offload: "none"; "encoders", which are on the device only while
     they encode; "model" or "sequential", diffusers' own, which want accelerate. decode_rows, negative_prompt: as of
     `from_diffusers`.
@@ -46,6 +47,7 @@ class Pretrained(ModelSettings):
     guidance: str
     shift: float | str = 1.0
     last: float | None = None
+    stand_in: str | None = None
     parameters: int
     precision: str = "bfloat16"
     offload: str = "none"
@@ -62,6 +64,8 @@ class Pretrained(ModelSettings):
             good = whole(value) and value > 0 and value % multiple == 0
             require(name, value, good, f"a multiple of {multiple} pixels")
         require_one_of("guidance", self.guidance, GUIDANCES)
+        if self.stand_in is not None:
+            require_one_of("stand_in", self.stand_in, STAND_INS)
         require_one_of("precision", self.precision, tuple(PRECISIONS))
         require_one_of("offload", self.offload, OFFLOADS)
         good = self.shift == BY_SIZE or (finite(self.shift) and self.shift > 0)
@@ -97,6 +101,11 @@ class Pretrained(ModelSettings):
         return self.parameters * PRECISIONS[self.precision]
 
     @property
+    def notes(self) -> Sequence[str]:  # type: ignore[override]
+        own = "in place of the pipeline's own scheduler, whose steps remember others"
+        return () if self.stand_in is None else (f"steps of {self.stand_in} {own}",)
+
+    @property
     def sources(self) -> Sequence[Source]:  # type: ignore[override]
         return (Hub(self.repo, self.pattern, f"{self.folder}/"),)
 
@@ -121,22 +130,10 @@ class Pretrained(ModelSettings):
                 f"{lacks}; `noise-search prefetch model={self.name}` fetches it;"
                 f" if {self.repo} is gated, accept its licence on its page first, then `hf auth login`"
             )
-        try:
-            import torch
-            from diffusers import DiffusionPipeline
-        except ImportError as error:
-            raise Refused("model: diffusers is not installed; `pip install noise_search[text]`") from error
+        from noise_search.models.diffusers.loading import loaded, refuse_another
         from noise_search.models.diffusers.wrap import from_diffusers
 
-        how = {"torch_dtype": getattr(torch, self.precision), "use_safetensors": True, "local_files_only": True}
-        with warnings.catch_warnings():  # all versions know `torch_dtype`; newer ones would rather have `dtype`
-            warnings.filterwarnings("ignore", ".*torch_dtype", FutureWarning)
-            pipe = DiffusionPipeline.from_pretrained(self.folder, **how, **self.replaced(**how))
-        if self.offload in ("model", "sequential"):
-            offload = pipe.enable_model_cpu_offload if self.offload == "model" else pipe.enable_sequential_cpu_offload
-            offload(device=device)
-        else:
-            pipe.to(device)
+        pipe = loaded(self, device)
         model = from_diffusers(
             pipe,
             negative_prompt=self.negative_prompt,
@@ -145,10 +142,7 @@ class Pretrained(ModelSettings):
             decode_rows=self.decode_rows,
             offload_encoders=self.offload == "encoders",
         )
-        for name in ("shape", "classes", "distilled"):
-            said, found = getattr(self, name), getattr(model, name)
-            if said != found:
-                raise Refused(f"model.folder={self.folder}: its {type(pipe).__name__} has {name}={found}, not {said}")
+        refuse_another(self, pipe, model)
         weights = {name: sha256(path) for name, path in self.files()}
         assert self.schedule is not None
         return replace(model, name=self.name, solver=self.solver, schedule=self.schedule, weights=weights)
