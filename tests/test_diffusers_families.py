@@ -197,7 +197,33 @@ def test_parts_of_the_way_of_a_table_that_does_not_begin_at_its_end(family: str)
     assert (leg.times[0], leg.times[-1], rest.times[0], rest.times[-1]) == (1.0, 0.3, 0.8, 0.0)
 
 
-LEDGERS = {"sdxl": ("random", 4, 12), "pixart_sigma": ("zo", 5, 18), "sana": (Paths(paths=1, backward_nfe=3), 9, 30)}
+@pytest.mark.parametrize("family", ["sdxl", "pixart_sigma", "sana", "dit"])
+def test_in_bfloat16_the_state_stays_in_float32_and_the_image_is_near(family: str) -> None:
+    size = {} if family == "dit" else SIZE
+    model = from_diffusers(tiny(family).to(torch.bfloat16), steps=3, **size)
+    full = from_diffusers(pipeline(family), steps=3, **size)
+    noise = noise_of(model)
+    x, exact = ours(model, noise), ours(full, noise)
+    assert x.dtype == torch.float32 and model.decoder(x).dtype == torch.float32
+    assert 0 < (x - exact).abs().max() < 0.1 * exact.abs().max()
+
+
+def test_the_autoencoder_of_sdxl_decodes_in_float32_where_half_precision_overflows() -> None:
+    pipe = tiny("sdxl")
+    model = from_diffusers(pipe, **SIZE)
+    x = noise_of(model)
+    exact = model.decoder(x)
+    pipe.vae.to(torch.float16)
+    assert pipe.vae.config.force_upcast
+    assert (model.decoder(x) - exact).abs().max() < 2e-2 and pipe.vae.dtype == torch.float16
+
+
+LEDGERS = {
+    "dit": ("random", 4, 12),
+    "sdxl": ("random", 4, 12),
+    "pixart_sigma": ("zo", 5, 18),
+    "sana": (Paths(paths=1, backward_nfe=3), 9, 30),
+}
 
 
 @pytest.mark.parametrize("family", LEDGERS)
@@ -209,7 +235,8 @@ def test_the_ledger_of_a_search_is_what_the_network_was_called_with(family: str)
     forward = network.forward
     network.forward = lambda x, *given, **said: rows.append(len(x)) or forward(x, *given, **said)
     model = from_diffusers(pipe, steps=3, **SIZE)
-    found = search(model, PROMPTS, lambda images, texts: images.mean((1, 2, 3)), algorithm=algorithm, n=n, batch_size=4)
+    asked = [207, 360] if family == "dit" else PROMPTS
+    found = search(model, asked, lambda images, texts: images.mean((1, 2, 3)), algorithm=algorithm, n=n, batch_size=4)
     assert found.bill["network_rows"] == sum(rows) == 2 * found.bill["evaluations"] and max(rows) <= 4
     assert found.nfe == nfe and found.bill["evaluations"] == 2 * nfe
     assert [image.size for image in found.images] == [(32, 32)] * 2

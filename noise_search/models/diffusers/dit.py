@@ -42,5 +42,5 @@ class DiT(DDPM):
         raise AssertionError("of classes, not of texts")
 
     def told(self, x: Tensor, index: Tensor, *condition: Tensor) -> Tensor:
-        out: Tensor = self.denoiser(x, timestep=index.long(), class_labels=condition[0], return_dict=False)[0]
+        out: Tensor = self.denoiser(x, timestep=index, class_labels=condition[0], return_dict=False)[0]
         return out
