@@ -19,13 +19,14 @@ SMALLEST, LARGEST = 4.0, 7.0  # radii that are found, pixels
 
 class Fit(NamedTuple):
     """Of M objects, [M] each: kind (into KINDS), x and y (from the window's corner), radius, and left: the share of the
-    window's squares that the object leaves."""
+    window's squares that the object leaves; other: that the next best object of another kind would leave."""
 
     kind: np.ndarray
     x: np.ndarray
     y: np.ndarray
     radius: np.ndarray
     left: np.ndarray
+    other: np.ndarray
 
 
 def painted(kind: np.ndarray, colour: np.ndarray, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
@@ -45,7 +46,7 @@ def templates(colour: int) -> tuple[np.ndarray, Fit]:
     grid = np.meshgrid(np.arange(len(KINDS)), places, places, radii, indexing="ij")
     kind, x, y, radius = (axis.reshape(-1) for axis in grid)
     out = painted(kind, np.full(len(kind), colour), x, y, radius).reshape(len(kind), -1)
-    return out, Fit(kind, x, y, radius, np.zeros(len(kind)))
+    return out, Fit(kind, x, y, radius, np.zeros(len(kind)), np.zeros(len(kind)))
 
 
 def colours_of(windows: np.ndarray) -> np.ndarray:
@@ -73,8 +74,10 @@ def nearest(windows: np.ndarray, colour: np.ndarray) -> Fit:
             values[rows] = of_template[chosen]
     flat_start = Fit(*(values.reshape(-1) for values in start))
     fits = refined(flat_start, np.repeat(windows, REFINED, 0), np.repeat(colour, REFINED))
-    first = fits.left.reshape(m, REFINED).argmin(1) + np.arange(m) * REFINED
-    return Fit(*(values[first] for values in fits))
+    left = fits.left.reshape(m, REFINED)
+    first = left.argmin(1) + np.arange(m) * REFINED
+    kind, x, y, radius, found, _ = (values[first] for values in fits)
+    return Fit(kind, x, y, radius, found, np.sort(left, 1)[:, 1])
 
 
 def refined(start: Fit, windows: np.ndarray, colour: np.ndarray, rounds: int = 4) -> Fit:
@@ -98,4 +101,4 @@ def refined(start: Fit, windows: np.ndarray, colour: np.ndarray, rounds: int = 4
         squares = np.square(there).sum(1)
         better = squares < best
         at[better], error[better], best[better] = tried[better], there[better], squares[better]
-    return Fit(kind, at[:, 0], at[:, 1], at[:, 2], best / energy)
+    return Fit(kind, at[:, 0], at[:, 1], at[:, 2], best / energy, start.other)

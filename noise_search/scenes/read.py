@@ -15,8 +15,10 @@ from noise_search.scenes.draw import BACKGROUND
 from noise_search.scenes.fit import KINDS, WINDOW, colours_of, nearest
 from noise_search.scenes.language import COLOURS, SHAPES, TEXTURES, Caption, Object, holds, satisfied
 
-UNEXPLAINED = 0.03  # of a component's squared difference from the background: the most that an object may leave.
-# A drawn object leaves 1e-5, blurred by 0.65 pixels 0.03, with outlines bent by 0.3 pixels 0.02
+# Of a component's squared difference from the background, the most that an object may leave. Drawn ones leave 1e-5,
+# blurred by 0.8 pixels 0.04, with outlines bent by half a pixel 0.04; what leaves 0.06 looks ragged or mixed in colour.
+UNEXPLAINED = 0.04
+DOUBT = 1.5  # times as much an object of another kind has to leave, or it is not known which of the two it is
 MOST = 6  # components: a picture of more is not clear, and not looked at further
 
 
@@ -48,11 +50,10 @@ def read(images: np.ndarray) -> list[Reading]:
     if windows:
         found = np.stack(windows)
         colour = colours_of(found)
-        for n, (x0, y0), k, kind, x, y, r, left_there in zip(
-            owner, corner, colour, *nearest(found, colour), strict=True
-        ):
+        fits = nearest(found, colour)
+        for n, (x0, y0), k, kind, x, y, r, left_there, other in zip(owner, corner, colour, *fits, strict=True):
             left_over[n].append(float(left_there))
-            if left_there <= UNEXPLAINED:
+            if left_there <= UNEXPLAINED and other >= DOUBT * left_there:
                 shape, texture = KINDS[int(kind)]
                 names = SHAPES[shape], COLOURS[k], TEXTURES[texture]
                 objects[n].append(Object(*names, x0 + float(x), y0 + float(y), float(r)))
