@@ -27,7 +27,7 @@ from noise_search.run.tuning import tune
 Part = TypeVar("Part", ModelSettings, Verifier)
 LIBRARIES = (
     *("torch", "torchvision", "timm", "numpy", "hydra-core", "wandb", "pyarrow"),
-    *("diffusers", "open_clip_torch", "torch-fidelity"),
+    *("diffusers", "transformers", "tokenizers", "open_clip_torch", "torch-fidelity"),
 )
 
 
