@@ -60,6 +60,14 @@ lint: setup ## ruff, mypy, and that imports run downwards only
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+.venv/docs: .venv/ready
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: .venv/docs ## build the manual into build/manual and check its links and commands (about 2 minutes)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python scripts/check_docs.py
+
 figures: setup ## draw the README's figures again (the demo's run; 2 minutes on two cores)
 	$(BIN)/python run.py logger=none hydra.run.dir=outputs/readme
 	mkdir -p docs/figures
@@ -76,4 +84,4 @@ clean: ## remove caches; outputs/, data/ and .venv/ stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-oldest test-newest test-wheel test-slurm lint figures bench clean
+.PHONY: help setup demo test test-oldest test-newest test-wheel test-slurm lint docs figures bench clean
