@@ -77,7 +77,7 @@ def test_what_is_blurred_ragged_or_dirty_is_not_read() -> None:
     def blurred(sigma: float) -> float:
         return spoilt(lambda x: gaussian_filter(x, (0, sigma, sigma, 0)))
 
-    assert blurred(0.4) > 0.95 and blurred(1.0) == 0
+    assert blurred(0.4) > 0.95 and blurred(1.0) < 0.1 and blurred(1.5) == 0
     assert spoilt(lambda x: x + rng.normal(0, 6, x.shape)) > 0.95
     assert spoilt(lambda x: x + rng.normal(0, 32, x.shape)) == 0
     assert spoilt(lambda x: np.roll(x, 3, 2) / 2 + x / 2) == 0  # every outline twice
@@ -91,7 +91,7 @@ def test_what_is_blurred_ragged_or_dirty_is_not_read() -> None:
         x[:, 14:18, 14:18] -= 120
         return x
 
-    assert spoilt(dirty) == 0
+    assert spoilt(dirty) < 0.05
     blank = np.full((1, 32, 32, 3), 240, np.uint8)
     assert read(blank) == [Reading((), True)] and read(255 - blank)[0].clear is False
     assert read(blank[:0]) == []
