@@ -43,6 +43,13 @@ def wrong_links(page: Path) -> list[str]:
     return out
 
 
+def without_place() -> list[str]:
+    """Pages that the manual's navigation lacks; mkdocs calls that a warning, which ends its build."""
+    settings = (ROOT / "mkdocs.yml").read_text()
+    pages = [str(page.relative_to(ROOT / "docs")) for page in sorted((ROOT / "docs").rglob("*.md"))]
+    return [f"docs/{page}: give it a place in mkdocs.yml" for page in pages if not re.search(rf"\s{page}\n", settings)]
+
+
 def generated(page: Path, path: str) -> bool:
     """A page that is made when the manual is built; mkdocs checks that it is there."""
     return (page.parent / path).resolve().parent == ROOT / "docs/reference"
@@ -62,6 +69,7 @@ def main(arguments: list[str]) -> int:
     named = [ROOT / word for word in arguments if not word.startswith("-")]
     pages = named or [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in BESIDE)]
     wrong = [f"{page.relative_to(ROOT)}: {what}" for page in pages for what in wrong_links(page) + wrong_commands(page)]
+    wrong += [] if named else without_place()
     for site in sorted((ROOT / "build/manual").rglob("*.html")):
         if found := re.search(FETCHES, site.read_text()):
             wrong.append(f"{site.relative_to(ROOT)}: fetches from elsewhere: {found[0]}")
