@@ -102,6 +102,16 @@ def test_sdxl_with_the_noise_levels_of_karras() -> None:
     compared(pipe, steps=7)
 
 
+def test_euler_stands_in_for_a_multistep_scheduler_of_sdxl(caplog: pytest.LogCaptureFixture) -> None:
+    from diffusers import DPMSolverMultistepScheduler
+
+    pipe = tiny("sdxl")
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    with caplog.at_level(logging.WARNING, "noise_search"):
+        compared(pipe, run=pipeline("sdxl"), steps=7)
+    assert "EulerDiscreteScheduler stands in" in caplog.text
+
+
 def test_sdxl_with_ddim_that_ends_at_the_first_noise_level() -> None:
     pipe = tiny("sdxl")
     more = {"clip_sample": False, "set_alpha_to_one": False}
