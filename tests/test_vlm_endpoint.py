@@ -22,6 +22,7 @@ from PIL import Image
 from noise_search import search
 from noise_search.core.verifier import Candidates, Surroundings
 from noise_search.errors import Refused
+from noise_search.models.toy import Toy
 from noise_search.storage import cache
 from noise_search.verifiers import vlm_endpoint
 from noise_search.verifiers.ensemble import Ensemble
@@ -314,6 +315,18 @@ def test_a_verifier_without_its_texts_is_told(host: Host) -> None:
         grader(host).score(greys()._replace(texts=()))
 
 
+def test_a_class_without_a_name_is_no_text(host: Host) -> None:
+    """A model's own classes are numbers where no dataset names them; "class 3" would be asked about in earnest."""
+    words = (
+        "verifier grader some/model .* reads texts, toy has class ids only: give dataset=..., whose classes have names"
+    )
+    with pytest.raises(Refused, match=words):
+        search(Toy(name="toy"), [3], grader(host), n=2, device="cpu")
+    assert not host.asked
+    search(Toy(name="toy"), [3], grader(host), n=2, device="cpu", dataset="mixture")
+    assert any("wave 3" in words for words, *_ in host.asked)
+
+
 def test_the_forms_that_are_asked_for_can_be_read_but_not_their_echo() -> None:
     words = question("rubric", "a fox")
     with pytest.raises(Unreadable, match="no JSON object"):
@@ -324,9 +337,8 @@ def test_the_forms_that_are_asked_for_can_be_read_but_not_their_echo() -> None:
         read_better('{"better": true}')
 
 
-@pytest.mark.parametrize("ask", ["rubric", "pairwise"])
-@pytest.mark.parametrize("algorithm", ["random", "zo"])
-def test_a_search_finds_what_the_grader_prefers(host: Host, ask: str, algorithm: str) -> None:
+@pytest.mark.parametrize(("algorithm", "ask"), [("random", "pairwise"), ("zo", "rubric")])
+def test_a_search_finds_what_the_grader_prefers(host: Host, algorithm: str, ask: str) -> None:
     options = {"search_nfe": 2, "final_nfe": 2, "device": "cpu", "batch_size": 8, "algorithm": algorithm}
     found = search("sit_cifar10", ["cat", "dog"], grader(host, ask), n=4 if algorithm == "random" else 5, **options)
     plain = search("sit_cifar10", ["cat", "dog"], grader(host, ask), n=1, **options | {"algorithm": "random"})

@@ -126,6 +126,9 @@ def order(
             refuse_verifier(name, one, source, judged)
         elif one.class_set is not None or (one.needs_judge and "classes" in one.reads):
             refuse_unsaid(name, one, asked)
+        elif "texts" in one.reads and not isinstance(one, Own):  # a caller's own may do without
+            what = f"{asked.name} has class ids only"
+            raise Refused(f"verifier {name} reads texts, {what}: give dataset=..., whose classes have names")
     chosen.refuse(choosing)
 
     device = device_of(where(model, settings.device))

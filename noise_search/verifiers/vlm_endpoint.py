@@ -60,7 +60,7 @@ class Endpoint(VisionLanguageModel):
         self.secret = os.environ.get(self.key) if self.key else None
         if self.key and not self.secret:
             raise Refused(f"verifier.model.key={self.key}: this environment variable is not set; it holds the key")
-        self.opener, self.weights = build_opener(NotElsewhere), {self.model: "behind an endpoint, not told"}
+        self.opener, self.weights = build_opener(NotElsewhere), {self.model: "not told"}
 
     def answer(self, question: str, images: Sequence[bytes]) -> str:
         said = self.first(question, images, {"max_tokens": LONGEST}, "message", "content")
