@@ -46,7 +46,7 @@ def search(
     verifier: a name; any function of images [N, 3, H, W] in [0, 1] and N texts -> [N], higher is better; or a
     `Verifier`, which is loaded here. Names of models, verifiers, algorithms and datasets are those of the Hydra
     groups; a model brings its dataset and budget, one of `from_diffusers` its steps and guidance. For a model that
-    reads texts "ensemble" is the paper's of texts, `ensemble_text`.
+    reads texts "ensemble" is its own (`scenes_ensemble`), or the paper's of texts, `ensemble_text`.
     One of: n, candidates scored an image at the most (1: the model's plain sample); nfe, evaluations an image at the
     most, the final generation included; seconds, after which no round begins (anytime algorithms only). dataset: names
     for the classes of a Model of your own. search_nfe, final_nfe: of a candidate's draft, of the final generation.

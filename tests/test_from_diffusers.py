@@ -17,6 +17,7 @@ from noise_search.core.guidance import Guidance
 from noise_search.core.images import tensor_to_images
 from noise_search.core.model import Model
 from noise_search.core.problem import open_problem
+from noise_search.front.order import ensemble_of
 from noise_search.models.diffusers import flux, sd3
 from noise_search.models.diffusers.flux import packed, unpacked
 from noise_search.verifiers.brightness import Brightness
@@ -274,5 +275,10 @@ def test_the_ensemble_is_that_of_texts_and_a_pipeline_is_searched_where_it_is(
     with pytest.raises(FileNotFoundError, match="verifier") as told:
         search(model, PROMPTS, "ensemble", n=2)
     assert "classifier" not in str(told.value)
+    assert (ensemble_of(model), ensemble_of("flux_dev"), ensemble_of("scenes")) == (
+        "ensemble_text",
+        "ensemble_text",
+        "scenes_ensemble",
+    )
     with pytest.raises(ValueError, match="device=cuda: StableDiffusion3Pipeline computes on cpu"):
         search(model, PROMPTS, brightness, n=2, device="cuda")

@@ -28,7 +28,7 @@ from noise_search.run.instantiate import build
 from noise_search.run.settings import Settings, read_settings
 from noise_search.run.tuning import batch_size
 
-TEXT_ENSEMBLE = "ensemble_text"  # what "ensemble" is for a model that reads texts
+TEXT_ENSEMBLE = "ensemble_text"
 OwnVerifier = Callable[[Tensor, list[str]], Any]
 Condition = str | int
 
@@ -100,7 +100,7 @@ def order(
     config = configuration(names)
     asked = build(config["model"], "model", ModelSettings) if isinstance(model, str) else model
     if verifier == "ensemble" and asked.classes is None:
-        verifier = TEXT_ENSEMBLE
+        verifier = ensemble_of(model)
         config = configuration(names | {"verifier": verifier})
     if isinstance(model, Model):
         numbers = usual(model) | {key: value for key, value in numbers.items() if value is not None}
@@ -140,6 +140,13 @@ def order(
     load_verifier(choosing, Surroundings(device, source, load_judge(judged, device, words) if judged else None))
     settings = replace(settings, guidance=replace(settings.guidance, distilled=built.distilled))
     return Order(built, choosing, chosen, budget, settings, torch.tensor(classes, device=device), texts)
+
+
+def ensemble_of(model: str | Model | ModelSettings) -> str:
+    """What "ensemble" is for a model that reads texts: that of the model's own name, or of published verifiers."""
+    own = f"{model}_ensemble"
+    with own_hydra():
+        return own if isinstance(model, str) and own in group_options("verifier") else TEXT_ENSEMBLE
 
 
 def usual(model: Model) -> dict[str, Any]:
