@@ -83,7 +83,8 @@ def test_a_shown_package_is_found_by_its_entry_points(tmp_path: Path) -> None:
 def test_docstrings_are_shown_as_they_stand() -> None:
     assert escaped("x_s [B, K] *a* `a_b`") == r"x\_s \[B, K\] \*a\* `a_b`"
     assert prose("One\nline.\n\n    code_here\n\nTwo.") == f"One line.\n\n{FENCE}text\n    code_here\n{FENCE}\n\nTwo."
-    assert prose("All.\nx, y: two\nof it\nz: one") == "All.\n\nx, y: two of it\n\nz: one"
+    said = prose("All: of\nx. x, y: two\nof it. z: one. w: none.", ["x", "y", "z"])
+    assert said == "All: of x.\n\n- **x, y**: two of it.\n\n- **z**: one. w: none."
     with pytest.raises(KeyError, match="gone"):
         of_modules(ROOT, {"api.py": ("gone",)}, "##")
 

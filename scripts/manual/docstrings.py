@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -13,13 +14,20 @@ def escaped(text: str) -> str:
     return "".join(part if i % 2 else re.sub(r"([\\*_<>\[\]#|{}])", r"\\\1", part) for i, part in enumerate(parts))
 
 
-def prose(docstring: str) -> str:
-    """A docstring as Markdown: its paragraphs, a new one where a line begins with `name: `, and what is indented as
-    code."""
+def prose(docstring: str, names: Sequence[str] = ()) -> str:
+    """A docstring as Markdown: its paragraphs, a list of those of `names` that a sentence begins with, `name: ...`, and
+    what is indented as code."""
     out = []
-    for paragraph in re.split(r"\n\s*\n|\n(?=\w+(?:, \w+)*: )", docstring.strip()):
-        code = all(line.startswith("    ") for line in paragraph.splitlines())
-        out.append(f"```text\n{paragraph}\n```" if code else escaped(" ".join(paragraph.split())))
+    one = "|".join(map(re.escape, names)) or "(?!)"
+    lead = rf"(?:{one})(?:, (?:{one}))*"
+    for paragraph in re.split(r"\n\s*\n", docstring.strip()):
+        if all(line.startswith("    ") for line in paragraph.splitlines()):
+            out.append(f"```text\n{paragraph}\n```")
+            continue
+        for sentence in re.split(rf"(?<=\.) (?={lead}: )", " ".join(paragraph.split())):
+            name, colon, rest = sentence.partition(": ")
+            named = colon and re.fullmatch(lead, name)
+            out.append(f"- **{escaped(name)}**: {escaped(rest)}" if named else escaped(sentence))
     return "\n\n".join(out)
 
 
@@ -40,6 +48,15 @@ def fields(node: ast.ClassDef) -> list[str]:
     return [ast.unparse(part) for part in parts if not ast.unparse(part.target).startswith("_")]
 
 
+def names_in(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
+    """Of a function's arguments; of a class's fields and properties, and of what it is made with."""
+    if isinstance(node, ast.FunctionDef):
+        return [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    made = [part for part in node.body if isinstance(part, ast.FunctionDef)]
+    inside = [name for part in made if part.name == "__init__" for name in names_in(part)]
+    return [field.split(":")[0] for field in fields(node)] + [part.name for part in made] + inside
+
+
 def method(node: ast.FunctionDef) -> str:
     """A method with what its docstring says, or nothing."""
     text = ast.get_docstring(node)
@@ -48,13 +65,13 @@ def method(node: ast.FunctionDef) -> str:
     marks = {ast.unparse(mark) for mark in node.decorator_list}
     returns = f": {ast.unparse(node.returns)}" if node.returns else ""
     shown = node.name + returns if marks & {"property", "cached_property"} else signature(node)
-    return f"\n```python\n{shown}\n```\n\n{prose(text)}\n"
+    return f"\n```python\n{shown}\n```\n\n{prose(text, names_in(node))}\n"
 
 
 def documented(node: ast.FunctionDef | ast.ClassDef, module: str, level: str) -> str:
     """A function or class under a heading; a class with its fields, and its methods that have a docstring."""
     where = f"`noise_search.{module.removesuffix('.py').replace('/', '.')}.{node.name}`"
-    said = prose(ast.get_docstring(node) or "")
+    said = prose(ast.get_docstring(node) or "", names_in(node))
     if isinstance(node, ast.FunctionDef):
         return f"{level} {node.name}\n\n{where}\n\n```python\n{signature(node)}\n```\n\n{said}\n"
     bases = ", ".join(map(ast.unparse, node.bases))
