@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from noise_search.api import search
 from noise_search.core.model import Model, load_model
 from noise_search.errors import Refused
 from noise_search.models.scenes import Scenes
@@ -83,6 +84,18 @@ def test_words_their_order_and_no_words_are_told_apart(model: Model) -> None:
     assert min(float((found[i] - found[j]).abs().max()) for i in range(4) for j in range(i)) > 1e-3
     with pytest.raises(Refused, match="'fox' is not a word of scenes"):
         model.encode(["a red fox"])
+
+
+def test_a_search_finds_better_pictures_for_captions(settings: Scenes) -> None:
+    def dark(images: Tensor, texts: list[str]) -> Tensor:
+        assert images.shape[1:] == (3, 32, 32) and len(texts) == len(images)
+        return -images.mean((1, 2, 3))
+
+    texts = ["a red circle", "two blue squares", "a red circle"]
+    one, best = (search(settings, texts, dark, n=n, search_nfe=4, final_nfe=4, cfg_scale=2.0) for n in (1, 6))
+    assert list(best.texts) == texts and best.nfe == 24
+    assert (best.scores >= one.scores).all() and (best.scores > one.scores).any()
+    assert best.images[0].size == (32, 32) and best.images[0].tobytes() != best.images[2].tobytes()
 
 
 def test_training_scenes_are_drawn_once_and_show_nothing_that_is_kept(tmp_path: Path) -> None:
