@@ -18,6 +18,9 @@ setup: .venv/ready ## make .venv/ with everything in it, in the versions of cons
 demo: setup ## the main job on real images: noise to NFE curve and report (about 3 minutes on two cores)
 	$(BIN)/python run.py
 
+demo-text: setup ## the same on drawn scenes, from captions (about 5 minutes on two cores)
+	$(BIN)/python run.py experiment=demo_text
+
 test: setup ## run the tests (no network); TESTS=tests/test_run.py runs some
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
@@ -84,4 +87,4 @@ clean: ## remove caches; outputs/, data/ and .venv/ stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-oldest test-newest test-wheel test-slurm lint docs figures bench clean
+.PHONY: help setup demo demo-text test test-oldest test-newest test-wheel test-slurm lint docs figures bench clean

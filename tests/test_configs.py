@@ -43,7 +43,8 @@ def test_every_choice_composes_and_plans(group: str, name: str) -> None:
 FITTING = {  # choices that the default data set does not fit: what they come with
     **dict.fromkeys(("likelihood", "pixels", "mixture", "toy"), ("experiment=toy",)),
     **dict.fromkeys(("imagenet256", "imagenet512"), ("model=sit_xl_2",)),
-    **dict.fromkeys(("drawbench", "geneval", "partiprompts", "scenes", "t2i_compbench"), ("experiment=paper/fig8",)),
+    **dict.fromkeys(("drawbench", "geneval", "partiprompts", "t2i_compbench"), ("experiment=paper/fig8",)),
+    "scenes": ("model=scenes",),
     "prompts": ("experiment=paper/fig8", f"dataset.file={EXAMPLE}"),
 }
 WANTING = {  # choices whose weights are not in the package: what they say

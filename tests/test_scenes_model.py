@@ -5,21 +5,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from noise_search.api import search
+from noise_search.assets import FOLDER, asset
+from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.model import Model, load_model
 from noise_search.errors import Refused
 from noise_search.models.scenes import Scenes
 from noise_search.networks.scene_autoencoder import SceneAutoencoder
 from noise_search.networks.scene_transformer import SceneTransformer
-from noise_search.scenes.language import LONGEST, VOCABULARY, padded_numbers, parse
-from noise_search.scenes.sample import kept_caption
+from noise_search.networks.scenes import load_scene_transformer
+from noise_search.scenes.draw import draw
+from noise_search.scenes.language import LONGEST, VOCABULARY, padded_numbers, parse, satisfied
+from noise_search.scenes.read import read
+from noise_search.scenes.sample import draw_pair, kept_caption
 from noise_search.storage.weights import save_weights
 from noise_search.training import loop
 from noise_search.training.muon import Muon, orthogonal
 from noise_search.training.scenes_set import training_scenes
+from tests.conftest import counted_multiply_adds
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 TINY = {"channels": 4, "side": 4, "width": 16, "depth": 2, "heads": 2, "text_width": 8, "text_depth": 1}
 
 
@@ -149,3 +157,30 @@ def test_resumed_training_equals_unbroken(tmp_path: Path, monkeypatch: pytest.Mo
     resumed = trained(tmp_path / "broken", monkeypatch)
     for (name, a), b in zip(whole.named_parameters(), resumed.named_parameters(), strict=True):
         assert torch.equal(a, b[1]), name
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Model:
+    return load_model(Scenes(name="scenes", precision="float32"), "cpu")
+
+
+def test_the_shipped_model_is_small(shipped: Model) -> None:
+    files = [path for path in FOLDER.iterdir() if path.name.startswith("scenes")]
+    assert set(shipped.weights) <= {path.name for path in files} and sum(path.stat().st_size for path in files) < 25e6
+    net = load_scene_transformer(asset("scenes_flow.safetensors"), len(VOCABULARY), LONGEST)
+    assert sum(parameter.numel() for parameter in net.parameters()) == 1_458_624 <= 8e6
+    assert shipped.encode is not None
+    text = shipped.encode(["a red circle", "two squares"])
+    with counted_multiply_adds() as count:
+        shipped.network(torch.randn(2, *shipped.shape), torch.rand(2), *text)
+    assert OmegaConf.load(CONFIGS / "model/scenes.yaml").model.multiply_adds * 2 == count() <= 2 * 150e6
+
+
+def test_the_shipped_autoencoder_keeps_what_is_drawn(shipped: Model) -> None:
+    rng = np.random.default_rng(4)
+    pairs = [draw_pair(rng) for _ in range(60)]
+    assert shipped.reconstruct is not None
+    images = shipped.reconstruct(images_to_tensor(draw([objects for _, objects in pairs])))
+    found = read(tensor_to_images(images))
+    right = [reading.clear and satisfied(pair[0], reading.objects) for reading, pair in zip(found, pairs, strict=True)]
+    assert np.mean(right) >= 0.95
