@@ -57,6 +57,10 @@ test-slurm: setup ## a sweep on a two-node SLURM of this machine's own (Debian, 
 	apt-get install --yes --quiet --no-install-recommends slurm-wlm munge
 	$(BIN)/python scripts/slurm_drill.py
 
+test-pages: setup ## the pages in a browser: Debian's chromium, which is installed where it is missing (as root)
+	command -v chromium > /dev/null || (apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium)
+	$(BIN)/python -m pytest -m browser tests/test_pages.py
+
 lint: setup ## ruff, mypy, and that imports run downwards only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -87,4 +91,4 @@ clean: ## remove caches; outputs/, data/ and .venv/ stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup demo demo-text test test-oldest test-newest test-wheel test-slurm lint docs figures bench clean
+.PHONY: help setup demo demo-text test test-pages test-oldest test-newest test-wheel test-slurm lint docs figures bench clean

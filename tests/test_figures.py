@@ -11,7 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from noise_search.report.figures import blank, save
-from noise_search.report.html import thumbnail
+from noise_search.report.pictures import thumbnail
 
 
 def figure() -> Figure:
@@ -45,4 +45,5 @@ def test_a_page_shows_large_images_small_and_small_ones_as_they_are() -> None:
 
     assert thumbnail(png(32, 32)) == png(32, 32)
     small = Image.open(io.BytesIO(thumbnail(png(1024, 512))))
-    assert small.size == (256, 128) and small.getpixel((5, 5)) == (10, 200, 30)
+    assert small.size == (256, 128) and small.format == "WEBP"
+    assert np.abs(np.subtract(small.getpixel((5, 5)), (10, 200, 30))).max() < 8

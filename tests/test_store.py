@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from noise_search.storage import units
 from noise_search.storage.checked import Damaged
 from noise_search.storage.run_folder import finished_ids, runs, words
 from noise_search.storage.units import SCHEMA, read_units, write_unit
@@ -17,7 +19,14 @@ FOOTER = {"settings": "abc", "weights": "{}", "versions": "{}"}
 
 def rows(ids: list[int]) -> list[dict]:
     filler = dict.fromkeys(SCHEMA.names, 0) | {"png": b"x" * 3000, "features": b"y" * 5120, "features_search": None}
-    filler |= {"scores": [0.5, float("nan")], "scores_final": [0.5], "bank": None, "measures": [], "digest": "d"}
+    filler |= {
+        "scores": [0.5, float("nan")],
+        "scores_final": [0.5],
+        "bank": None,
+        "sheet": None,
+        "measures": [],
+        "digest": "d",
+    }
     filler |= {"spent_seconds": None, "device": "d"}
     return [filler | {"image_id": i, "point": p} for i in ids for p in (1, 2)]
 
@@ -61,7 +70,7 @@ def unit(tmp_path: Path) -> Path:
 
 def test_a_file_is_plain_parquet_that_says_what_made_it(unit: Path) -> None:
     found = pq.read_schema(unit).metadata
-    assert found[b"settings"] == b"abc" and found[b"schema"] == b"4" and {b"weights", b"versions"} <= set(found)
+    assert found[b"settings"] == b"abc" and found[b"schema"] == b"5" and {b"weights", b"versions"} <= set(found)
     assert pq.read_table(unit, page_checksum_verification=True).num_rows == 64
     column = pq.ParquetFile(unit).metadata.row_group(0).column(0)
     assert column.path_in_schema == "image_id"
@@ -80,6 +89,18 @@ def test_every_flipped_bit_and_every_cut_is_noticed_and_set_aside(tmp_path: Path
         assert finished_ids(tmp_path) == set() and unit.with_suffix(".damaged").read_bytes() == content
     unit.write_bytes(whole)
     assert read_units(tmp_path).num_rows == 64
+
+
+def test_a_file_of_the_schema_before_is_read(tmp_path: Path) -> None:
+    """Schema 4 had no sheet."""
+    write_unit(tmp_path, rows([1]), FOOTER)
+    older = pq.read_table(tmp_path / "units/00000001-00000001.parquet").drop_columns("sheet")
+    write_unit(tmp_path, rows([0]), FOOTER)
+    with mock.patch.object(units, "SCHEMA", older.schema.remove_metadata()), mock.patch.object(units, "VERSION", "4"):
+        write_unit(tmp_path, rows([2]), FOOTER)
+    table = read_units(tmp_path)
+    assert table.column_names == SCHEMA.names and table["image_id"].to_pylist() == [0, 0, 1, 1, 2, 2]
+    assert read_units(tmp_path, ["image_id", "sheet"], 3, 1)["sheet"].null_count == 3
 
 
 def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:

@@ -150,6 +150,12 @@ class Paths:
         x, score, *rest = (take(values, best) for values in state[2:])
         return Result(x, 0.0, score, *rest)
 
+    def tell(self, candidate: int, point: int) -> str:
+        if candidate <= 0:
+            return "the first noise"
+        round, branch = divmod(candidate - 1, self.paths * point)
+        return f"round {round + 1}, re-noising {branch % point + 1} of {point} of path {branch // point + 1}"
+
     def owns(self, lineage: Sequence[int]) -> bool:
         return list(lineage) == [0] or (len(lineage) == len(self.levels) and lineage[0] < self.paths)
 

@@ -112,6 +112,9 @@ class Random:
         x, views = (take(values, place(state.numbers, candidate)) for values in (state.x, state.views))
         return Result(x, 0.0, score, candidate, views, lineage)
 
+    def tell(self, candidate: int, point: int) -> str:
+        return f"candidate {candidate}" if candidate >= 0 else "the first noise"
+
     def owns(self, lineage: Sequence[int]) -> bool:
         return len(lineage) == 1
 

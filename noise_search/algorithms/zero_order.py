@@ -143,6 +143,12 @@ class ZeroOrder:
         x = state.best
         return Result(x, 1.0, state.best_score, state.best_address, no_views(x), state.best_lineage)
 
+    def tell(self, candidate: int, point: int) -> str:
+        if candidate <= 0:
+            return "the first noise"
+        round, neighbour = divmod(candidate - 1, self.neighbours)
+        return f"round {round + 1}, neighbour {neighbour + 1} of {self.neighbours}"
+
     def owns(self, lineage: Sequence[int]) -> bool:
         if not lineage:
             return False

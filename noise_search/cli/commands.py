@@ -18,6 +18,7 @@ from noise_search.configuration.compose import composed, verifier_named
 from noise_search.core.population import Population
 from noise_search.errors import MissingFile, Refused
 from noise_search.report.combined import combine_runs
+from noise_search.report.index import write_index
 from noise_search.report.loggers import NoLogger, Record, WandbLogger
 from noise_search.run.assemble import assemble, versions
 from noise_search.run.description import Description, describe
@@ -154,6 +155,12 @@ def compare_runs(folders: list[Path], into: Path | None) -> int:
         raise Refused("compare: into=FOLDER, where the tables go")
     for path in compare(folders, into):
         print(path)
+    return 0
+
+
+def view(folder: Path) -> int:
+    """Write folder/index.html over all finished runs under it."""
+    print(write_index(folder))
     return 0
 
 

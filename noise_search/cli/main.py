@@ -4,7 +4,8 @@ noise-search [overrides]                           a run: plan, search, evaluate
 noise-search status RUN                            images done, rate, time left; exit code 1 if incomplete
 noise-search verify RUN [images=8]                 checksums and counts; makes some images again
 noise-search report RUN... [into=FOLDER] [axis=seconds]  curve and report from the units; of several runs: combined
-noise-search compare RUN... into=FOLDER            tables at equal NFE, seconds and GFLOPs; paired differences
+noise-search compare RUN... into=FOLDER            tables at equal NFE, seconds and GFLOPs; paired differences; gallery
+noise-search view FOLDER                           a page over all finished runs under a folder, for any web host
 noise-search figures RUN... [figure=6,17] into=FOLDER [axis=gflops]  the paper's figures, from runs and published points
 noise-search export RUN as=npz|png|scores|t2i_compbench [points=1,4] [into=FOLDER]  its images, or all but these
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
@@ -36,6 +37,7 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "verify": (1, 1, {"images"}),
     "report": (1, 1000, {"into", "axis"}),
     "compare": (2, 1000, {"into"}),
+    "view": (1, 1, set()),
     "figures": (0, 1000, {"figure", "into", "axis"}),
     "export": (1, 1, {"as", "points", "into"}),
     "import": (1, 1, {"as", "from"}),
@@ -91,6 +93,8 @@ def command() -> int:
             return commands.report(runs, into, options.get("axis"))
         if name == "compare":
             return commands.compare_runs(runs, into)
+        if name == "view":
+            return commands.view(runs[0])
         if name == "figures":
             named = options["figure"].split(",") if "figure" in options else []
             return figures(runs, named, into, options.get("axis"))

@@ -109,6 +109,14 @@ class Independent(Algorithm, Protocol):
         """The state that has these scores of the first candidates."""
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """An algorithm that says in words where it found a candidate."""
+
+    def tell(self, candidate: int, point: int) -> str:
+        """candidate: an address, of a search for `point`."""
+
+
 def kept_latents(verifier: Verifier, point: int) -> int:
     """How many of `point` candidates of an image can still win, whatever comes: where each has a score of its own the
     best alone, else all of them, as in an ensemble, whose ranks change with every candidate."""

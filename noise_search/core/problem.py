@@ -24,7 +24,8 @@ from noise_search.errors import Refused
 @dataclass(frozen=True)
 class Problem:
     """ids: the B image ids; index int64 [B] and texts: what each is asked to show; shape: the latent shape; search_nfe:
-    c, of one search iteration; watch: takes the seconds of every stage, if it has a device."""
+    c, of one search iteration; watch: takes the seconds of every stage, if it has a device; witness: is shown
+    every decoded candidate, images [N, 3, H, W] and whose they are int64 [N], once it has its scores."""
 
     flow: Flow
     verifier: Verifier
@@ -38,6 +39,7 @@ class Problem:
     seed: int
     schedule: Schedule = UNIFORM
     watch: Stopwatch = field(default_factory=Stopwatch)
+    witness: Callable[[Tensor, Tensor], None] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -148,7 +150,10 @@ class Problem:
         """x [N, ...], views [N, L, ...] of images who [N] -> scores [N, V]."""
         with self.watch("decode"):
             images = self.flow.decode(x)
-        return self.verify(images, views, who)
+        scores = self.verify(images, views, who)
+        if self.witness is not None:
+            self.witness(images, who)
+        return scores
 
     def verify(self, images: Tensor, views: Tensor, who: Tensor) -> Tensor:
         """images [N, 3, H, W] with their views [N, L, ...], of images who [N] -> scores [N, V]."""
@@ -207,12 +212,13 @@ def open_problem(
     batch_size: Batches | int | None = None,
     texts: Sequence[str] = (),
     watch: Stopwatch | None = None,
+    witness: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Problem:
     """The problem of searching for B images with a model; `problem.meters` count what it costs.
 
     index: int64 [B], what each is asked to show; texts: the same in words, for models and verifiers that read them.
     ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
-    watch: by default one that takes nothing.
+    watch: by default one that takes nothing. witness: as of `Problem`.
     """
     rows = batch_size or model.batch_size
     if rows is None:
@@ -237,4 +243,5 @@ def open_problem(
         seed,
         model.schedule,
         watch or Stopwatch(),
+        witness,
     )

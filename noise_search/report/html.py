@@ -1,55 +1,48 @@
-"""report.html: one self-contained file with the plan, the curves, the images at growing budgets and the settings."""
+"""Pages: one self-contained file each, useful without JavaScript and better with it; and what they are made of."""
 
-import base64
 import html
-import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from PIL import Image
-
 from noise_search.measures.metric import Metric
-from noise_search.report.figures import unknown
+from noise_search.report.figures import axis_label, label
+from noise_search.report.page import asset
+from noise_search.report.svg import Curve, Dot, chart, short, swatch
 from noise_search.storage.atomic import write_text
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1180px; margin: 2em auto; padding: 0 1.5em }
-h1 { font-size: 1.5em; margin-bottom: .2em } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid #ddd }
-table { border-collapse: collapse } td, th { padding: .25em .8em; text-align: right }
-td { font-variant-numeric: tabular-nums }
-th { font-weight: 600; border-bottom: 1px solid #bbb } td:first-child, th:first-child { text-align: left }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 1em }
-.figures img { width: 100% } .grid img { width: 84px; height: 84px; image-rendering: pixelated; display: block }
-.grid td { padding: 2px 4px; text-align: center; font-size: 11px; color: #555 }
-.grid td:first-child { color: #222; font-size: 14px; max-width: 22em }
-pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 12px } .note { color: #555 }
-"""
+
+def write_page(path: Path, title: str, body: str, data: Mapping[str, Any] | None = None, large: bool = False) -> None:
+    """Write a page with its style, its script and the data that the script reads. large: are its pictures so?"""
+    told = json.dumps(data or {}, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    write_text(
+        path,
+        f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<style>{asset("page.css")}</style></head><body{' class="large"' * large}>
+<main><h1>{html.escape(title)}</h1>
+{body}
+</main>
+<script type="application/json" id="data">{told}</script><script>{asset("page.js")}</script></body></html>
+""",
+    )
 
 
-def data_uri(content: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(content).decode()
-
-
-def thumbnail(png: bytes, side: int = 256) -> bytes:
-    """The picture, at most `side` pixels wide: large ones would make a page of a hundred megabytes."""
-    picture = Image.open(io.BytesIO(png))
-    if picture.width <= side:
-        return png
-    small = io.BytesIO()
-    picture.resize((side, side * picture.height // picture.width), Image.Resampling.LANCZOS).save(small, "png")
-    return small.getvalue()
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]], kind: str = "") -> str:
     """An HTML table; every cell is escaped."""
 
     def cells(values: Sequence[Any], tag: str) -> str:
         return "".join(f"<{tag}>{html.escape(str(value))}</{tag}>" for value in values)
 
+    head = f"<thead><tr>{cells(header, 'th')}</tr></thead>" if any(header) else ""
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return f"<table><tr>{cells(header, 'th')}</tr>{body}</table>"
+    return wide(f'<table class="{kind}">{head}<tbody>{body}</tbody></table>', "table")
+
+
+def wide(inner: str, label: str) -> str:
+    """What scrolls by itself, by keys too, where a window is narrow."""
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{label}">{inner}</div>'
 
 
 def number(value: Any) -> str:
@@ -59,105 +52,75 @@ def number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
 
 
-def image_grid(rows: pa.Table, points: Sequence[int], nfe: Sequence[int], names: Sequence[str], count: int) -> str:
-    """One line a condition, one column a budget."""
-    shown = rows.select(GRID_COLUMNS).slice(0, count * len(points))  # rows are sorted by image, then point
-    by_key = {(r["image_id"], r["point"]): r for r in shown.to_pylist()}
-    ids = sorted({image for image, _ in by_key})
-    lines = ["<tr><td></td>" + "".join(f"<td>{value:,} NFE</td>" for value in nfe) + "</tr>"]
-    for image in ids:
-        cells, previous = [], None
-        for point in points:
-            row = by_key[image, point]
-            same = "unchanged" if row["png"] == previous else ", ".join(f"{v:.2f}" for v in row["scores_final"][:1])
-            previous = row["png"]
-            cells.append(f'<td><img src="{data_uri(thumbnail(row["png"]))}" alt="">{same}</td>')
-        name = html.escape(names[by_key[image, points[0]]["condition"]])
-        lines.append(f"<tr><td>{name}</td>{''.join(cells)}</tr>")
-    return f'<table class="grid">{"".join(lines)}</table>'
+def section(heading: str, body: str, note: str = "") -> str:
+    told = f'<p class="note">{html.escape(note)}</p>' if note else ""
+    return f"<section><h2>{html.escape(heading)}</h2>{told}{body}</section>" if body else ""
 
 
-def category_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Of the rows of categories.csv: one line a metric and category, one column a budget; "" where there are none."""
-    if not rows:
-        return ""
-    nfe = list(dict.fromkeys(row["nfe"] for row in rows))
-    values = {(row["metric"], row["category"], row["nfe"]): row for row in rows}
-    lines = []
-    for metric, category in dict.fromkeys((row["metric"], row["category"]) for row in rows):
-        of_budgets = [values[metric, category, budget] for budget in nfe]
-        lines.append([metric, category, of_budgets[0]["n_images"], *(number(row["value"]) for row in of_budgets)])
-    return f"<h2>By category</h2>{table(['metric', 'category', 'images', *(f'{n:,} NFE' for n in nfe)], lines)}"
+def image(n: int, uris: Sequence[str], alt: str, named: set[int], more: str = "") -> str:
+    """Picture number n; the first <img> of each has the id by which the script finds it. more: attributes."""
+    identity = "" if n in named else f' id="p{n}"'
+    named.add(n)
+    return f'<img{identity} src="{uris[n]}" alt="{html.escape(alt)}"{more and " " + more}>'
 
 
-GRID_COLUMNS = ["image_id", "point", "condition", "scores_final", "png"]
+def slider(budgets: Sequence[float]) -> str:
+    """The budget that the page shows; it is seen where there is a script. It begins at the largest."""
+    last = len(budgets) - 1
+    ends = f"<span>{short(budgets[0])}</span><span>{short(budgets[-1])}</span>"
+    return (
+        f'<div class="budget" hidden><label for="budget">Search budget: <output id="told">{short(budgets[-1])} NFE an'
+        f' image</output></label><input type="range" id="budget" min="0" max="{last}" step="1" value="{last}">'
+        f'<p class="ends" aria-hidden="true">{ends}</p></div>'
+    )
 
 
-def write_report(
-    path: Path,
-    title: str,
-    plan: str,
-    metrics: Mapping[str, Metric],
-    curve: Sequence[Mapping[str, Any]],
+def said(row: Mapping[str, Any], axis: str) -> str:
+    """A point of a curve in words."""
+    unit = "s" if axis == "seconds" else "NFE"
+    between = "" if row["ci_low"] is None else f" ({number(row['ci_low'])} to {number(row['ci_high'])})"
+    return f"{number(row[axis])} {unit}: {number(row['value'])}{between}"
+
+
+def curve_figure(
+    metric: Metric,
+    rows: Sequence[dict[str, Any]],
     floors: Sequence[Mapping[str, Any]],
-    categories: Sequence[Mapping[str, Any]],
-    figures: Sequence[Path],
-    rows: pa.Table,
-    names: Sequence[str],
-    settings: str,
-    facts: Mapping[str, Any],
-    count: int = 10,
-) -> None:
-    """Write the report; metrics: by name; curve, floors, categories: rows of their CSV files; rows: the units' table;
-    names: of the classes, or the prompts."""
-    points = sorted({row["point"] for row in curve})
-    nfe = {row["point"]: row["nfe"] for row in curve}
-    told = [metrics.get(name) or unknown(name) for name in dict.fromkeys(row["metric"] for row in curve)]
-    values = {(row["metric"], row["point"]): row for row in curve}
-    networks = {row["metric"]: row["network"] for row in curve}
-    lines = [
-        [m.name, m.title, m.better, networks[m.name], *(number(values[m.name, p]["value"]) for p in points)]
-        + [
-            next((number(f["value"]) for f in floors if (f["kind"], f["metric"]) == (kind, m.name)), "")
-            for kind in KINDS
-        ]
-        for m in told
+    keys: Mapping[int, float],
+    axis: str,
+) -> str:
+    """One metric of one run as a figure with its table; "" where it has no value. keys: point -> the slider's."""
+    known = [row for row in rows if row["value"] is not None and row[axis]]
+    if not known:
+        return ""
+    dots = [
+        Dot(row[axis], row["value"], row["ci_low"], row["ci_high"], keys[row["point"]], said(row, axis))
+        for row in known
     ]
-    n = curve[0]["n_images"]
-    header = [
-        "metric",
-        "",
-        "better",
-        "network",
-        *(f"{nfe[p]:,} NFE" for p in points),
-        "floor: real",
-        "floor: reconstructed",
-    ]
-    pictures = "".join(f'<img src="{data_uri(f.read_bytes())}" alt="{html.escape(f.stem)}">' for f in figures)
-    biased = ", ".join(m.title for m in told if m.biased and n < 10_000)
-    bias = f"Strongly biased at this n: {biased}; compare at equal n only." if biased else ""
-    if bias and "kernel_distance" in networks:
-        bias = f"Strongly biased at this n: {biased}; read the kernel distance instead."
-    known = "No floors: too few held-out images are at hand (scripts/fetch_cifar10.py)."
-    if floors:
-        known = "Floors: as many held-out real images, and their reconstructions by the autoencoder where there is one."
-    content = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
-<style>{STYLE}</style>
-<h1>{html.escape(title)}</h1>
-<p class="note">n = {n:,} images. {bias} {known}</p>
-<h2>Curves</h2><div class="figures">{pictures}</div>
-<h2>The same conditions at growing budgets</h2>
-<p class="note">Each row starts from one noise; each column spends more on searching for a better one. Below each
-image: its final verifier score, or that the winner is still the same.</p>
-{image_grid(rows, points, [nfe[p] for p in points], names, count)}
-<h2>Values</h2>{table(header, lines)}
-{category_table(categories)}
-<h2>Plan</h2><pre>{html.escape(plan)}</pre>
-<h2>What was spent, and on what</h2>{table(["", ""], [[k, number(v)] for k, v in facts.items()])}
-<h2>Settings</h2><pre>{html.escape(settings)}</pre>
-</html>
-"""
-    write_text(path, content)
+    lines = [(f["kind"], f["value"]) for f in floors if f["metric"] == metric.name and f["value"] is not None]
+    under = axis_label(axis, known[0])
+    cells = [[number(r[axis]), number(r["value"]), number(r["ci_low"]), number(r["ci_high"])] for r in known]
+    cells += [[f"{kind} images", number(value), "", ""] for kind, value in lines]
+    shown = chart(
+        [Curve("", dots)], lines, under, f"{titled(metric)} against {under}: {dots[0].said} to {dots[-1].said}"
+    )
+    return figure(metric, label(known[0], metric), shown, table([under, "value", "95 % from", "to"], cells))
 
 
-KINDS = ("real", "reconstructed")
+def titled(metric: Metric) -> str:
+    """What stands above a figure: with the verifier's name, where there are several."""
+    _, _, member = metric.name.partition("/")
+    return f"{metric.title}: {member}" if member else metric.title
+
+
+def figure(metric: Metric, beneath: str, shown: str, values: str, legend: Sequence[str] = ()) -> str:
+    """A picture with its title, what the slider's budget reaches, and its numbers for those who cannot see it."""
+    better = f' <span class="better">{metric.better} is better</span>' if metric.better else ""
+    names = "".join(f"<li>{swatch(i)}{html.escape(name)}</li>" for i, name in enumerate(legend))
+    listed = f'<ul class="legend">{names}</ul>' if names else ""
+    return (
+        f'<figure class="chart" data-metric="{html.escape(metric.name)}"><figcaption>'
+        f"<strong>{html.escape(titled(metric))}</strong>{better}</figcaption>{shown}{listed}"
+        f'<p class="now"></p><p class="note">{html.escape(beneath)}</p>'
+        f"<details><summary>Values of {html.escape(titled(metric))}</summary>{values}</details></figure>"
+    )

@@ -18,6 +18,7 @@ from noise_search.core.problem import Problem
 from noise_search.core.stopwatch import by_stage, spans_of
 from noise_search.run.parts import Parts
 from noise_search.run.render import Key
+from noise_search.run.sheets import Sheets
 from noise_search.storage.checked import Damaged, read_checked, write_checked
 
 log = logging.getLogger("noise_search")
@@ -47,7 +48,8 @@ class Checkpoint:
     def made_with(self) -> dict[str, Any]:
         """What must be the same for whoever goes on."""
         points = [p.point for p in self.parts.run.plan.purchases]
-        return {**self.parts.footer, "points": points, "ids": list(self.problem.ids)}
+        keep = self.parts.run.settings.keep_bank
+        return {**self.parts.footer, "points": points, "ids": list(self.problem.ids), "keep_bank": keep}
 
     def load(self) -> Halfway | None:
         """What was saved last, if it is whole and of this run; the problem's meters say again what they said then."""
@@ -61,6 +63,8 @@ class Checkpoint:
         for meter, count in zip(meters_of(problem), saved["counts"], strict=True):
             meter.copy_(count)
         problem.meters.network.padding = saved["padding"]
+        if isinstance(problem.witness, Sheets):
+            problem.witness.restore(saved["sheets"], device)
         kind = type(self.parts.run.algorithm.init(problem, self.parts.run.plan.purchases[-1].point))
         readouts = [
             Readout(point, series, Result(**moved(result, device)), Spent(*spent), spans_of(seconds))
@@ -89,6 +93,7 @@ class Checkpoint:
                 (r.point, r.series, r.result._asdict(), tuple(r.spent), by_stage(r.spans)) for r in halfway.readouts
             ],
             "finals": halfway.finals,
+            "sheets": problem.witness.saved() if isinstance(problem.witness, Sheets) else {},
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)

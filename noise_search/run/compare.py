@@ -32,6 +32,8 @@ from noise_search.report.comparison import (
     tables,
 )
 from noise_search.report.figures import unknown
+from noise_search.report.gallery import IMAGES, Shown, write_gallery
+from noise_search.report.run_page import SHOWN_COLUMNS
 from noise_search.run.assemble import device_of
 from noise_search.run.description import Description
 from noise_search.run.evaluate import Measured, measured
@@ -39,6 +41,7 @@ from noise_search.run.reopen import reopen
 from noise_search.storage.atomic import replacing, write_text
 from noise_search.storage.curve_csv import write_csv
 from noise_search.storage.run_folder import finished_record
+from noise_search.storage.units import read_units
 
 log = logging.getLogger("noise_search")
 PAIRED = ("metric", "nfe", "a", "b", "a_point", "b_point", "seeds", *Difference._fields, "method")
@@ -66,7 +69,8 @@ class Runs:
 
 
 def compare(folders: list[Path], into: Path) -> list[Path]:
-    """Write comparison.csv, .parquet, .md and .tex, paired.csv and the combined figures; returns what was written."""
+    """Write gallery.html, comparison.csv, .parquet, .md and .tex, paired.csv and the combined figures; returns what was
+    written."""
     runs = opened(folders, into)
     tidy(runs.rows, into)
     pairs = list(paired(runs))
@@ -85,7 +89,35 @@ def compare(folders: list[Path], into: Path) -> list[Path]:
     text.append(paired_text(pairs))
     write_text(into / "comparison.md", "\n".join(text))
     write_text(into / "comparison.tex", "\n".join(tex))
-    return [into / f"comparison.{form}" for form in ("md", "tex", "csv", "parquet")] + [into / "paired.csv"]
+    write_gallery(into / "gallery.html", runs.rows, runs.metrics, sides(runs))
+    tables_of = [into / f"comparison.{form}" for form in ("md", "tex", "csv", "parquet")]
+    return [into / "gallery.html", *tables_of, into / "paired.csv"]
+
+
+def sides(runs: Runs) -> list[Shown]:
+    """The first images of one run of each series, by its first seed; those that show the same in all of them."""
+    first: dict[str, Path] = {}
+    for (series, _), folder in runs.folders.items():
+        first.setdefault(series, folder)
+    count = min(IMAGES, *(finished_record(folder)["images"] for folder in first.values()))
+    found = {name: read_units(folder, SHOWN_COLUMNS, count).to_pylist() for name, folder in first.items()}
+    conditions = [{row["image_id"]: row["condition"] for row in rows} for rows in found.values()]
+    ids = [i for i in range(count) if len({own[i] for own in conditions}) == 1]
+    return [shown(runs.described[first[name]], name, rows, ids) for name, rows in found.items()]
+
+
+def shown(run: Description, name: str, rows: list[dict[str, Any]], ids: list[int]) -> Shown:
+    """rows: of the run's images, by id, then point."""
+    nfe = {purchase.point: purchase.nfe for purchase in run.plan.purchases}
+    each = {i: [row for row in rows if row["image_id"] == i] for i in ids}
+    return Shown(
+        name,
+        [nfe[row["point"]] for row in each[ids[0]]] if ids else [],
+        ids,
+        [run.dataset.texts[each[i][0]["condition"]] for i in ids],
+        [[row["png"] for row in each[i]] for i in ids],
+        [[round(float(row["scores_final"][0]), 6) for row in each[i]] for i in ids],
+    )
 
 
 def opened(folders: list[Path], into: Path) -> Runs:

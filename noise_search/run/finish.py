@@ -15,10 +15,10 @@ import torch
 
 from noise_search.errors import Refused
 from noise_search.report.figures import figures
-from noise_search.report.html import GRID_COLUMNS, write_report
 from noise_search.report.images import write_grids
 from noise_search.report.loggers import Logger, Record
 from noise_search.report.matrix import banks, write_correlation, write_matrix
+from noise_search.report.run_page import BANK_COLUMNS, SHOWN_COLUMNS, RunPage, write_report
 from noise_search.run.assemble import versions
 from noise_search.run.categories import by_category
 from noise_search.run.evaluate import curve, metrics_of
@@ -26,6 +26,7 @@ from noise_search.run.floors import floors
 from noise_search.run.parts import Parts
 from noise_search.run.progress import Work
 from noise_search.run.settings import SHOWN
+from noise_search.run.shown import pictures_of, shelves_of, told_address
 from noise_search.storage.atomic import write_text
 from noise_search.storage.curve_csv import CATEGORY_COLUMNS, COLUMNS, FLOOR_COLUMNS, write_csv
 from noise_search.storage.export import export_npz
@@ -61,7 +62,8 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
         why = "(scripts/fetch_cifar10.py)" if parts.judge.heldout_name else f"({parts.judge.network} keeps none)"
         log.info("no floors: not %d held-out images at hand %s", run.settings.images, why)
     seconds["evaluate"] = time.monotonic() - started
-    pictures = figures(folder / "figures", metrics, rows, floor_rows, run.settings.axis)
+    figures(folder / "figures", metrics, rows, floor_rows, run.settings.axis)
+    pictures = list[Path]()
     columns = list(run.columns) if run.keeps_bank else []
     if len(columns) > 1:
         bank, more = banks(read_units(folder, ("image_id", "bank"), run.settings.images), len(columns)), {}
@@ -72,7 +74,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
         pictures.append(write_matrix(folder / "figures", bank, columns, more))
         if len(bank) > 2:
             pictures.append(write_correlation(folder / "figures", bank, columns))
-    shown = read_units(folder, GRID_COLUMNS, min(run.settings.images, SHOWN))
+    shown = read_units(folder, SHOWN_COLUMNS, min(run.settings.images, SHOWN))
     grids = write_grids(folder / "images", shown, run.plan.purchases)
 
     if run.judge.export_npz:
@@ -80,22 +82,30 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
             export_npz(folder, p.point, run.settings.images, folder / f"samples/{p.label}.npz")
     spent = bill(parts, read_units(folder, BILLED, run.settings.images))
     facts = facts_of(parts, spent, work)
-    write_report(
-        folder / "report.html",
-        run.title,
-        run.text,
-        metrics,
-        rows,
-        floor_rows,
-        category_rows,
-        pictures,
-        shown,
-        run.dataset.texts,
-        config_text(run.config),
-        facts,
+    shelves, keep = shelves_of(parts, folder), min(run.settings.keep_bank, run.settings.images)
+    page = RunPage(
+        title=run.title,
+        plan=run.text,
+        axis=run.settings.axis,
+        metrics=metrics,
+        curve=rows,
+        floors=floor_rows,
+        shown=shown,
+        names=run.dataset.texts,
+        settings=config_text(run.config),
+        facts=facts,
+        tell=told_address(run.algorithm),
+        categories=category_rows,
+        banks=read_units(folder, BANK_COLUMNS, keep, run.plan.purchases[-1].point) if columns and keep else None,
+        columns=columns,
+        keep_bank=keep,
+        shelves=shelves,
+        shelved=pictures_of(parts, folder, shelves),
+        pictures=pictures,
     )
-    pictures_of = {point: np.asarray(grid) for point, grid in grids.items()}
-    logger.log(Record(folder, dict(run.config), choices, rows, run.settings.axis, pictures_of))
+    write_report(folder / "report.html", page)
+    sheets = {point: np.asarray(grid) for point, grid in grids.items()}
+    logger.log(Record(folder, dict(run.config), choices, rows, run.settings.axis, sheets))
     write_config(folder, run.config)  # of a worker with other `images`, if one began the run
     record = {"images": run.settings.images, "axis": run.settings.axis, "choices": choices, "columns": columns}
     record["metrics"] = {name: {key: getattr(m, key) for key in DESCRIBED} for name, m in metrics.items()}

@@ -17,6 +17,7 @@ from noise_search.core.stopwatch import Stopwatch
 from noise_search.core.verifier import Verifier
 from noise_search.measures.judge import Judge
 from noise_search.run.description import Description
+from noise_search.run.sheets import Sheets
 
 
 class Tuning(NamedTuple):
@@ -84,6 +85,7 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Pro
         parts.batches,
         [run.dataset.texts[i] for i in index.tolist()] if parts.reads_texts else (),
         Stopwatch(torch.device(parts.device)),
+        Sheets(ids, run.settings.keep_bank) if run.keeps_bank else None,
     )
 
 

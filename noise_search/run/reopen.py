@@ -36,7 +36,8 @@ def saved(folder: Path) -> Saved:
             raise Refused(f"{folder} was made with the plug-in {name} {version}; {here}")
     if not isinstance(tuning := identity.get("tuning"), dict):
         raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no tuning")
-    return Saved(config | {"device": "auto", "rank": 0, "world": 1} | tuning, choices)
+    before = {"keep_bank": 0}  # of a run that was made before there were any
+    return Saved(before | config | {"device": "auto", "rank": 0, "world": 1} | tuning, choices)
 
 
 def reopen(folder: Path, axis: str | None = None) -> Description:

@@ -126,11 +126,13 @@ def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
 
 def timed(made: list[dict[str, Any]], rows: pa.Table) -> list[dict[str, Any]]:
     """Rows that were made from the source's, with the seconds that their searches took there; None of a point that was
-    not read out there, and of all where this is another device."""
+    not read out there, and of all where this is another device; and with the small pictures of its candidates."""
     found = {(row["image_id"], row["point"]): row for row in rows.to_pylist()}
+    sheets = {row["image_id"]: row["sheet"] for row in found.values() if row["sheet"] is not None}
     for row in made:
         there = found.get((row["image_id"], row["point"]), {})
         row["seconds_search"] = there.get("seconds_search")
+        row["sheet"] = sheets.get(row["image_id"]) if row["bank"] is not None else None
         if devices := set(rows["device"].to_pylist()) - {row["device"]}:
             row["device"] = ", ".join(sorted({row["device"], *devices}))
             row["seconds_search"] = row["seconds_final"] = None

@@ -18,6 +18,7 @@ from noise_search.run.parts import Parts, begin
 from noise_search.run.progress import Progress, Work
 from noise_search.run.render import Key, keys_of, render
 from noise_search.run.settings import UNIT
+from noise_search.run.sheets import Sheets
 from noise_search.storage.run_folder import finished_ids, runs, words
 from noise_search.storage.units import write_unit
 
@@ -143,7 +144,7 @@ def rows_of(
     """The rows to store. bank: scores [B, N, V] of all candidates of a random search."""
     total, padding, images = Spent.of(problem.meters), problem.meters.network.padding, len(problem.ids)
     seconds = {stage: value / images for stage, value in by_stage(problem.watch.spans).items()}
-    out = []
+    witness, out = problem.witness, list[dict[str, Any]]()
     for readout in readouts:
         alone = sum(by_stage(readout.spans).values()) / images
         for i, key in enumerate(keys_of(readout)):
@@ -156,6 +157,7 @@ def rows_of(
                     "point": readout.point,
                     "candidate": key[2],
                     "scores": readout.result.score[i].tolist(),
+                    "sheet": witness.sheet(i) if isinstance(witness, Sheets) and readout is readouts[-1] else None,
                     **kept(problem.verifier, bank[i] if bank is not None else None, key[2], readout is readouts[-1]),
                     "nfe_search": int(readout.spent.evaluations[i]),
                     "nfe_backward": int(readout.spent.backward[i]),

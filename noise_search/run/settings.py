@@ -26,7 +26,8 @@ class Settings:
     """images >= 1; seed in [0, 2**63); cfg_scale >= 0 (1: no guidance); batch_size rows or "auto"; compile (with
     torch.compile) true, false or "auto"; precision of the parts that leave it to the run, or "auto"; device or "auto".
 
-    keep_images: store every chosen image, not only those that the report shows. rank, world: see `workers.py`.
+    keep_images: store every chosen image, not only those that the report shows. keep_bank: of how many images small
+    pictures of the first candidates are stored, where the scores of all are; 0 to SHOWN. rank, world: see `workers.py`.
     """
 
     images: int
@@ -40,6 +41,7 @@ class Settings:
     plan_only: bool
     axis: str
     keep_images: bool
+    keep_bank: int
     rank: int | None
     world: int | None
 
@@ -59,6 +61,8 @@ class Settings:
         need("axis", self.axis in AXES, f"one of {', '.join(AXES)}")
         need("plan_only", isinstance(self.plan_only, bool), "true or false")
         need("keep_images", isinstance(self.keep_images, bool), "true or false")
+        bank = whole(self.keep_bank) and 0 <= self.keep_bank <= SHOWN
+        need("keep_bank", bank, f"a whole number of images, from 0 (none) to {SHOWN}")
         if self.rank is not None or self.world is not None:
             rank, world = (number if whole(number) else -1 for number in (self.rank, self.world))
             need("world", world >= 1, "a whole number of workers, at least 1, given together with rank")

@@ -16,7 +16,8 @@ from noise_search.storage.atomic import replacing
 from noise_search.storage.checked import Damaged, set_aside
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
-VERSION = "4"  # of SCHEMA; in every file's footer
+VERSION = "5"  # of SCHEMA; in every file's footer
+READABLE = ("4", VERSION)  # "4" has no sheet
 STAGES = ("denoise", "decode", "verify", "render", "judge")  # as core/stopwatch.py says
 
 SCHEMA = pa.schema(
@@ -29,6 +30,7 @@ SCHEMA = pa.schema(
         ("scores_final", pa.list_(pa.float32())),  # of the rendered image
         ("measures", pa.list_(pa.float32())),  # of it, by the judge's metrics of images, in the judge's order
         ("bank", pa.list_(pa.float32())),  # scores [N, columns] of all candidates, at the largest point; null elsewhere
+        ("sheet", pa.large_binary()),  # beside a bank, of the first images: a WebP of the first candidates; else null
         ("nfe_search", pa.int64()),  # metered, for this point alone
         ("nfe_final", pa.int64()),
         ("nfe_backward", pa.int64()),
@@ -104,13 +106,21 @@ def units(
         if not new:
             continue
         source = pa.BufferReader(read_file(path))
-        table = pq.read_table(
-            source, columns=columns and list(columns), filters=rules or None, page_checksum_verification=True
-        )
-        made_with = table.schema.metadata or {}
+        there = pq.read_schema(source)
+        made_with = there.metadata or {}
         version = made_with.get(b"schema", b"1").decode()
-        if version != VERSION:
+        if version not in READABLE:
             raise Refused(f"{path} was written by another version (schema {version}, not {VERSION})")
+        wanted = list(columns or SCHEMA.names)
+        table = pq.read_table(
+            source,
+            columns=[name for name in wanted if name in there.names],
+            filters=rules or None,
+            page_checksum_verification=True,
+        )
+        if "sheet" in wanted and "sheet" not in there.names:
+            table = table.append_column(SCHEMA.field("sheet"), pa.nulls(len(table), pa.large_binary()))
+        table = table.select(wanted)
         first = first or made_with
         if other := [name.decode() for name in (b"settings", b"weights") if made_with.get(name) != first.get(name)]:
             raise Refused(f"{path} was made with other {' and '.join(other)} than the files before it; remove it")
