@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from noise_search.core.denoiser import Condition
-from noise_search.models.diffusers.family import FlowMatching
+from noise_search.models.diffusers.flow_matching import FlowMatching
 
 PATCH = 2  # latents of 2 x 2 are one token
 LONGEST = 512  # T5 tokens, the pipeline's own default

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noise_search.core.checks import require
 from noise_search.core.denoiser import Condition
-from noise_search.models.diffusers.family import FlowMatching
+from noise_search.models.diffusers.flow_matching import FlowMatching
 
 LONGEST = 300  # Gemma tokens, the pipeline's own default
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from noise_search.core.denoiser import Condition
-from noise_search.models.diffusers.family import FlowMatching
+from noise_search.models.diffusers.flow_matching import FlowMatching
 
 LONGEST = 256  # T5 tokens, the pipeline's own default
 
