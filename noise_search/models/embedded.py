@@ -23,11 +23,11 @@ DECODED = {"cpu": 256, "cuda": 4096}  # rows that the autoencoder makes at a tim
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedSiT(ModelSettings):
-    """weights, autoencoder: files, by default those in the package; precision: "float32" or "bfloat16" (autocast)."""
+    """weights, autoencoder: files, by default those in the package; precision: "float32", "bfloat16" (autocast) or "auto"."""
 
     weights: str | None = None
     autoencoder: str | None = None
-    precision: str = "bfloat16"
+    precision: str = "auto"
 
     class_set: ClassVar[str] = "cifar10"
 

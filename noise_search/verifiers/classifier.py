@@ -37,7 +37,7 @@ class Classifier(Verifier):
     size: int
     resolution: int
     output: str = "logit"
-    precision: str = "bfloat16"
+    precision: str = "auto"
     head: str | None = None
 
     differentiable = True

@@ -23,7 +23,7 @@ class ClipZeroShot(Verifier):
     backbone: str
     pretrained: str
     output: str = "logit"
-    precision: str = "bfloat16"
+    precision: str = "auto"
 
     differentiable = True
     reads = ("classes",)
@@ -59,7 +59,7 @@ class ClipSimilarity(SelfSupervised):
     backbone: str
     pretrained: str
     view: float
-    precision: str = "bfloat16"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,7 +39,7 @@ class Dino(Verifier):
     layers: int = 1
     resolution: int = 224
     output: str = "logit"
-    precision: str = "bfloat16"
+    precision: str = "auto"
 
     differentiable = True
     reads = ("classes",)
@@ -168,7 +168,7 @@ class DinoSimilarity(SelfSupervised):
     view: float
     backbone_file: str | None = None
     resolution: int = 224
-    precision: str = "bfloat16"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()

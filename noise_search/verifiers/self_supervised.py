@@ -47,7 +47,7 @@ class ClassifierSimilarity(SelfSupervised):
     size: int
     resolution: int
     view: float
-    precision: str = "bfloat16"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,7 +23,7 @@ class Local(VisionLanguageModel):
 
     folder: str
     repo: str | None = None
-    precision: str = "bfloat16"
+    precision: str = "auto"
     longest: int = 200
 
     def __post_init__(self) -> None:
