@@ -23,7 +23,7 @@ class Local(VisionLanguageModel):
 
     folder: str
     repo: str | None = None
-    precision: str = "auto"
+    precision: str = "bfloat16"
     longest: int = 200
 
     def __post_init__(self) -> None:
