@@ -25,6 +25,7 @@ from noise_search.training.scene_tests import told_apart
 from noise_search.verifiers.scenes_aesthetic import ScenesAesthetic
 from noise_search.verifiers.scenes_clip import ScenesClip
 from noise_search.verifiers.scenes_oracle import ScenesOracle
+from tests.test_configs import described
 
 CIRCLE, SQUARE = Object("circle", "red", "plain", 8, 8, 5), Object("square", "blue", "striped", 24, 10, 5.5)
 Pairs = list[tuple[Caption, tuple[Object, ...]]]
@@ -193,3 +194,11 @@ def test_the_shipped_critic_ranks_renders_by_how_badly_they_are_spoilt() -> None
         assert clean.mean() > mild.mean() > more.mean(), damage.__name__
         assert (clean > whole).float().mean() > 0.95, damage.__name__
         assert (damage(x, torch.zeros(200, 1, 1, 1)) - x).abs().max() < 1e-4, damage.__name__
+
+
+@pytest.mark.parametrize("name", ["verifiers", "scaling", "categories", "algorithms"])
+def test_twins_of_the_paper_plan_their_cost(name: str) -> None:
+    twin = described(f"experiment=scenes/{name}")
+    assert twin.choices["model"] == twin.choices["metrics"] == twin.dataset.name == "scenes"
+    assert [p.nfe for p in twin.plan.purchases][:: len(twin.plan.purchases) - 1] == [10, 160]
+    assert twin.columns.keys() >= {"scenes_clip", "scenes_aesthetic", "scenes_oracle"}
