@@ -24,7 +24,7 @@ from tests.test_published import NET, random_state
 
 TOY = ("experiment=toy", "budget.search_nfe=4", "budget.final_nfe=5", "budget.points=[1,4]")
 CIFAR10 = (
-    "model.precision=float32",
+    "precision=float32",
     "batch_size=256",
     "budget.search_nfe=6",
     "budget.final_nfe=4",
