@@ -157,6 +157,7 @@ def test_rewards_are_those_of_the_definition(file: Path, vocabulary: Path, monke
     assert torch.allclose(scores.double(), torch.tensor(expected).double(), atol=1e-4)
     assert scores.flatten().unique().numel() == 6
     assert set(verifier.weights) == {"ImageReward.pt", "vocab.txt"}
+    assert verifier.name == "ImageReward 1.0 (224 px centre crop, float32)"
     leaf = images.clone().requires_grad_()
     verifier.score(Candidates(leaf, torch.tensor([0, 1]), texts=texts)).sum().backward()
     assert (leaf.grad.flatten(2).norm(dim=2) > 0).all()

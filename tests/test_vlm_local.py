@@ -121,6 +121,8 @@ def test_a_folder_that_is_no_model_is_told_in_one_line(made: Path, tmp_path: Pat
         with pytest.raises(Refused, match="no vision-language model of transformers") as caught:
             Grader(Local(str(folder))).load(Surroundings())
         assert "\n" not in str(caught.value)
+    with pytest.raises(Refused, match="precision=auto: one of bfloat16, float32"):
+        Local(str(made), precision="auto")
     with pytest.raises(Refused, match="longest=0: tokens, at least 1"):
         Local(str(made), longest=0)
     (source,) = Local("weights/there", "some/repo").sources

@@ -34,9 +34,12 @@ class ImageRewardVerifier(Verifier):
 
     def __post_init__(self) -> None:
         require_precision("precision", self.precision)
-        self.name = f"ImageReward 1.0 (224 px, {self.precision})"
+        self.name = self.named()
         weights = Hub("zai-org/ImageReward", r"ImageReward\.pt", self.file)
         self.sources = (weights, Hub("google-bert/bert-base-uncased", r"vocab\.txt", self.vocabulary))
+
+    def named(self) -> str:
+        return f"ImageReward 1.0 (224 px centre crop, {self.precision})"
 
     def load(self, into: Surroundings) -> ImageRewardVerifier:
         from noise_search.networks.imagereward import Words, load_imagereward
@@ -47,6 +50,7 @@ class ImageRewardVerifier(Verifier):
                     f"verifier.{key}={file}: there is no such file; `noise-search prefetch` with the same options"
                     " fetches it"
                 )
+        self.name = self.named()  # in the precision that the run has settled
         self.net = load_imagereward(Path(self.file), self.precision).to(into.device)
         self.words = Words(Path(self.vocabulary), "verifier.vocabulary")
         if self.words.size > self.net.vocabulary:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noise_search.core.checks import require, require_precision, whole
+from noise_search.core.checks import require, require_one_of, whole
 from noise_search.core.source import Hub
 from noise_search.errors import MissingFile
 from noise_search.verifiers.vlm_model import VisionLanguageModel
@@ -27,7 +27,7 @@ class Local(VisionLanguageModel):
     longest: int = 200
 
     def __post_init__(self) -> None:
-        require_precision("precision", self.precision)
+        require_one_of("precision", self.precision, ("bfloat16", "float32"))
         require("longest", self.longest, whole(self.longest) and self.longest >= 1, "tokens, at least 1")
         path = Path(self.folder)
         self.name = path.name
