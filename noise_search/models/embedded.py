@@ -23,7 +23,7 @@ DECODED = {"cpu": 256, "cuda": 4096}  # rows that the autoencoder makes at a tim
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedSiT(ModelSettings):
-    """weights, autoencoder: files, by default those in the package; precision: "float32", "bfloat16" (autocast) or "auto"."""
+    """weights, autoencoder: files, by default the package's; precision: "float32", "bfloat16" (autocast) or "auto"."""
 
     weights: str | None = None
     autoencoder: str | None = None
