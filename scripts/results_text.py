@@ -1,11 +1,12 @@
 """The paper's claims on prompts, on the embedded text-to-image model: run the twins, write docs/results/text.md.
 
-    python scripts/results_text.py [images=300] [seeds=0,1,2] [out=docs/results] [more=OVERRIDE,...]
+    python scripts/results_text.py [images=300] [seeds=0,1,2] [searched=0,1,2] [out=docs/results] [more=OVERRIDE,...]
 
 One bank of candidates a seed (experiment=scenes/scaling) tells what every verifier would have chosen, at every number
 of candidates: the candidate is the image, and every candidate has the scores of all. Beside it zero-order search and
-search over paths (experiment=scenes/algorithms). Every run is a folder of outputs/results_text/ and is not made again;
-stop it and start it at will. About 15 minutes a seed on one core that does nothing else.
+search over paths (experiment=scenes/algorithms), of the seeds `searched`, where those are fewer. Every run is a folder
+of outputs/results_text/ and is not made again; stop it and start it at will. About 15 minutes a seed on one core that
+does nothing else.
 """
 
 import json
@@ -24,6 +25,7 @@ from noise_search.report.comparison import markdown
 from noise_search.report.matrix import banks
 from noise_search.scenes.language import CATEGORIES
 from noise_search.storage.atomic import write_text
+from noise_search.storage.run_folder import finished_images
 from noise_search.storage.units import read_units
 
 RUNS = Path("outputs/results_text")
@@ -58,10 +60,12 @@ def change(a: np.ndarray, b: np.ndarray) -> Change:
     return Change(float(difference.mean()), 1.96 * float(difference.std(ddof=1)) / len(difference) ** 0.5)
 
 
-def run(name: str, *options: str) -> Path:
+def run(name: str, images: int, *options: str) -> Path:
+    """The folder of a run of so many images, made where it is not finished yet."""
     folder = RUNS / name
-    where = ("logger=none", f"hydra.run.dir={folder}")
-    subprocess.run([sys.executable, "run.py", *options, *where], check=True)
+    if (finished_images(folder) or (0, ""))[0] != images:
+        where = (f"images={images}", "logger=none", f"hydra.run.dir={folder}")
+        subprocess.run([sys.executable, "run.py", *options, *where], check=True)
     return folder
 
 
@@ -108,7 +112,7 @@ def algorithms(found: dict[str, np.ndarray]) -> str:
     for name, values in found.items():
         cells = [f"{value:.3f}" for value in values.mean((0, 1))]
         lines.append([name, *cells, *(str(change(found["random"][..., m], values[..., m])) for m in (0, 2))])
-    header = ["algorithm", *COLUMNS, "satisfied, less random's", "scenes_clip, less random's"]
+    header = [f"algorithm, {len(found['random'])} seed(s)", *COLUMNS, "satisfied, less random's", "clip, less random's"]
     return f"## Random search, zero-order search, search over paths (table 2)\n\n{markdown(header, lines)}\n"
 
 
@@ -140,13 +144,26 @@ def claims(plain: np.ndarray, found: dict[str, np.ndarray], other: dict[str, np.
     return "\n".join(lines) + "\n"
 
 
+def heading(images: int, seeds: int, most: int) -> str:
+    return (
+        f"# The paper's claims on prompts, on drawn scenes\n\n"
+        f"`python scripts/results_text.py {' '.join(sys.argv[1:])}`: the embedded text-to-image model, {images}"
+        f" captions with combinations held out from training, {seeds} seeds, random search over {most} candidates of"
+        " 10 NFE; the other algorithms spend as much or less. Columns: captions satisfied and share of demands met, by"
+        " the exact reader; cosine of the dual encoder; log-odds of the critic. ±: 95 %, over captions, of the mean over"
+        " seeds.\n"
+    )
+
+
 def main() -> None:
     options = dict(word.split("=", 1) for word in sys.argv[1:])
-    if unknown := set(options) - {"images", "seeds", "out", "more"}:
-        sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are images, seeds, out, more")
+    if unknown := set(options) - {"images", "seeds", "searched", "out", "more"}:
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are images, seeds, searched, out, more")
     images, seeds = int(options.get("images", "300")), [int(s) for s in options.get("seeds", "0,1,2").split(",")]
-    common = (f"images={images}", *(options["more"].split(",") if "more" in options else ()))
-    every = [read_bank(run(f"bank-s{s}", "experiment=scenes/scaling", f"seed={s}", *common), images) for s in seeds]
+    common = tuple(options["more"].split(",")) if "more" in options else ()
+    every = [
+        read_bank(run(f"bank-s{s}", images, "experiment=scenes/scaling", f"seed={s}", *common), images) for s in seeds
+    ]
     most = every[0][0].shape[1]
     plain = np.stack([chosen(bank, columns, ("scenes_clip",), 1) for bank, columns in every])
     found = {
@@ -157,20 +174,14 @@ def main() -> None:
     curve = {
         10 * n: np.stack([chosen(bank, columns, CHOOSING[ENSEMBLE], n) for bank, columns in every]) for n in points
     }
-    other = {"random": found[ENSEMBLE]}
+    searched = [int(seed) for seed in options["searched"].split(",")] if "searched" in options else seeds
+    other = {"random": found[ENSEMBLE][[seeds.index(seed) for seed in searched]]}
     for name, more in (("zo", ()), ("paths", ("algorithm.backward_nfe=4",))):
         asked = ("experiment=scenes/algorithms", f"algorithm={name}", *more, *common)
-        other[name] = np.stack([measured(run(f"{name}-s{s}", *asked, f"seed={s}"), images) for s in seeds])
+        other[name] = np.stack([measured(run(f"{name}-s{s}", images, *asked, f"seed={s}"), images) for s in searched])
     dataset = scenes()
     named = np.array([dataset.categories[k] for k in dataset.index(range(images))])
-    told = (
-        f"# The paper's claims on prompts, on drawn scenes\n\n"
-        f"`python scripts/results_text.py images={images} seeds={','.join(map(str, seeds))}`: the embedded"
-        f" text-to-image model, {images} captions with combinations held out from training, {len(seeds)} seeds, random"
-        f" search over {most} candidates of 10 NFE, guidance 3; the other algorithms spend as much or less. Columns:"
-        " captions satisfied and share of demands met, by the exact reader; cosine of the dual encoder; log-odds of the"
-        " critic. ±: 95 %, over captions, of the mean over seeds.\n"
-    )
+    told = heading(images, len(seeds), most)
     parts = [told, claims(plain, found, other), gains(plain, found), scaling(curve), algorithms(other)]
     out = Path(options.get("out", "docs/results")) / "text.md"
     write_text(out, "\n".join([*parts, categories(named, {NOTHING: plain, **found})]))
