@@ -6,6 +6,7 @@ Tests marked `browser` drive Debian's chromium (`make test-pages`); they fail wh
 import io
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +17,22 @@ import pytest
 import torch
 from PIL import Image
 
+from noise_search.algorithms.first_order import FirstOrder
+from noise_search.algorithms.paths import Paths
+from noise_search.algorithms.random import Random
+from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.errors import Refused
 from noise_search.measures.frechet import Gaussian
 from noise_search.report.bank import bank_of
 from noise_search.report.html import number
 from noise_search.report.index import write_index
+from noise_search.report.page import asset
 from noise_search.report.pictures import LIMIT, Pictures
 from noise_search.report.shelves import COUNT, Seen, from_data, shares, shelves
-from noise_search.report.svg import Curve, Dot, Scale, chart, nice_ticks
+from noise_search.report.svg import FLOOR, INKS, Curve, Dot, Scale, chart, nice_ticks
 from noise_search.run.search_units import make_units
 from noise_search.run.sheets import Sheets
+from noise_search.run.shown import told_address
 from noise_search.storage.units import read_units
 from tests.made_page import made_curve, made_gallery, made_page
 from tests.test_run import TOY, call, curve
@@ -320,3 +327,32 @@ def test_the_index_sorts_and_links(toy: Path, browser: Any, width: int) -> None:
     page.wait_for_selector("#budget")
     assert page.url.endswith("report.html")
     page.close()
+
+
+def test_searches_tell_where_they_found_a_candidate() -> None:
+    zero, paths = ZeroOrder(neighbours=4), Paths(paths=2)
+    assert [zero.tell(k, 8) for k in (-1, 0, 1, 4, 6)] == [
+        *("the first noise", "the first noise", "round 1, neighbour 1 of 4", "round 1, neighbour 4 of 4"),
+        "round 2, neighbour 2 of 4",
+    ]
+    assert paths.tell(0, 3) == "the first noise"
+    assert paths.tell(1, 3) == "round 1, re-noising 1 of 3 of path 1"
+    assert paths.tell(6 + 5, 3) == "round 2, re-noising 2 of 3 of path 2"
+    assert told_address(Random())(17, 64) == "candidate 17" and told_address(FirstOrder())(3, 8) == "address 3"
+
+
+def test_words_and_curves_can_be_read() -> None:
+    """Contrast on white, and on the grey of tiles and code, of 4.5 to 1 at least (AA)."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05
+
+    style = asset("page.css")
+    written = re.findall(r"(?<!-)color: (#[0-9a-f]{6})", style) + re.findall(
+        r"--(?:ink|soft|accent): (#[0-9a-f]{6})", style
+    )
+    assert len(written) >= 5
+    for colour in (*written, *INKS, FLOOR):
+        assert light("#eef1f4") / light(colour) >= 4.5, colour
