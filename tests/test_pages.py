@@ -211,8 +211,11 @@ def test_a_bank_opens_best_to_worst(tmp_path: Path, browser: Any, width: int) ->
     assert page.is_visible("#bank") and page.inner_text("#bank-title").startswith("Image 2: cat")
     for column in ("0", "1"):
         page.select_option("#column", column)
-        scores = [float(li.inner_text().split()[1]) for li in page.query_selector_all("#bank .cells li")]
-        assert len(scores) >= 64 and scores == sorted(scores, reverse=True)
+        cells = page.query_selector_all("#bank .cells li")
+        told = [re.search(r"^(\d+)\. (\S+)", cell.inner_text(), re.M) for cell in cells]
+        places, scores = zip(*((int(one[1]), float(one[2])) for one in told if one), strict=True)
+        assert len(cells) == len(scores) >= 64 and places == tuple(sorted(set(places)))
+        assert scores == tuple(sorted(scores, reverse=True))
     assert page.query_selector("#bank .cells .won") and page.query_selector_all("#bank .way img")
     tile = page.query_selector("#bank .tile:not(.bare)")
     assert "candidate" in tile.get_attribute("aria-label")
