@@ -13,8 +13,8 @@ from noise_search.core.driver import search
 from noise_search.run.parts import Parts, begin
 from scripts.bench.timing import Benchmark, Figure, Measured, Options, open_run
 
-FLOAT32 = ("model.precision=float32", "verifier.precision=float32")
-WAYS = {"bf16": (), "compile": ("compile=true",)}
+FLOAT32 = ("precision=float32",)
+WAYS = {"bf16": ("precision=bfloat16",), "compile": ("precision=bfloat16", "compile=true")}
 
 
 def capture(scores: Tensor, picks: Tensor) -> float:
