@@ -150,8 +150,8 @@ def heading(images: int, seeds: int, most: int) -> str:
         f"`python scripts/results_text.py {' '.join(sys.argv[1:])}`: the embedded text-to-image model, {images}"
         f" captions with combinations held out from training, {seeds} seeds, random search over {most} candidates of"
         " 10 NFE; the other algorithms spend as much or less. Columns: captions satisfied and share of demands met, by"
-        " the exact reader; cosine of the dual encoder; log-odds of the critic. ±: 95 %, over captions, of the mean over"
-        " seeds.\n"
+        " the exact reader; cosine of the dual encoder; log-odds of the critic. ±: 95 %, over captions, of the mean"
+        " over seeds.\n"
     )
 
 
