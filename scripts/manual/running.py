@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,14 @@ def run(block: Block, folder: Path, where: str) -> None:
         command = [sys.executable, "block.py"]
     else:
         command = ["bash", "-euo", "pipefail", "-c", block.text]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=LONGEST, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{where}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        try:
+            said, errors = process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # what the block started, too
+            raise RuntimeError(f"{where}: not done after {LONGEST} s") from None
+    if process.returncode:
+        raise RuntimeError(f"{where}: exit code {process.returncode}\n{said[-2000:]}{errors[-2000:]}")
