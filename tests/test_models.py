@@ -51,7 +51,8 @@ def test_configured_multiply_adds_are_the_counted_ones(model: Model) -> None:
 
 def test_weights_that_are_cast_once_change_not_a_bit() -> None:
     """Against autocast, which casts float32 weights in every call: the SiT, the decoder and a verifier's features."""
-    ours, autocast = EmbeddedSiT(name="sit_cifar10").load(), torch.autocast("cpu", torch.bfloat16)
+    ours = EmbeddedSiT(name="sit_cifar10", precision="bfloat16").load()
+    autocast = torch.autocast("cpu", torch.bfloat16)
     sit = SiTNetwork(load_sit(asset("sit_cifar10.safetensors")), torch.bfloat16)
     x, t, label = torch.randn(5, *ours.shape), torch.full((5,), 0.4), torch.arange(5)
     coder, images = load_autoencoder(asset("autoencoder.safetensors")), torch.randn(5, 3, 32, 32)
