@@ -55,8 +55,8 @@ def from_data(features: np.ndarray, reference: Gaussian) -> np.ndarray:
 
 
 def shelves(seen: Seen) -> list[Shelf]:
-    """Of at least 2 * COUNT images, whose scores are all finite."""
-    if len(seen.names) < 2 * COUNT or not np.isfinite(seen.scores).all():
+    """Of at least 2 * COUNT images, whose scores are all finite; verifiers of the whole set alone give none."""
+    if len(seen.names) < 2 * COUNT or not seen.scores.size or not np.isfinite(seen.scores).all():
         return []
     places = shares(seen.scores)
     out = []
