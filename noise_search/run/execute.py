@@ -93,9 +93,10 @@ def make_run(run: Description, folder: Path) -> None:
     if unsettled:
         print(parts.run.text, flush=True)
     start_log(folder, parts.run.text)
-    if "auto" in (settings.batch_size, settings.compile, settings.precision):  # the plan did not know
-        tuning, compiled = parts.tuning, ", the network compiled" * parts.tuning.compile
-        log.info("batches of %d rows%s; precision=%s", parts.batch_size, compiled, tuning.precision)
+    if settings.batch_size == "auto" or (settings.compile == "auto" and parts.tuning.compile):  # the plan did not know
+        log.info("batches of %d rows%s", parts.batch_size, ", the network compiled" if parts.tuning.compile else "")
+    if settings.precision == "auto":
+        log.info("precision=%s", parts.tuning.precision)
     if rates:
         log.info(expected(parts.run.plan, missing, rates, len(parts.verifier.needs)).text(rates.device))
     make_and_finish(parts, folder, run.logger)
