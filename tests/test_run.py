@@ -350,7 +350,7 @@ WRONG = {
     "cfg_scale=-1": "cfg_scale=-1: a number, at least 0",
     "device=tpu": "device=tpu: auto, cpu, cuda or cuda:N",
     "model.solver=rk4": "model.solver=rk4: one of heun, euler",
-    f"{TABLE} +model.schedule.spacing=bent": "model.schedule.spacing=bent: one of trailing, rounded, leading, spaced, ddim",
+    f"{TABLE} +model.schedule.spacing=bent": "spacing=bent: one of trailing, rounded, leading, spaced, ddim",
     f"{TABLE} +model.schedule.spacing=ddim budget.final_nfe=300": "model.schedule.spacing=ddim: no whole stride",
     "+model.schedule.shift=3": "unknown option 'model.schedule.shift': there are no options of",
     "model.schedule=uniform": "model.schedule=uniform: a time schedule",
