@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from noise_search.errors import Refused
+from noise_search.report.figures import blank
 from noise_search.report.paper import FIGURES, Bars, Gains, Panel, Scatter
-from noise_search.report.paper_figures import paper_figure
+from noise_search.report.paper_figures import draw_ours, notes, paper_figure, titled
 from noise_search.report.paper_points import Line, bars_of, curves, gains_of, points_of
 from noise_search.report.published import Point, published, published_table
 from noise_search.storage.curve_csv import COLUMNS, write_csv
@@ -23,7 +24,11 @@ def finished(
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(record))
     (folder / "identity.json").write_text(json.dumps({"settings": settings}))
-    row = dict.fromkeys(COLUMNS) | {"n_images": more.get("n_images", 8), "seed": seed}
+    row = (
+        dict.fromkeys(COLUMNS, "")
+        | {"network": "Lite2", "reference": "CIFAR-10"}
+        | {"n_images": more.get("n_images", 8), "seed": seed}
+    )
     rows = [
         row | {"point": k, "nfe": nfe, "nfe_paper": nfe, "gflops": nfe, "metric": metric, "value": nfe + seed}
         for k, nfe in enumerate((250, 500, 1000))
@@ -68,11 +73,11 @@ def test_gains_are_over_the_first_point_of_their_seed() -> None:
     assert isinstance(panel, Gains)
     part = {"model": "scenes", "algorithm": "random", "verifier": "ensemble_text"}
     points = [
-        Point(part, {}, "clipscore", {"nfe": nfe}, value, seed=seed, images=8)
+        Point(part, {}, "clipscore", {"nfe": nfe}, value, seed, 8, k, part | {"metric": "clip"})
         for seed, values in enumerate(((0.5, 0.6), (0.4, 0.5)))
-        for nfe, value in zip((20.0, 40.0), values, strict=True)
+        for k, (nfe, value) in enumerate(zip((20.0, 40.0), values, strict=True))
     ]
-    assert [p.value for p in gains_of(panel, points)["CLIPScore"]] == pytest.approx([0, 20, 0, 25])
+    assert [p.value for p in gains_of(panel, points)["clip"]] == pytest.approx([0, 20, 0, 25])
 
 
 def test_runs_of_the_papers_own_models_lie_over_its_points_and_others_below(tmp_path: Path) -> None:
@@ -84,8 +89,39 @@ def test_runs_of_the_papers_own_models_lie_over_its_points_and_others_below(tmp_
     found = curves(panel, ours, Line(own, ours, published("6"), True))
     assert {name: len(curve) for name, curve in found.items()} == {"ZO-2": 6}
     others = list(points_of(twin))
-    assert list(curves(panel, others, Line([twin], others, (), False))) == ["ZO-4"]
-    assert paper_figure("6", [*own, twin], tmp_path / "out").stat().st_size > 50_000
+    below = Line([twin], others, (), False)
+    assert list(curves(panel, others, below)) == ["ZO-4"]
+    assert titled(panel.title, others) == "FID, zero-order\nLite2, n = 8"
+    told = list(notes(FIGURES["6"], [Line(own, ours, published("6"), True), below]))
+    assert told[1:] == [
+        "sit_xl_2: verifier dino; reference: CIFAR-10",
+        "sit_cifar10: verifier classifier; reference: CIFAR-10",
+    ]
+
+
+def test_a_twin_has_its_own_names(tmp_path: Path) -> None:
+    """It plays a role of the paper's, and is not called DINO for it."""
+    runs = [finished(tmp_path / name, "sit_cifar10", "random", name) for name in ("classifier", "classifier_b")]
+    points = [point for run in runs for point in points_of(run)]
+    (panel, *_) = FIGURES["13"].panels
+    assert isinstance(panel, Panel)
+    assert list(curves(panel, points, Line(runs, points, (), False))) == ["classifier", "classifier_b"]
+
+
+def test_seeds_are_put_together_point_by_point(tmp_path: Path) -> None:
+    """Of two seeds, one of which has a point less."""
+    runs = [finished(tmp_path / f"{seed}", "sit_cifar10", "zo", "classifier", seed=seed) for seed in (0, 10)]
+    points = [point for run in runs for point in points_of(run) if (point.seed, point.point) != (0, 0)]
+    chosen = [point for point in points if point.metric == "precision"]
+    axes = blank(3, 3).subplots()
+    draw_ours(axes, "ZO-2", chosen, "nfe", {"color": "k"})
+    assert axes.lines[0].get_xdata().tolist() == [250, 500, 1000]
+    assert axes.lines[0].get_ydata().tolist() == [260, 505, 1005]
+
+
+def test_twins_are_drawn_below(tmp_path: Path) -> None:
+    own, twin = finished(tmp_path / "own", "sit_xl_2"), finished(tmp_path / "twin", "sit_cifar10", "zo", "classifier")
+    assert paper_figure("6", [own, twin], tmp_path / "out").stat().st_size > 50_000
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from noise_search.errors import Refused
 from noise_search.report.paper import FIGURES, SAMPLES
-from noise_search.report.paper_figures import paper_figure
+from noise_search.report.paper_figures import Empty, paper_figure
 from noise_search.report.sample_grid import sample_grid
 from noise_search.run.reopen import reopen
 
@@ -25,7 +25,8 @@ def figures(runs: list[Path], names: list[str], into: Path | None, axis: str | N
             continue
         try:
             print(paper_figure(name, runs, into, axis))
-        except Refused:
+        except Empty as empty:  # of all figures, those are drawn that can be
             if names:
                 raise
+            print(f"not drawn: {empty}")
     return 0

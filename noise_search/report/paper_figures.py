@@ -4,7 +4,7 @@ models, else the published panels above and their twins below, in the same form,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from noise_search.errors import Refused
+from noise_search.report.combined import at_point
 from noise_search.report.figures import blank, save, spaced
-from noise_search.report.paper import FIGURES, Bars, Gains, Panel, PaperFigure, Scatter
+from noise_search.report.paper import FIGURES, WORDS, Bars, Gains, Panel, PaperFigure, Scatter
 from noise_search.report.paper_points import (
     AXES,
     Line,
+    alike,
     bars_of,
     curves,
     gains_of,
@@ -30,6 +32,10 @@ from noise_search.storage.run_folder import finished_record
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart without red and green
 MARKERS = "osD^vP"
+
+
+class Empty(Refused):
+    """There is nothing to draw."""
 
 
 def paper_figure(name: str, folders: Sequence[Path], into: Path, axis: str | None = None) -> Path:
@@ -46,7 +52,7 @@ def paper_figure(name: str, folders: Sequence[Path], into: Path, axis: str | Non
         if any(has_data(panel, line) for panel in figure.panels):
             lines.append(line)
     if not lines:
-        raise Refused(f"figure={name}: none of these runs belongs to it, and no point of it was published")
+        raise Empty(f"figure={name}: none of these runs belongs to it, and no point of it was published")
     return drawn(name, figure, lines, into, axis or figure.axis)
 
 
@@ -64,10 +70,33 @@ def drawn(name: str, figure: PaperFigure, lines: Sequence[Line], into: Path, axi
                 draw_curves(axes, panel, line, axis)
     number = name.removeprefix("table")
     sheet.suptitle(f"{'Table' if number != name else 'Figure'} {number}: {figure.title}", fontsize=10)
+    sheet.supxlabel("\n".join(notes(figure, lines)), fontsize=7, color="#555555")
+    return save(sheet, into, name if number != name else f"figure{name}")
+
+
+def notes(figure: PaperFigure, lines: Sequence[Line]) -> Iterator[str]:
+    """What stands under a figure: where published numbers are from, and what the runs are of, line by line."""
     if any(line.theirs for line in lines):
         source = "as printed" if figure.table else "read off the paper's figures (about 1 %)"
-        sheet.supxlabel(f"Hollow: published, {source}.", fontsize=7, color="#555555")
-    return save(sheet, into, name if number != name else f"figure{name}")
+        of_sets = any(point.metric in WORDS for line in lines for point in line.theirs)
+        yield f"Hollow: published, {source}" + "; FID, IS, precision and recall of 50,000 images" * of_sets
+    for line in lines:
+        told = [point.told for point in shown(figure, line) if point.told]
+        words = [", ".join(sorted({one[key] for one in told} - {""})) for key in ("model", "verifier", "reference")]
+        if told:
+            yield f"{words[0]}: verifier {words[1]}" + f"; reference: {words[2]}" * bool(words[2])
+
+
+def shown(figure: PaperFigure, line: Line) -> Iterator[Point]:
+    """The points of runs that belong to one of a figure's panels."""
+    for panel in figure.panels:
+        if isinstance(panel, Panel):
+            yield from (point for curve in curves(panel, line.ours, line).values() for point in curve)
+        elif isinstance(panel, Gains):
+            yield from (point for curve in gains_of(panel, line.ours).values() for point in curve)
+        elif isinstance(panel, Bars):
+            for metric in panel.groups:
+                yield from alike([p for p in line.ours if p.metric == metric], panel.where, panel.varies)
 
 
 def draw_curves(axes: Axes, panel: Panel | Gains, line: Line, axis: str) -> None:
@@ -90,9 +119,15 @@ def draw_curves(axes: Axes, panel: Panel | Gains, line: Line, axis: str) -> None
             axes.plot(spent, values, mfc="none", ls=":" if name in ours else "-", label=name, **style)
         if name in ours:
             draw_ours(axes, name, ours[name], axis, style)
-    images = {point.images for curve in ours.values() for point in curve}
-    axes.set_title(panel.title + "".join(f", n = {n:,}" for n in images), fontsize=8)
+    axes.set_title(titled(panel.title, [point for curve in ours.values() for point in curve]), fontsize=8)
     dress(axes, axis)
+
+
+def titled(title: str, points: Sequence[Point]) -> str:
+    """What a panel shows; under it of runs the network that their numbers are from, and how many images."""
+    networks = dict.fromkeys(point.told["network"] for point in points if point.told)
+    sizes = dict.fromkeys(f"n = {point.images:,}" for point in points if point.images)
+    return "\n".join(filter(None, (title, ", ".join([*filter(None, networks), *sizes]))))
 
 
 def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
@@ -114,7 +149,8 @@ def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
             axes.errorbar(at, means, [low, high], fmt="none", ecolor="#222222", elinewidth=0.8)
     axes.set_xticks(range(len(groups)), groups, rotation=20 if len(groups) > 3 else 0)
     axes.set_ylabel(panel.unit, fontsize=7)
-    axes.set_title(panel.title, fontsize=8)
+    ours_of = [point for metric in panel.groups for point in line.ours if point.metric == metric]
+    axes.set_title(titled(panel.title, alike(ours_of, panel.where, panel.varies)), fontsize=8)
     axes.tick_params(labelsize=7)
     axes.axhline(0, color="#222222", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
@@ -137,20 +173,20 @@ def draw_scatter(axes: Axes, panel: Scatter, line: Line) -> None:
 
 
 def draw_ours(axes: Axes, name: str, points: Sequence[Point], axis: str, style: dict[str, Any]) -> None:
-    """One curve. A single seed is told as such."""
-    by_seed: dict[int | None, list[tuple[float, float]]] = defaultdict(list)
+    """One curve: the mean over the seeds of every point, and the range between them. A single seed is told as such."""
+    by_point: dict[int | None, list[tuple[float, float]]] = defaultdict(list)
     for point in points:
         if axis in point.x:
-            by_seed[point.seed].append((point.x[axis], point.value))
-    if not by_seed:
+            by_point[point.point].append((point.x[axis], point.value))
+    if not by_point:
         return
-    shared = min(len(found) for found in by_seed.values())
-    each = np.array([sorted(found)[:shared] for found in by_seed.values()])  # [seeds, points, 2]
-    spent, values = each[..., 0].mean(0), each[..., 1]
-    seeds = f"{len(each)} seeds" if len(each) > 1 else "1 seed"
-    axes.plot(spent, values.mean(0), label=f"{name}, {seeds}", **style)
-    if len(each) > 1:
-        axes.fill_between(spent, values.min(0), values.max(0), color=style["color"], alpha=0.2, lw=0)
+    spent, each = zip(*sorted(map(at_point, by_point.values())), strict=True)
+    seeds = len({point.seed for point in points})
+    label = f"{name}, {seeds} seed{'s' * (seeds > 1)}"
+    axes.plot(spent, [np.mean(values) for values in each], label=label, **style)
+    if seeds > 1:
+        low, high = ([bound(values) for values in each] for bound in (min, max))
+        axes.fill_between(spent, low, high, color=style["color"], alpha=0.2, lw=0)
 
 
 def dress(axes: Axes, axis: str) -> None:

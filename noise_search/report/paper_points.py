@@ -6,13 +6,14 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from noise_search.report.matrix import banks
 from noise_search.report.paper import METRICS, NAMES, Bars, Gains, Panel, Scatter
-from noise_search.report.published import GROUPS, OWN, Point
+from noise_search.report.published import GROUPS, OWN, PAPER_MODELS, Point
 from noise_search.storage.run_folder import finished_record, flatten, identity_of
 from noise_search.storage.units import read_units
 
@@ -67,19 +68,23 @@ def points_of(folder: Path) -> Iterator[Point]:
     """All numbers of a finished run, from its small files alone; of a category, "metric, category"."""
     record, settings = finished_record(folder), flatten(identity_of(folder)["settings"])
     setting = {key.split(".")[-1]: float(settings[key]) for key in SETTINGS if settings.get(key) is not None}
-    part = as_published({group: record["choices"][group] for group in GROUPS})
-    x_of, seed = dict[str, dict[str, float]](), 0
+    choices = {group: record["choices"][group] for group in GROUPS}
+    part, found = as_published(choices), dict[str, Point]()
     with (folder / "curve.csv").open() as file:
         for row in csv.DictReader(file):
-            seed = int(row["seed"])
-            x = x_of[row["point"]] = {name: float(row[name]) for name in AXES if row.get(name)}
+            x = {name: float(row[name]) for name in AXES if row.get(name)}
+            told = {name: row[name] for name in ("metric", "network", "reference")} | choices
+            numbers = int(row["seed"]), int(row["n_images"]), int(row["point"])
+            metric, value = METRICS.get(row["metric"], row["metric"]), float(row["value"] or "nan")
+            point = found[row["point"]] = Point(part, setting, metric, x, value, *numbers, told)
             if row["value"]:
-                metric, images = METRICS.get(row["metric"], row["metric"]), int(row["n_images"])
-                yield Point(part, setting, metric, x, float(row["value"]), seed=seed, images=images)
-    if (told := folder / "categories.csv").is_file():
-        for row in csv.DictReader(told.read_text().splitlines()):
+                yield point
+    if (categories := folder / "categories.csv").is_file():
+        for row in csv.DictReader(categories.read_text().splitlines()):
             metric = f"{METRICS.get(row['metric'], row['metric'])}, {row['category']}"
-            yield Point(part, setting, metric, x_of[row["point"]], float(row["value"]), seed=seed)
+            told = choices | {"metric": row["category"], "network": row["metric"], "reference": ""}
+            value, images = float(row["value"]), int(row["n_images"])
+            yield found[row["point"]]._replace(metric=metric, value=value, images=images, told=told)
 
 
 def curves(panel: Panel, points: Sequence[Point], line: Line) -> Curves:
@@ -94,7 +99,10 @@ def curves(panel: Panel, points: Sequence[Point], line: Line) -> Curves:
 
 
 def alike(
-    points: Sequence[Point], where: Mapping[str, tuple[str, ...]], varies: str = "", usual: Mapping[str, float] = {}
+    points: Sequence[Point],
+    where: Mapping[str, tuple[str, ...]],
+    varies: str = "",
+    usual: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Point]:
     """The points of choices that belong somewhere, of the same settings but for `varies`, of as many images."""
     fitting = [point for point in points if all(point.part[group] in names for group, names in where.items())]
@@ -110,12 +118,17 @@ def gains_of(panel: Gains, points: Sequence[Point]) -> Curves:
     found: Curves = {}
     for metric, name in panel.metrics.items():
         fitting = alike([point for point in points if point.metric == metric], panel.where)
-        if fitting and fitting[0].seed is not None:
+        if fitting and fitting[0].told is not None:
             first = {p.seed: p.value for p in sorted(fitting, key=cost, reverse=True)}
             fitting = [p._replace(value=gain(p.value, first[p.seed])) for p in fitting]
         if fitting:
-            found[name] = fitting
+            found[metric_name(fitting[0], name)] = fitting
     return found
+
+
+def metric_name(point: Point, name: str) -> str:
+    """name: the paper's. A run of another model has numbers of its own, by their own name."""
+    return name if point.told is None or point.told["model"] in PAPER_MODELS else point.told["metric"]
 
 
 def cost(point: Point) -> float:
@@ -128,20 +141,20 @@ def gain(value: float, first: float) -> float:
 
 
 def bars_of(panel: Bars, points: Sequence[Point]) -> dict[str, dict[str, list[float]]]:
-    """Name of a bar -> group -> the value of every seed at its last point; as a gain over the first, if the panel is
-    one of gains. Without a search: the first point of whatever run."""
+    """Name of a bar -> group -> the value of every seed at its last point; as a gain over no search, or else over its
+    first point, if the panel is one of gains."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for metric, group in panel.groups.items():
         fitting = alike([p for p in points if p.metric == metric], panel.where, panel.varies)
         runs: dict[tuple[str, int | None], list[Point]] = defaultdict(list)
         for point in sorted(fitting, key=cost):
-            runs[point.part[panel.varies], point.seed].append(point)
-        unsearched = {p.part[panel.varies]: p for p in fitting}.get("none")
+            runs[point.name(panel.varies), point.seed].append(point)
+        unsearched = next((p for p in fitting if p.part[panel.varies] == "none"), None)
         for (name, _), of_run in runs.items():
-            first = unsearched or of_run[0]
+            first, label = unsearched or of_run[0], metric_name(of_run[0], group)
             value = gain(of_run[-1].value, first.value) if panel.gains else of_run[-1].value
             if name != "none" or not panel.gains:
-                found["no search" if name == "none" else NAMES.get(name, name)][group].append(value)
+                found["no search" if name == "none" else NAMES.get(name, name)][label].append(value)
     return found
 
 
@@ -153,7 +166,7 @@ def curve_name(point: Point, panel: Panel) -> str:
     """What a curve is called: its choice, or its setting."""
     if panel.varies not in GROUPS:
         return f"{panel.letter} {point.setting[panel.varies]:g}"
-    name = point.part[panel.varies]
+    name = point.name(panel.varies)
     return NAMES.get(name, name)
 
 

@@ -11,7 +11,6 @@ from noise_search.assets import asset
 MULTIPLY_ADDS = {"sit_b_2": 23.01, "sit_l_2": 80.71, "sit_xl_2": 118.64}  # 1e9 a network row, as the paper counts
 TWINS = {  # the embedded parts that play the roles of the paper's
     "sit_xl_2": "sit_cifar10",
-    "sit_b_2": "sit_cifar10_small",
     "dino": "classifier",
     "clip": "classifier_b",
     "dino_ssl": "classifier_ssl",
@@ -27,18 +26,26 @@ OWN = {twin: name for name, twin in TWINS.items()}
 
 
 class Point(NamedTuple):
-    """One number at one budget. part: group -> the choice, by the paper's names; setting: what else runs of a figure
-    differ in; x: of each axis that is known; approximate: read off less surely than the others; seed, images: None
-    where the paper says none."""
+    """One number at one budget. part: group -> the choice, and metric: both by the names of the paper's whose roles
+    they play; setting: what else runs of a figure differ in; x: of each axis that is known. Of a run, None of a
+    published number: seed; images: how many; point: of its algorithm's axis; told: its own choices and its own metric
+    (under "metric"), with the network and reference that it was taken on."""
 
     part: dict[str, str]
     setting: dict[str, float]
     metric: str
     x: dict[str, float]
     value: float
-    approximate: bool = False
     seed: int | None = None
     images: int | None = None
+    point: int | None = None
+    told: dict[str, str] | None = None
+
+    def name(self, group: str) -> str:
+        """The choice of a group, or "metric", by its own name where it is a run's."""
+        if self.told is not None:
+            return self.told[group]
+        return self.metric if group == "metric" else self.part[group]
 
 
 @cache
@@ -46,34 +53,22 @@ def published(figure: str) -> tuple[Point, ...]:
     """The digitised points of a figure ("6"); none of 8, 12 and 14."""
     with asset("published_curves.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["figure"] == figure]
-    return tuple(
-        Point(
-            part={group: row[group] for group in GROUPS},
-            setting={"cfg_scale": float(row["cfg_scale"]), "search_nfe": float(row["search_nfe"])},
-            metric=row["metric"],
-            x=x_of(row["model"], float(row["nfe_paper"])),
-            value=float(row["value"]),
-            approximate=row["approximate"] == "1",
-        )
-        for row in rows
-    )
+    return tuple(point(row, ("cfg_scale", "search_nfe")) for row in rows)
 
 
 @cache
 def published_table(table: str) -> tuple[Point, ...]:
-    """The numbers of a table ("2"), of its search and of none (verifier "none"); of table 1 "grader, category"."""
+    """The numbers of a table ("2"), of its search and of none (verifier "none"); of table 1 "benchmark, category"."""
     with asset("published_tables.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["table"] == table]
-    return tuple(
-        Point(
-            part={group: row[group] for group in GROUPS},
-            setting={},
-            metric=f"benchmark, {row['metric']}" if table == "1" else row["metric"],
-            x={"nfe_paper": float(row["nfe"])},
-            value=float(row["value"]),
-        )
-        for row in rows
-    )
+    for row in rows if table == "1" else ():
+        row["metric"] = f"benchmark, {row['metric']}"
+    return tuple(point(row) for row in rows)
+
+
+def point(row: dict[str, str], settings: tuple[str, ...] = ()) -> Point:
+    part, setting = {group: row[group] for group in GROUPS}, {key: float(row[key]) for key in settings}
+    return Point(part, setting, row["metric"], x_of(row["model"], float(row["nfe_paper"])), float(row["value"]))
 
 
 def x_of(model: str, nfe: float) -> dict[str, float]:
