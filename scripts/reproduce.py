@@ -1,11 +1,10 @@
-"""The paper's class-conditional half on the embedded model: all runs of docs/reproduction.md, then its figures.
+"""The paper's class-conditional half on the embedded model: its runs, then its figures.
 
     python scripts/reproduce.py [scale=1000] [only=bank,zo,...] [out=outputs/reproduce]
 
-scale: images of the largest runs (1000: the protocol of docs/reproduction.md, 16 hours on two cores; below 100:
-one seed and few candidates, to see that everything works). Runs are folders of OUT/scale-N and go on where they were
-stopped; what is finished is kept under OUT/scale-N/kept without pictures and features (`export as=scores`), as
-docs/reproduction has it.
+scale: images of the largest runs (1000: many hours on two cores; below 100: one seed and few candidates, to see that
+everything works). Runs are folders of OUT/scale-N and go on where they were stopped; what is finished is kept under
+OUT/scale-N/kept without pictures and features (`export as=scores`).
 """
 
 import shutil
@@ -26,14 +25,14 @@ SMALL = 100  # images, below which a reproduction is a rehearsal
 
 @dataclass(frozen=True)
 class Job:
-    """One run for each of its seeds. part: letter in docs/reproduction.md; images: of 1,000; points: of the algorithm's
-    axis, or totals of NFE (`nfe`); seeds: how many."""
+    """One run for each of its seeds. images: of 1,000; points: of the algorithm's axis, or totals of NFE, `nfe`; least:
+    points of a rehearsal, at the most; seeds: how many."""
 
-    part: str
     name: str
     options: tuple[str, ...]
     points: tuple[int, ...] = ()
     nfe: tuple[int, ...] = ()
+    least: int = 2
     images: int = 500
     seeds: int = 3
 
@@ -45,22 +44,20 @@ def upto(values: tuple[int, ...], most: int) -> tuple[int, ...]:
 OBSERVED = ("verifier=classifier", f"observers=[{','.join(BANK[1:])}]")
 TOTALS = (20, 70, 130, 220, 420, 680, 1300)
 JOBS = (
-    Job("A", "bank", OBSERVED, WIDTHS, images=1000),
-    Job("A", "oracle_fid", ("verifier=oracle_fid",), upto(WIDTHS, 64), images=1000, seeds=1),
-    Job("B", "bank-cfg2.5", (*OBSERVED, "cfg_scale=2.5"), upto(WIDTHS, 64)),
-    Job("B", "bank-cfg5", (*OBSERVED, "cfg_scale=5"), upto(WIDTHS, 64)),
-    *(Job("C", f"bank-nfe{c}", (*OBSERVED, f"budget.search_nfe={c}"), upto(WIDTHS, 64)) for c in (4, 20, 50)),
+    Job("bank", OBSERVED, WIDTHS, least=8, images=1000),
+    Job("oracle_fid", ("verifier=oracle_fid",), upto(WIDTHS, 64), least=8, images=1000, seeds=1),
+    Job("bank-cfg2.5", (*OBSERVED, "cfg_scale=2.5"), upto(WIDTHS, 64), least=8),
+    Job("bank-cfg5", (*OBSERVED, "cfg_scale=5"), upto(WIDTHS, 64), least=8),
+    *(Job(f"bank-nfe{c}", (*OBSERVED, f"budget.search_nfe={c}"), upto(WIDTHS, 64), least=8) for c in (4, 20, 50)),
     *(
-        Job("D", name, (f"algorithm={name}", "verifier=classifier"), upto(ROUNDS, most))
+        Job(name, (f"algorithm={name}", "verifier=classifier"), upto(ROUNDS, most))
         for name, most in (("zo", 128), ("zo_4", 64), ("zo_8", 32))
     ),
-    Job("E", "paths", ("algorithm=paths", "verifier=classifier"), nfe=TOTALS),
-    Job("E", "paths_1", ("algorithm=paths_1", "verifier=classifier"), nfe=TOTALS, seeds=1),
-    Job("E", "paths_4", ("algorithm=paths_4", "verifier=classifier"), nfe=TOTALS, seeds=1),
-    Job("F", "first_order", ("algorithm=first_order", "verifier=classifier"), upto(ROUNDS, 16)),
-    Job("G", "small-bank", (*OBSERVED, "model=sit_cifar10_small"), upto(WIDTHS, 256)),
-    Job("G", "small-zo", ("algorithm=zo", "verifier=classifier", "model=sit_cifar10_small"), upto(ROUNDS, 64)),
-    Job("H", "none", ("algorithm=none", "verifier=classifier"), (20, 40, 80, 160, 320, 640)),
+    Job("paths", ("algorithm=paths", "verifier=classifier"), nfe=TOTALS),
+    Job("paths_1", ("algorithm=paths_1", "verifier=classifier"), nfe=TOTALS, seeds=1),
+    Job("paths_4", ("algorithm=paths_4", "verifier=classifier"), nfe=TOTALS, seeds=1),
+    Job("first_order", ("algorithm=first_order", "verifier=classifier"), upto(ROUNDS, 16)),
+    Job("none", ("algorithm=none", "verifier=classifier"), (20, 40, 80, 160, 320, 640), least=640),
 )
 
 
@@ -74,7 +71,7 @@ class Reproduction:
     def commands(self, job: Job) -> Iterator[tuple[Path, list[str]]]:
         """The folder and the overrides of each of a job's runs."""
         small = self.scale < SMALL
-        points = upto(job.points, 8 if job.part in "ABCG" else 2) if small and job.part != "H" else job.points
+        points = upto(job.points, job.least) if small else job.points
         values = (
             f"budget.points={list(points)}"
             if job.points
