@@ -22,11 +22,7 @@ demo-text: setup ## the same on drawn scenes, from captions (about 5 minutes on 
 	$(BIN)/python run.py experiment=demo_text
 
 test: setup ## run the tests (no network); TESTS=tests/test_run.py runs some
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(TESTS),$(TESTS),--ignore=tests/test_pretrained.py)
-	$(if $(TESTS),,$(BIN)/python -m pytest tests/test_pretrained.py)
-
-# tests/test_pretrained.py has a process of its own: after some other test in the same one, transformers leaves buffers of
-# the encoders that it loads unset. Which one and why is not known yet.
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 # uv can take the lowest versions, and links files from its cache instead of copying them.
 .venv-oldest/ready: LIBRARIES = --resolution lowest-direct
