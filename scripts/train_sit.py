@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from noise_search.datasets.cifar10 import load_cifar10
 from noise_search.networks.efficientnet import EfficientNetLite
 from noise_search.networks.embedded import load_autoencoder
+from noise_search.networks.precision import dtype_of
 from noise_search.networks.transformer import DiffusionTransformer, initialise
 from noise_search.storage.atomic import sha256
 from noise_search.storage.weights import load_weights, save_weights
@@ -46,12 +47,12 @@ def sensitivity(latents: Tensor, autoencoder: Path, device: torch.device, sigma:
 
 
 @torch.no_grad()
-def alignment_features(images: Tensor, path: Path, device: torch.device) -> Tensor:
+def alignment_features(images: Tensor, path: Path, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Lite0's last features at 128 px, float16 [50000, 16, 320], kept in `path`."""
     if not path.is_file():
         lite, parts = EfficientNetLite(0, resolution=128).to(device), []
         for i, batch in enumerate(images.split(250)):
-            with torch.autocast(device.type, torch.bfloat16):
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 features = lite.stages(batch.to(device).float() / 127.5 - 1)[-1]
             parts.append(features.flatten(2).transpose(1, 2).half().cpu())
             if i % 20 == 0:
@@ -98,10 +99,10 @@ def make_optimizers(net: nn.Module, cfg: DictConfig) -> list[torch.optim.Optimiz
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="sit")
 def main(cfg: DictConfig) -> None:
     torch.manual_seed(cfg.seed)
-    device = torch.device(cfg.device)
+    device, dtype = torch.device(cfg.device), dtype_of(cfg.precision)
     pictures, classes = load_cifar10("train")
     images, labels = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.from_numpy(classes)
-    features = alignment_features(images, Path(cfg.folder) / "features.pt", device)
+    features = alignment_features(images, Path(cfg.folder) / "features.pt", device, dtype)
     latents = encode(images, Path(cfg.autoencoder), device)
     weights = sensitivity(latents[0, :200], Path(cfg.autoencoder), device) ** cfg.channel_weight
     weights = (weights / weights.mean())[:, None, None]
@@ -113,7 +114,7 @@ def main(cfg: DictConfig) -> None:
 
     def terms(x0: Tensor, eps: Tensor, t: Tensor, label: Tensor, target: Tensor) -> dict[str, Tensor]:
         level = t[:, None, None, None]
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             velocity, aligned = net((1 - level) * x0 + level * eps, 1 - t, label)
         error = (velocity.float() - (x0 - eps)) ** 2
         out = {"flow": error.mean(), "weighted": (weights * error).mean()}
