@@ -15,10 +15,10 @@ setup: .venv/ready ## make .venv/ with everything in it, in the versions of cons
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup ## the main job on real images: noise to NFE curve and report (about 3 minutes on two cores)
+demo: setup ## the main job on real images: noise to NFE curve and report (3 minutes on two cores, 12 without bfloat16)
 	$(BIN)/python run.py
 
-demo-text: setup ## the same on drawn scenes, from captions (about 5 minutes on two cores)
+demo-text: setup ## the same on drawn scenes, from captions (about 3 minutes on two cores)
 	$(BIN)/python run.py experiment=demo_text
 
 test: setup ## run the tests (no network); TESTS=tests/test_run.py runs some
@@ -75,11 +75,13 @@ docs: .venv/docs ## build the manual into build/manual and check its links and c
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	$(BIN)/python scripts/check_docs.py
 
-figures: setup ## draw the README's figures again (the demo's run; 2 minutes on two cores)
+figures: setup ## draw the README's figures again (the two demos' runs)
 	$(BIN)/python run.py logger=none hydra.run.dir=outputs/readme
+	$(BIN)/python run.py experiment=demo_text logger=none hydra.run.dir=outputs/readme_text
 	mkdir -p docs/figures
 	cp $(addprefix outputs/readme/,$(addprefix figures/,score_final.png inception_score.png kernel_distance.png)) docs/figures/
 	cp outputs/readme/images/side_by_side.png docs/figures/
+	cp outputs/readme_text/figures/satisfied.png docs/figures/captions_satisfied.png
 
 ONLY ?=
 DEVICE ?= cpu
