@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +18,8 @@ from noise_search.cli.commands import verify
 from noise_search.configuration.compose import composed, own_hydra
 from noise_search.core.model import load_model
 from noise_search.core.source import Hub
+from noise_search.errors import Refused
+from noise_search.models.diffusers import loading
 from noise_search.models.diffusers.pretrained import Pretrained
 from noise_search.run.execute import run_job
 from tests.test_configs import described
@@ -133,6 +136,71 @@ def test_what_is_missing_is_one_line_that_says_what_to_do(saved: dict[str, Path]
     shutil.rmtree(half["flux_dev"] / "transformer")
     with pytest.raises(FileNotFoundError, match=r"half: (transformer|tokenizer_2)/ is missing; "):
         settings_of("flux_dev", half).load("cpu")
+
+
+def test_what_is_damaged_or_half_there_is_one_line(saved: dict[str, Path], tmp_path: Path) -> None:
+    """An empty tokenizer's folder above all: transformers 5 makes a tokenizer without words of it, and says nothing."""
+    half = {"flux_dev": tmp_path / "half"}
+    vocabulary = (
+        r"half: tokenizer/ lacks tokenizer\.json or spiece\.model or .* or merges\.txt with vocab\.json; `noise"
+    )
+    for path, content, line in (
+        ("tokenizer/merges.txt tokenizer/tokenizer.json", None, vocabulary),
+        ("scheduler/scheduler_config.json", None, r"half: scheduler/ lacks scheduler_config\.json; `noise-search pref"),
+        (
+            "model_index.json",
+            b"{",
+            r"model_index\.json: not the JSON that it should be .*; remove it, and fetch it again",
+        ),
+        ("transformer/config.json", b"{", "half: cannot be loaded .*; remove what is damaged, then `noise-search pref"),
+        ("vae/diffusion_pytorch_model.safetensors", b"<html>sign in</html>", "half: cannot be loaded .*; remove"),
+        ("text_encoder_2/model.safetensors", b"\x10\0\0\0\0\0\0\0{", "half: cannot be loaded .*; remove what"),
+    ):
+        shutil.copytree(saved["flux_dev"], half["flux_dev"])
+        for file in (half["flux_dev"] / name for name in path.split()):
+            file.unlink(missing_ok=True)
+            if content is not None:
+                file.write_bytes(content)
+        with pytest.raises(Refused, match=line) as caught:
+            settings_of("flux_dev", half).load("cpu")
+        assert "\n" not in str(caught.value)
+        shutil.rmtree(half["flux_dev"])
+
+
+def test_a_pipeline_that_is_not_supported_is_refused_before_its_weights_are_read(
+    saved: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(saved["flux_dev"], tmp_path / "flux_dev")
+    index = tmp_path / "flux_dev/model_index.json"
+    index.write_text(index.read_text().replace("FluxPipeline", "LatentConsistencyModelPipeline"))
+    settings = settings_of("flux_dev", {"flux_dev": tmp_path / "flux_dev"})
+    with mock.patch.object(loading, "read", side_effect=AssertionError):
+        with pytest.raises(
+            Refused, match=r"flux_dev: LatentConsistencyModelPipeline cannot .*; these .*: FluxPipeline"
+        ):
+            settings.load("cpu")
+        for package, line, more in (
+            ("accelerate", "model.offload=model: accelerate is not installed; `pip install accelerate`", "model"),
+            ("transformers", "model: transformers is not installed; `pip install noise_search[text]`", "none"),
+        ):
+            there = mock.patch.object(loading, "find_spec", lambda name, package=package: name != package or None)
+            with there, pytest.raises(Refused, match=re.escape(line)):
+                settings_of("flux_dev", saved, f"model.offload={more}").load("cpu")
+
+
+def test_times_that_are_not_the_pipelines_own_are_refused_or_told(
+    saved: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    for said in ("model.patch=1", "model.shift=2.0"):
+        with pytest.raises(
+            Refused, match=r"model\.shift=.*: 28 steps at t = 1\.0000, 0\..*; the pipeline's own at 1\.0"
+        ):
+            settings_of("flux_dev", saved, said).load("cpu")
+    with caplog.at_level(logging.WARNING, "noise_search"):
+        settings_of("sdxl", saved).load("cpu")
+        assert "model.schedule" not in caplog.text
+        settings_of("sdxl", saved, "model.schedule.offset=0").load("cpu")
+    assert "model.schedule: 50 steps at t = " in caplog.text and "the pipeline's own at " in caplog.text
 
 
 NEEDED = [

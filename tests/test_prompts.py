@@ -122,6 +122,9 @@ def test_a_bad_file_of_prompts_is_told_in_one_line(name: str, content: bytes, wo
     assert words in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(Refused, match="there is no such file"):
         prompts(str(tmp_path / "none.txt"))
+    (tmp_path / "b.txt").write_text("a cat")
+    with pytest.raises(Refused, match=r"b\.txt: a text file has no columns, and none of categories \('kind'\)"):
+        prompts(str(tmp_path / "b.txt"), category="kind")
     with pytest.raises(Refused, match="file=None: a file of prompts"):
         prompts(None)
 

@@ -40,6 +40,8 @@ def parsed(path: Path, form: str, what: str, column: str = "prompt", category: s
     except UnicodeDecodeError as error:
         raise Refused(f"{what}: not a text in UTF-8") from error
     if form == ".txt":
+        if category:
+            raise Refused(f"{what}: a text file has no columns, and none of categories ({category!r})")
         found = Prompts(tuple(line.strip() for line in text.splitlines() if line.strip()))
     else:
         rows = list(objects(text, what) if form == ".jsonl" else table(text, form, what))

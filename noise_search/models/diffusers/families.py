@@ -18,8 +18,12 @@ FAMILIES: tuple[type[Family], ...] = (Flux, StableDiffusion3, StableDiffusionXL,
 
 def family_of(pipe: Any) -> type[Family]:
     """Known by the class itself: one that inherits from a supported one (image to image, control) is another."""
+    return family_named(type(pipe).__name__, "pipe")
+
+
+def family_named(name: str, what: str) -> type[Family]:
+    """what: has a pipeline of that class, for the message."""
     known = {name: family for family in FAMILIES for name in family.pipelines}
-    name = type(pipe).__name__
     if name not in known:
-        raise Refused(f"pipe: {name} cannot be searched; these pipelines of diffusers can: {', '.join(known)}")
+        raise Refused(f"{what}: {name} cannot be searched; these pipelines of diffusers can: {', '.join(known)}")
     return known[name]
