@@ -169,7 +169,9 @@ ORIGINAL_TO, ORIGINAL_TENSOR = nn.Module.to, torch.tensor
 @contextmanager
 def simulated_device() -> Iterator[Device]:
     torch._C._ensureCUDADeviceGuardSet()
-    with torch.device("cpu"):  # lists, once for the whole process, what `with torch.device` acts on: `torch.tensor` itself,
+    with torch.device(
+        "cpu"
+    ):  # lists, once for the whole process, what `with torch.device` acts on: `torch.tensor` itself,
         torch.empty(0)  # not the one below, or transformers takes a network without values for one that has them
     device = Device()
     CURRENT.append(device)

@@ -155,6 +155,15 @@ def test_sana_with_euler_of_its_own() -> None:
     compared(pipe, **EXACT)
 
 
+def test_the_end_of_a_text_that_sana_does_not_read_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Its instruction takes one of the 300 tokens, the beginning of the text another."""
+    model = from_diffusers(pipeline("sana"), **SIZE)
+    for length, cut in ((298, False), (299, True)):
+        caplog.clear()
+        first, second = (model.condition(torch.zeros(1), ["x" * (length - 1) + end])[0] for end in "ab")
+        assert first.equal(second) == cut == ("ends unread" in caplog.text)
+
+
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 def test_dit_is_its_own_pipeline(guidance: float) -> None:
     pipe, classes, steps = pipeline("dit"), [207, 360], 6

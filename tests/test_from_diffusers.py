@@ -18,7 +18,7 @@ from noise_search.core.images import tensor_to_images
 from noise_search.core.model import Model
 from noise_search.core.problem import open_problem
 from noise_search.front.order import ensemble_of
-from noise_search.models.diffusers import flux, sd3
+from noise_search.models.diffusers import flux, sd3, wrap
 from noise_search.models.diffusers.flux import packed, unpacked
 from noise_search.verifiers.brightness import Brightness
 from tests.tiny_pipelines import tiny
@@ -185,6 +185,18 @@ def test_prompts_are_encoded_once_and_long_ones_are_counted_by_name(caplog: pyte
     line = "1 of 3 prompts are longer than the {} tokens that {} reads (up to 82), and their ends unread: 'xxx"
     assert len(told) == 2
     assert told[0].startswith(line.format(77, "CLIP")) and told[1].startswith(line.format(LENGTH, "T5"))
+
+
+def test_how_many_latents_are_decoded_at_once_follows_the_size_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of the latents: SANA's have four times as many pixels on a side as the others'."""
+    sides: list[int] = []
+    monkeypatch.setattr(wrap, "rows_at_once", lambda side, device: sides.append(side) or 2)
+    pipe, rows = tiny("sana"), list[int]()
+    decode = pipe.vae.decode
+    pipe.vae.decode = lambda x, **said: rows.append(len(x)) or decode(x, **said)
+    model = from_diffusers(pipe, height=64, width=256)
+    model.decoder(noise_of(model, 3))
+    assert sides == [128 // 8] and rows == [2, 1]
 
 
 class Hook:

@@ -90,7 +90,8 @@ class Family(ABC):
     @property
     def side(self) -> int:
         """Height and width that the pipeline makes by itself."""
-        return int(self.pipe.default_sample_size * self.pipe.vae_scale_factor)
+        latents = getattr(self.pipe, "default_sample_size", None) or self.denoiser.config.sample_size
+        return int(latents) * int(self.pipe.vae_scale_factor)
 
     @property
     def multiple(self) -> int:

@@ -38,10 +38,6 @@ class PixArtSigma(DDPM):
     def stand_in_settings(self) -> dict[str, Any]:
         return {"timestep_spacing": "trailing", "clip_sample": False, "set_alpha_to_one": True}
 
-    @property
-    def side(self) -> int:
-        return int(self.denoiser.config.sample_size) * int(self.pipe.vae_scale_factor)
-
     def tokenizers(self) -> dict[str, tuple[Any, int]]:
         return {"T5": (self.pipe.tokenizer, LONGEST)}
 

@@ -36,12 +36,8 @@ class Sana(FlowMatching):
         more = {} if own else {"sigmas": np.linspace(1.0, 1 / steps, steps)}
         self.scheduler.set_timesteps(steps, **more)
 
-    @property
-    def side(self) -> int:
-        return int(self.denoiser.config.sample_size) * int(self.pipe.vae_scale_factor)
-
     def tokenizers(self) -> dict[str, tuple[Any, int]]:
-        return {"Gemma": (self.pipe.tokenizer, LONGEST)}
+        return {"Gemma": (self.pipe.tokenizer, LONGEST - 1)}  # one is the end of the instruction before the text
 
     def encode(self, texts: list[str]) -> Condition:
         """With the instruction to describe an image that the pipeline puts before every text by default."""

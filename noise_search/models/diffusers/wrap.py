@@ -54,7 +54,8 @@ def from_diffusers(
     if offload_encoders and any(hasattr(part, "_hf_hook") for part in encoders_of(pipe)):
         raise Refused("offload_encoders=True: hooks of the pipeline move its encoders already")
     read = Reader(family, offload_encoders)
-    rows = decode_rows or rows_at_once(isqrt(family.shape[1] * family.shape[2]), str(family.device))
+    pixels = isqrt(family.height * family.width)  # of a side; `rows_at_once` reckons in latents of 8
+    rows = decode_rows or rows_at_once(max(8, pixels) // 8, str(family.device))
     batches = Batches(rows, "latents to decode")
 
     def null() -> Condition:
