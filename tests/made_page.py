@@ -11,7 +11,8 @@ from PIL import Image
 
 from noise_search.measures.metric import SCORES, Metric
 from noise_search.report.gallery import Shown, write_gallery
-from noise_search.report.run_page import BANK_COLUMNS, SHOWN_COLUMNS, RunPage, write_report
+from noise_search.report.run_content import BANK_COLUMNS, SHOWN_COLUMNS, RunPage
+from noise_search.report.run_page import write_report
 from noise_search.report.shelves import Seen, shelves
 
 NAMES = (
@@ -103,8 +104,8 @@ def made_page(
             "images": 1000,
             "nfe": 2_600_000,
             "device": "CPU",
-            "weights: sit_cifar10.safetensors": "0123456789abcdef" * 4,
         },
+        made_with={"weights: sit_cifar10.safetensors": "0123456789abcdef" * 4, "torch": "2.9.0"},
         tell=lambda candidate, point: f"candidate {candidate}",
         banks=pa.Table.from_pylist(bank_rows) if bank_rows else None,
         columns=COLUMNS,

@@ -169,10 +169,10 @@ ORIGINAL_TO, ORIGINAL_TENSOR = nn.Module.to, torch.tensor
 @contextmanager
 def simulated_device() -> Iterator[Device]:
     torch._C._ensureCUDADeviceGuardSet()
-    with torch.device(
-        "cpu"
-    ):  # lists, once for the whole process, what `with torch.device` acts on: `torch.tensor` itself,
-        torch.empty(0)  # not the one below, or transformers takes a network without values for one that has them
+    # Once for the whole process, torch lists what `with torch.device` acts on: `torch.tensor`, not the one below,
+    # or transformers takes a network without values for one that has them.
+    with torch.device("cpu"):
+        torch.empty(0)
     device = Device()
     CURRENT.append(device)
     patches = (

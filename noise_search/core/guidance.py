@@ -39,13 +39,17 @@ class Guidance:
         """Network rows of one evaluation."""
         return 1 if self.distilled or self.scale == 1.0 else 2
 
-    def __str__(self) -> str:
-        """For plans and titles."""
+    @property
+    def name(self) -> str:
+        """For titles."""
         if self.distilled:
-            return f"distilled guidance {self.scale:g} (an input of the network, 1 row an evaluation)"
-        if self.rows == 1:
-            return "no guidance (1 row an evaluation)"
-        return f"classifier-free guidance {self.scale:g} (2 rows an evaluation)"
+            return f"distilled guidance {self.scale:g}"
+        return "no guidance" if self.rows == 1 else f"classifier-free guidance {self.scale:g}"
+
+    def __str__(self) -> str:
+        """For plans."""
+        told = "an input of the network, " if self.distilled else ""
+        return f"{self.name} ({told}{self.rows} row{'s' * (self.rows > 1)} an evaluation)"
 
 
 NO_GUIDANCE = Guidance()

@@ -57,6 +57,11 @@ def section(heading: str, body: str, note: str = "") -> str:
     return f"<section><h2>{html.escape(heading)}</h2>{told}{body}</section>" if body else ""
 
 
+def folded(summary: str, body: str) -> str:
+    """What is seen where its line is pressed."""
+    return f"<details><summary>{html.escape(summary)}</summary>{body}</details>"
+
+
 def image(n: int, uris: Sequence[str], alt: str, named: set[int], more: str = "") -> str:
     """Picture number n; the first <img> of each has the id by which the script finds it. more: attributes."""
     identity = "" if n in named else f' id="p{n}"'
@@ -122,5 +127,5 @@ def figure(metric: Metric, beneath: str, shown: str, values: str, legend: Sequen
         f'<figure class="chart" data-metric="{html.escape(metric.name)}"><figcaption>'
         f"<strong>{html.escape(titled(metric))}</strong>{better}</figcaption>{shown}{listed}"
         f'<p class="now"></p><p class="note">{html.escape(beneath)}</p>'
-        f"<details><summary>Values of {html.escape(titled(metric))}</summary>{values}</details></figure>"
+        f"{folded(f'Values of {titled(metric)}', values)}</figure>"
     )

@@ -55,9 +55,10 @@ def line(folder: Path, run: Path) -> str:
     scores = [row["value"] for metric, row in last.items() if metric.split("/")[0] == "score_final"]
     cells: list[tuple[Any, str]] = [
         (name, f'<a href="{where}/report.html">{name}</a>'),
-        ("", sheet(run, where, name)),
+        ("", sheet(run, where, name, len({row["point"] for row in rows}))),
         *((choices[group], html.escape(choices[group])) for group in ("model", "algorithm", "verifier")),
-        *((first[key], html.escape(first[key])) for key in ("cfg_scale", "seed")),
+        (first["cfg_scale"], f"{float(first['cfg_scale']):g}"),
+        (first["seed"], first["seed"]),
         (record["images"], f"{record['images']:,}"),
         (rows[-1]["nfe"], f"{int(rows[-1]['nfe']):,}"),
         ((scores or [""])[0], number(float(scores[0])) if scores and scores[0] else ""),
@@ -67,15 +68,17 @@ def line(folder: Path, run: Path) -> str:
     return "<tr>" + "".join(f'<td data-head="{h}" data-value="{v}">{shown}</td>' for h, (v, shown) in told) + "</tr>"
 
 
-def sheet(run: Path, where: str, name: str) -> str:
-    """The images at growing budgets, as the run drew them."""
+def sheet(run: Path, where: str, name: str, points: int) -> str:
+    """The images at growing budgets, as the run drew them, one column a point: its first lines."""
     if not (run / "images/side_by_side.png").is_file():
         return ""
-    return f'<img loading="lazy" src="{where}/images/side_by_side.png" alt="{name}: images at growing budgets">'
+    shape = f"aspect-ratio: {points}/{(points + 1) // 2}"
+    alt = f"{name}: images at growing budgets"
+    return f'<img loading="lazy" src="{where}/images/side_by_side.png" style="{shape}" alt="{alt}">'
 
 
 def of_the_set(metrics: Mapping[str, Any], last: Mapping[str, Mapping[str, str]]) -> str:
     """The first few of the judge's numbers at the largest budget."""
     names = [m for m in metrics if not m.startswith("score") and last.get(m, {}).get("value")]
-    told: Sequence[str] = [f"{html.escape(metrics[m]['short'])} {number(float(last[m]['value']))}" for m in names[:3]]
+    told: Sequence[str] = [f"{html.escape(metrics[m]['title'])} {number(float(last[m]['value']))}" for m in names[:3]]
     return "<br>".join(told)

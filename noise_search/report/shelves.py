@@ -65,8 +65,8 @@ def shelves(seen: Seen) -> list[Shelf]:
         found = np.argsort(-np.minimum(high, far), kind="stable")[:COUNT]
         why = [f"score {seen.scores[i, 0]:.3g}, distance {seen.distance[i]:.2f}" for i in found]
         note = (
-            "Images with a high score that lie far from real ones in the judge's features (Mahalanobis distance; real"
-            " images have about 1): what a verifier rewards and a judge doubts."
+            "High scores that lie further from real images than the other images do, in the judge's features"
+            " (Mahalanobis distance; real images have about 1): what a verifier rewards and a judge doubts."
         )
         out.append(shelf("Hacking?", note, seen, found, why))
     if places.shape[1] > 1:

@@ -79,7 +79,7 @@ def chart(curves: Sequence[Curve], floors: Sequence[tuple[str, float]], x_label:
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(described)}">'
         f"{axes(dots, across, up, x_label)}{dashed(floors, up)}"
-        f"{''.join(drawn(curve, i, across, up) for i, curve in enumerate(curves))}</svg>"
+        f"{''.join(drawn(curve, i, across, up) for i, curve in enumerate(curves))}{floor_names(floors, up)}</svg>"
     )
 
 
@@ -98,12 +98,17 @@ def axes(dots: Sequence[Dot], across: Scale, up: Scale, x_label: str) -> str:
 
 
 def dashed(floors: Sequence[tuple[str, float]], up: Scale) -> str:
-    """The floors; the names of two that lie close stand at the two ends of their lines."""
+    """The lines of the floors."""
+    line = f'<path d="M{LEFT} {{}}H{WIDTH - RIGHT}" stroke="{FLOOR}" stroke-dasharray="5 4"/>'
+    return "".join(line.format(up(value)) for _, value in floors)
+
+
+def floor_names(floors: Sequence[tuple[str, float]], up: Scale) -> str:
+    """Over everything else; the names of two that lie close stand at the two ends of their lines."""
     out = []
     for i, (name, value) in enumerate(sorted(floors, key=lambda floor: -floor[1])):
-        line = f'<path d="M{LEFT} {up(value)}H{WIDTH - RIGHT}" stroke="{FLOOR}" stroke-dasharray="5 4"/>'
         at, anchor = (LEFT + 4, "start") if i % 2 else (WIDTH - RIGHT - 2, "end")
-        out.append(line + text(at, up(value) - 5, name, anchor))
+        out.append(text(at, up(value) - 5, name, anchor))
     return "".join(out)
 
 

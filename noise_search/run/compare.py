@@ -33,7 +33,7 @@ from noise_search.report.comparison import (
 )
 from noise_search.report.figures import unknown
 from noise_search.report.gallery import IMAGES, Shown, write_gallery
-from noise_search.report.run_page import SHOWN_COLUMNS
+from noise_search.report.run_content import SHOWN_COLUMNS
 from noise_search.run.assemble import device_of
 from noise_search.run.description import Description
 from noise_search.run.evaluate import Measured, measured

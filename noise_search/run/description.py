@@ -60,7 +60,7 @@ class Description:
     @property
     def title(self) -> str:
         c = self.choices
-        return f"{c['model']}: {c['algorithm']} search, {c['verifier']} verifier, {self.guidance}"
+        return f"{c['model']}: {c['algorithm']} search, {c['verifier']} verifier, {self.guidance.name}"
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from noise_search.report.figures import figures
 from noise_search.report.images import write_grids
 from noise_search.report.loggers import Logger, Record
 from noise_search.report.matrix import banks, write_correlation, write_matrix
-from noise_search.report.run_page import BANK_COLUMNS, SHOWN_COLUMNS, RunPage, write_report
+from noise_search.report.run_content import BANK_COLUMNS, SHOWN_COLUMNS, RunPage
+from noise_search.report.run_page import write_report
 from noise_search.run.assemble import versions
 from noise_search.run.categories import by_category
 from noise_search.run.evaluate import curve, metrics_of
@@ -81,7 +82,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
         for p in run.plan.purchases:
             export_npz(folder, p.point, run.settings.images, folder / f"samples/{p.label}.npz")
     spent = bill(parts, read_units(folder, BILLED, run.settings.images))
-    facts = facts_of(parts, spent, work)
+    facts, made_with = facts_of(parts, spent, work), made_with_of(parts)
     shelves, keep = shelves_of(parts, folder), min(run.settings.keep_bank, run.settings.images)
     page = RunPage(
         title=run.title,
@@ -94,6 +95,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
         names=run.dataset.texts,
         settings=config_text(run.config),
         facts=facts,
+        made_with=made_with,
         tell=told_address(run.algorithm),
         categories=category_rows,
         banks=read_units(folder, BANK_COLUMNS, keep, run.plan.purchases[-1].point) if columns and keep else None,
@@ -109,7 +111,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     write_config(folder, run.config)  # of a worker with other `images`, if one began the run
     record = {"images": run.settings.images, "axis": run.settings.axis, "choices": choices, "columns": columns}
     record["metrics"] = {name: {key: getattr(m, key) for key in DESCRIBED} for name, m in metrics.items()}
-    record |= {"spent": spent, "seconds": seconds, "facts": facts}
+    record |= {"spent": spent, "seconds": seconds, "facts": facts | made_with}
     write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
     log.info("report: %s", folder / "report.html")
 
@@ -125,15 +127,18 @@ def refuse_seconds_of_several(rows: list[dict[str, Any]], axis: str) -> None:
 
 
 def facts_of(parts: Parts, spent: dict[str, int], work: Work) -> dict[str, Any]:
-    """What the report says of cost, machine, weights and versions."""
+    """What the report says of cost and machine."""
     facts: dict[str, Any] = dict(spent)
     if parts.source is not None:
         facts["candidates read again from"] = parts.source
-    facts |= {f"seconds to {stage}": round(value, 1) for stage, value in work.seconds.items()}
+    facts |= {f"seconds to {stage}": round(value, 1) for stage, value in work.seconds.items() if value}
     facts["images made this time"] = work.images
     facts["device"] = f"{parts.device}, {os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}"
-    facts |= {f"weights: {name}": digest for name, digest in parts.weights.items()}
-    return facts | versions()
+    return facts
+
+
+def made_with_of(parts: Parts) -> dict[str, str]:
+    return {f"weights: {name}": digest for name, digest in parts.weights.items()} | versions()
 
 
 def bill(parts: Parts, table: pa.Table) -> dict[str, int]:

@@ -69,7 +69,7 @@
       const items = steps.map(({ n, i }) => make("li", {},
         make("img", { src: source(n), alt: `${image.name}, chosen from ${data.told[i]} on` }),
         make("b", { textContent: `from ${data.told[i].replace(" an image", "")}` }), make("br"),
-        `${image.way[i]}`, make("br"), `score ${short(image.s[i])}`));
+        `${image.way[i]}`, make("br"), `final score ${short(image.s[i])}`));
       return [make("h3", { textContent: "The winner’s way" }), make("ol", { className: "way" }, ...items)];
     };
     const candidates = (image, bank) => {
@@ -98,7 +98,7 @@
       sort();
       const more = bank.n > bank.pictured && bank.pictured ? ` Pictures are kept of the first ${bank.pictured}; of the others the best are told.` : "";
       return [make("p", {}, make("label", { htmlFor: "column", textContent: "Best to worst under " }), choice),
-        make("p", { className: "note", textContent: `${bank.n} candidates; ★: chosen at some budget.${more}` }), list];
+        make("p", { className: "note", textContent: `${bank.n} candidates with their scores in the search; ★: chosen at some budget.${more}` }), list];
     };
     const cells = data.images.map((image) => {
       const picture = make("img"), score = make("small"), opens = image.way !== undefined;

@@ -1,0 +1,42 @@
+"""The head of a run's page: what its dearest budget reaches beside its cheapest, and what to beware of."""
+
+import html
+
+from noise_search.report.html import number, titled
+from noise_search.report.run_content import RunPage
+
+TILES = 6  # at most
+
+
+def summary(page: RunPage) -> str:
+    """What the dearest budget reaches beside the cheapest, for a few metrics, and what to know of n."""
+    n, tiles = page.curve[0]["n_images"], []
+    names = list(dict.fromkeys(row["metric"] for row in page.curve))
+    main = [name for name in names if name.split("/")[0] == "score_final"][:1]
+    main += [name for name in names if name.split("/")[0] not in ("score", "score_final", "score_final_gain")]
+    for name in main:
+        rows, metric = page.rows_of(name), page.metric(name)
+        if rows[0]["value"] is None or rows[-1]["value"] is None or (metric.biased and n < 10_000):
+            continue
+        change = rows[-1]["value"] - rows[0]["value"]
+        word = "better" if (change > 0) == (metric.better == "higher") else "worse"
+        mark = f' <span class="{word}">{word}</span>' if metric.better and change else ""
+        tiles.append(
+            f"<li><span>{html.escape(titled(metric))}</span>"
+            f"<strong>{number(rows[0]['value'])} → {number(rows[-1]['value'])}</strong>{mark}</li>"
+        )
+    spent = f"n = {n:,} images, from {page.nfe[0]:,} to {page.nfe[-1]:,} network evaluations (NFE) an image."
+    note = f'<p class="note">{html.escape(warnings(page, n))}</p>'
+    return f'<p>{spent}</p><ul class="tiles">{"".join(tiles[:TILES])}</ul>{note}'
+
+
+def warnings(page: RunPage, n: int) -> str:
+    known = "No floors: too few held-out images are at hand (scripts/fetch_cifar10.py)."
+    if page.floors:
+        known = "Floors: as many held-out real images, and their reconstructions by the autoencoder where there is one."
+    told = [page.metric(name) for name in dict.fromkeys(row["metric"] for row in page.curve)]
+    biased = ", ".join(metric.title for metric in told if metric.biased and n < 10_000)
+    if not biased:
+        return known
+    instead = "read the kernel distance instead" if page.rows_of("kernel_distance") else "compare at equal n only"
+    return f"Strongly biased at this n: {biased}; {instead}. {known}"
