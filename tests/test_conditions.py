@@ -78,7 +78,7 @@ def test_plan_and_title_say_which_guidance_it_is(monkeypatch: pytest.MonkeyPatch
             monkeypatch.setattr(Toy, "distilled", distilled)
             run = described("experiment=toy", f"cfg_scale={scale}")
             texts[scale, distilled] = str(run.guidance)
-            assert str(run.guidance) in run.text and str(run.guidance) in run.title
+            assert str(run.guidance) in run.text and run.title.endswith(f", {run.guidance.name}")
             assert run.plan.each == run.guidance.rows == 1 + (scale != 1 and not distilled)
     assert texts == {
         (1, False): "no guidance (1 row an evaluation)",
