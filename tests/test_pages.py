@@ -23,11 +23,13 @@ from noise_search.algorithms.random import Random
 from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.errors import Refused
 from noise_search.measures.frechet import Gaussian
+from noise_search.measures.metric import Metric
 from noise_search.report.bank import bank_of
 from noise_search.report.html import number
 from noise_search.report.index import write_index
 from noise_search.report.page import asset
 from noise_search.report.pictures import LIMIT, Pictures
+from noise_search.report.run_summary import verdict
 from noise_search.report.shelves import COUNT, Seen, from_data, shares, shelves
 from noise_search.report.svg import FLOOR, INKS, Curve, Dot, Scale, chart, nice_ticks
 from noise_search.run.search_units import make_units
@@ -103,6 +105,21 @@ def test_the_shelves_find_what_was_planted() -> None:
     scores[0, 0] = np.nan
     assert shelves(Seen(["x"] * n, scores, ["a", "b"], 1, distance)) == []
     assert shares(np.array([[3.0], [1.0], [1.0], [2.0]]))[:, 0].tolist() == [1, 1 / 6, 1 / 6, 2 / 3]
+
+
+def test_better_is_said_of_what_the_intervals_tell_apart() -> None:
+    def row(value: float, half: float | None = 0.1) -> dict[str, float | None]:
+        return {"value": value, "ci_high": None if half is None else value + half}
+
+    higher, lower, neither = (Metric("m", "m", "m", better) for better in ("higher", "lower", ""))
+    assert (verdict(higher, row(1), row(2)), verdict(lower, row(1), row(2))) == ("better", "worse")
+    assert verdict(higher, row(2), row(1)) == "worse" and verdict(higher, row(1), row(1.15)) == "better"
+    doubtful = (
+        verdict(neither, row(1), row(2)),
+        verdict(higher, row(1), row(1.14)),
+        verdict(higher, row(1), row(2, None)),
+    )
+    assert doubtful == ("", "", "")
 
 
 def test_distances_are_mahalanobis() -> None:

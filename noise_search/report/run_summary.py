@@ -1,7 +1,11 @@
 """The head of a run's page: what its dearest budget reaches beside its cheapest, and what to beware of."""
 
 import html
+import math
+from collections.abc import Mapping
+from typing import Any
 
+from noise_search.measures.metric import Metric
 from noise_search.report.html import number, titled
 from noise_search.report.run_content import RunPage
 
@@ -18,16 +22,26 @@ def summary(page: RunPage) -> str:
         rows, metric = page.rows_of(name), page.metric(name)
         if rows[0]["value"] is None or rows[-1]["value"] is None or (metric.biased and n < 10_000):
             continue
-        change = rows[-1]["value"] - rows[0]["value"]
-        word = "better" if (change > 0) == (metric.better == "higher") else "worse"
-        mark = f' <span class="{word}">{word}</span>' if metric.better and change else ""
+        word = verdict(metric, rows[0], rows[-1])
+        mark = f' <span class="{word}">{word}</span>' if word else ""
         tiles.append(
             f"<li><span>{html.escape(titled(metric))}</span>"
             f"<strong>{number(rows[0]['value'])} → {number(rows[-1]['value'])}</strong>{mark}</li>"
         )
     spent = f"n = {n:,} images, from {page.nfe[0]:,} to {page.nfe[-1]:,} network evaluations (NFE) an image."
-    note = f'<p class="note">{html.escape(warnings(page, n))}</p>'
+    words = f"Better, worse: where 95 % intervals leave no doubt. {warnings(page, n)}"
+    note = f'<p class="note">{html.escape(words)}</p>'
     return f'<p>{spent}</p><ul class="tiles">{"".join(tiles[:TILES])}</ul>{note}'
+
+
+def verdict(metric: Metric, first: Mapping[str, Any], last: Mapping[str, Any]) -> str:
+    """Is the last better or worse, where the two intervals, taken as independent, leave no doubt; "" elsewhere."""
+    if not metric.better or first["ci_high"] is None or last["ci_high"] is None:
+        return ""
+    change = last["value"] - first["value"]
+    if abs(change) <= math.hypot(*(row["ci_high"] - row["value"] for row in (first, last))):
+        return ""
+    return "better" if (change > 0) == (metric.better == "higher") else "worse"
 
 
 def warnings(page: RunPage, n: int) -> str:
