@@ -20,9 +20,11 @@ import torch
 from PIL import Image
 
 from noise_search import search
+from noise_search.configuration.compose import composed, own_hydra
 from noise_search.core.verifier import Candidates, Surroundings
 from noise_search.errors import Refused
 from noise_search.models.toy import Toy
+from noise_search.run.execute import run_job
 from noise_search.storage import cache
 from noise_search.verifiers import vlm_endpoint
 from noise_search.verifiers.ensemble import Ensemble
@@ -290,6 +292,29 @@ def test_after_an_error_nothing_more_is_asked(host: Host) -> None:
     with pytest.raises(Refused):
         grader(host).score(greys(torch.linspace(-1, 1, 200)[None]))
     assert len(host.asked) < 100
+
+
+def test_a_unit_that_the_endpoint_fails_is_not_written_and_the_run_goes_on_later(host: Host, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    told = ["model=toy", "dataset=mixture", "metrics=none", "logger=none", "device=cpu", "images=128", "budget=text"]
+    told += ["budget.search_nfe=2", "budget.final_nfe=2", "budget.points=[1]", "batch_size=64"]
+    told += ["verifier=vlm_endpoint", f"verifier.model.url={host.url}", "verifier.retries=1"]
+
+    def units() -> list[str]:
+        return sorted(path.name for path in (folder / "units").glob("*.parquet"))
+
+    host.answer = lambda *asked: said("no idea") if units() else well(*asked)
+    with (
+        own_hydra(),
+        pytest.raises(Refused, match=r"2 answers to one question .* Its images are not written"),
+    ):
+        run_job(*composed(told), folder)
+    assert units() == ["00000000-00000063.parquet"] and not (folder / "curve.csv").exists()
+    asked, host.answer = len(host.asked), well
+    with own_hydra():
+        run_job(*composed(told), folder)
+    assert units() == ["00000000-00000063.parquet", "00000064-00000127.parquet"]
+    assert (folder / "curve.csv").is_file() and len(host.asked) - asked == 64
 
 
 def test_settings_are_checked() -> None:

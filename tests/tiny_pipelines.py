@@ -17,6 +17,7 @@ import torch
 
 FAMILIES = ("flux_dev", "flux_schnell", "sd3", "sdxl", "pixart_sigma", "sana", "dit")
 UNSUPPORTED = "lcm"
+TRANSFORMER = {"sample_size": 8, "patch_size": 2, "in_channels": 4, "num_layers": 2, "attention_head_dim": 8}
 WARNINGS = ("ignore:__array__ implementation:DeprecationWarning",)  # of its multistep scheduler, on newer numpy
 SIDE = 32  # pixels
 WIDTH = 16  # of text embeddings
@@ -175,12 +176,8 @@ def sd3(folder: Path) -> Any:
     from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 
     transformer = SD3Transformer2DModel(
-        sample_size=8,
-        patch_size=2,
-        in_channels=4,
+        **TRANSFORMER,
         out_channels=4,
-        num_layers=2,
-        attention_head_dim=8,
         num_attention_heads=4,
         joint_attention_dim=2 * WIDTH,
         caption_projection_dim=32,
@@ -239,12 +236,8 @@ def pixart_sigma(folder: Path) -> Any:
     from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
 
     transformer = PixArtTransformer2DModel(
-        sample_size=8,
-        patch_size=2,
-        in_channels=4,
+        **TRANSFORMER,
         out_channels=8,
-        num_layers=2,
-        attention_head_dim=8,
         num_attention_heads=4,
         cross_attention_dim=32,
         caption_channels=WIDTH,
@@ -306,12 +299,8 @@ def dit(folder: Path) -> Any:
     from diffusers import DDIMScheduler, DiTPipeline, DiTTransformer2DModel
 
     transformer = DiTTransformer2DModel(
-        sample_size=8,
-        num_layers=2,
-        patch_size=2,
-        attention_head_dim=8,
+        **TRANSFORMER,
         num_attention_heads=2,
-        in_channels=4,
         out_channels=8,
         attention_bias=True,
         num_embeds_ada_norm=1000,

@@ -137,7 +137,7 @@ def numbers(text: str) -> list[int]:
     words = text.lower().strip().rstrip(".").replace(",", " ,").split()
     for word in words:
         if word not in VOCABULARY:
-            raise Refused(f"{text!r}: {word!r} is not a word of scenes; {' '.join(VOCABULARY[1:])}")
+            raise Refused(f"{text!r}: {word!r} is not a word of scenes, which are {' '.join(VOCABULARY[1:])}")
     if len(words) > LONGEST:
         raise Refused(f"{text!r}: {len(words)} words; at most {LONGEST}")
     return [VOCABULARY.index(word) for word in words]
