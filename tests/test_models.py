@@ -67,9 +67,9 @@ def test_weights_that_are_cast_once_change_not_a_bit() -> None:
 
 
 def test_samples_do_not_depend_on_the_batch_size(model: Model) -> None:
-    whole, _ = samples(model, 12, 1000, scale=2.0)
+    whole, _ = samples(model, 6, 1000, scale=2.0)
     for batch_size in (1, 5):
-        assert torch.allclose(samples(model, 12, batch_size, scale=2.0)[0], whole, atol=1e-3)
+        assert torch.allclose(samples(model, 6, batch_size, scale=2.0)[0], whole, atol=1e-3)
 
 
 def test_network_rows_double_under_guidance_only(model: Model) -> None:
@@ -100,10 +100,10 @@ def test_the_autoencoder_keeps_what_its_card_says(model: Model) -> None:
 
 
 def test_guidance_makes_samples_show_their_class(model: Model) -> None:
-    judge, labels = Lite2().load(), cifar10().index(range(60))
+    judge, labels = Lite2().load(), cifar10().index(range(40))
     accuracy = []
     for scale in (1.0, 3.0):
-        images = tensor_to_images(samples(model, 60, 1000, scale, nfe=20)[0])
+        images = tensor_to_images(samples(model, 40, 1000, scale, nfe=12)[0])
         accuracy.append((judge.probabilities(judge.features(images)).argmax(1) == labels).mean())
     assert accuracy[0] > 0.3
     assert accuracy[1] > max(0.6, accuracy[0])

@@ -398,6 +398,7 @@ def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
     assert (run.run_group, run.job_type) == (sweep.name, "sweep")
     (table,) = sweep.glob("wandb/offline-run-*/files/media/table/sweep/kernel_distance*.json")
     assert {row[1] for row in json.loads(table.read_text())["data"]} == {"cfg_scale=1.0", "cfg_scale=1.5"}
+    assert {row["seed"] for row in curve(sweep)} == {"0", "1"}
     assert noted(sweep) == dict.fromkeys((folder.resolve() for folder in folders), "3")
     (folders[0] / "units/00000000-00000002.parquet").unlink()
     again = call(tmp_path, "-m", *TOY, "images=3", "logger=none", "seed=0,1", "cfg_scale=1.0,1.5").stdout
@@ -406,10 +407,10 @@ def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
 
 def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
     """One sweep: one folder a job, one combined curve and figure."""
-    options = ("experiment=toy", "images=70", "logger=none", "algorithm=none,random,zo,paths,first_order", "seed=0,1")
+    options = ("experiment=toy", "images=20", "logger=none", "algorithm=none,random,zo,paths,first_order")
     call(tmp_path, "-m", *options)
     folders = sorted((tmp_path / "outputs").glob("toy-*"))
-    assert len(folders) == 10
+    assert len(folders) == 5
     for folder in folders:
         spent = json.loads((folder / "run.json").read_text())["spent"]
         assert spent["nfe"] == spent["nfe_search"] + spent["nfe_final"] == spent["network_rows"]
@@ -421,7 +422,6 @@ def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
     (sweep,) = (tmp_path / "outputs").glob("sweep-*")
     combined = curve(sweep)
     assert {row["series"] for row in combined} == {"none", "random", "zo", "paths", "first_order"}
-    assert {row["seed"] for row in combined} == {"0", "1"}
     assert len(combined) == sum(len(curve(folder)) for folder in folders)
     assert (sweep / "figures/score_final.png").stat().st_size > 1000
 

@@ -343,10 +343,10 @@ def test_killed_workers_and_spoilt_files_leave_the_table_of_one_quiet_worker(cap
 
 @pytest.mark.parametrize("batch", [1, 7])
 def test_batches_change_the_choices_of_the_real_model_at_ties_only(batch: int) -> None:
-    """float32; one search of 16 images, 4 candidates: a choice may differ where two scores are nearly the same."""
+    """float32; one search of 8 images, 4 candidates: a choice may differ where two scores are nearly the same."""
     cfg = ("model.precision=float32", "verifier.precision=float32", "budget.points=[1,4]")
-    parts = [real_parts(*cfg, f"batch_size={size}", images=16) for size in (64, batch)]
-    whole, split = (search_and_render(p, begin(p, list(range(16))), begin_work(p, 16)) for p in parts)
+    parts = [real_parts(*cfg, f"batch_size={size}", images=8) for size in (64, batch)]
+    whole, split = (search_and_render(p, begin(p, list(range(8))), begin_work(p, 8)) for p in parts)
     others = 0
     for one, other in zip(whole, split, strict=True):
         assert one["scores"] == pytest.approx(other["scores"], abs=1e-2, nan_ok=True)
