@@ -14,7 +14,7 @@ from torch import Tensor
 from noise_search.errors import Refused
 
 # what a draw is for; a new purpose gets the next number
-TAGS = {"noise": 0, "neighbour": 1, "pivot": 2, "renoise": 3, "uniform": 4}
+TAGS = {"noise": 0, "neighbour": 1, "pivot": 2, "renoise": 3, "uniform": 4, "jump": 5, "resample": 6}
 
 
 def tag_number(tag: str) -> int:
