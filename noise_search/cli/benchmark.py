@@ -13,6 +13,7 @@ from noise_search.run.reopen import reopen
 from noise_search.storage.curve_csv import CATEGORY_COLUMNS, write_csv
 from noise_search.storage.export import pngs
 from noise_search.storage.t2i_compbench import (
+    NAME,
     Question,
     questions,
     read_answers,
@@ -20,8 +21,6 @@ from noise_search.storage.t2i_compbench import (
     results_path,
     write_samples,
 )
-
-NAME = "t2i_compbench"
 
 
 def asked(described: Description) -> list[Question]:

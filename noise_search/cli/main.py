@@ -69,49 +69,66 @@ def run() -> int:
 
 def command() -> int:
     """What is done beside making a run."""
-    from noise_search.cli import commands
-    from noise_search.cli.figures import figures
-
     name, arguments = sys.argv[1], sys.argv[2:]
     if name not in USAGE:
         raise Refused(f"{name}: the commands are {', '.join(USAGE)}; noise-search help")
     with own_hydra():
         if name == "prefetch":
+            from noise_search.cli import commands
+
             return commands.prefetch(arguments)
         runs = [Path(word) for word in arguments if "=" not in word]
         options = dict(word.split("=", 1) for word in arguments if "=" in word)
         fewest, most, known = OPTIONS[name]
-        number = options.get("images", "8")
-        if not fewest <= len(runs) <= most or set(options) - known or not number.isdigit():
+        numbers = [options.get("images", "8"), *(options["points"].split(",") if "points" in options else [])]
+        if not fewest <= len(runs) <= most or set(options) - known or not all(map(str.isdigit, numbers)):
             raise Refused(f"usage: {USAGE[name]}")
+        images, *points = map(int, numbers)
         into = Path(options["into"]) if "into" in options else None
-        if name == "status":
-            return commands.status(runs[0])
-        if name == "verify":
-            return commands.verify(runs[0], int(number))
-        if name == "report":
-            return commands.report(runs, into, options.get("axis"))
-        if name == "compare":
-            return commands.compare_runs(runs, into)
-        if name == "view":
-            return commands.view(runs[0])
-        if name == "figures":
-            named = options["figure"].split(",") if "figure" in options else []
-            return figures(runs, named, into, options.get("axis"))
-        points = options["points"].split(",") if "points" in options else []
-        if not all(map(str.isdigit, points)):
-            raise Refused(f"usage: {USAGE[name]}")
-        if name == "export":
-            return commands.export(runs[0], options.get("as", "npz"), into, [int(point) for point in points])
-        if name == "import":
-            return commands.import_answers(runs[0], options.get("as", ""), options.get("from"))
-        if name == "log":
-            return commands.log_run(runs[0], **options)
-        if name == "doctor":
-            return commands.doctor()
-        if "verifier" not in options:
-            raise Refused(f"usage: {USAGE[name]}")
-        return commands.select(runs[0], options["verifier"], into, [int(point) for point in points])
+        if name in LOOKS:
+            return looked(name, runs, options, into, points)
+        return done(name, runs, options, into, points, images)
+
+
+LOOKS = ("status", "view", "export", "import", "log")
+
+
+def looked(name: str, runs: list[Path], options: dict[str, str], into: Path | None, points: list[int]) -> int:
+    """A command that needs no torch."""
+    from noise_search.cli import look
+
+    if name == "status":
+        return look.status(runs[0])
+    if name == "view":
+        return look.view(runs[0])
+    if name == "export":
+        return look.export(runs[0], options.get("as", "npz"), into, points)
+    if name == "import":
+        return look.import_answers(runs[0], options.get("as", ""), options.get("from"))
+    return look.log_run(runs[0], **options)
+
+
+def done(
+    name: str, runs: list[Path], options: dict[str, str], into: Path | None, points: list[int], images: int
+) -> int:
+    from noise_search.cli import commands
+    from noise_search.cli.doctor import doctor
+    from noise_search.cli.figures import figures
+
+    if name == "verify":
+        return commands.verify(runs[0], images)
+    if name == "report":
+        return commands.report(runs, into, options.get("axis"))
+    if name == "compare":
+        return commands.compare_runs(runs, into)
+    if name == "figures":
+        named = options["figure"].split(",") if "figure" in options else []
+        return figures(runs, named, into, options.get("axis"))
+    if name == "doctor":
+        return doctor()
+    if "verifier" not in options:
+        raise Refused(f"usage: {USAGE[name]}")
+    return commands.select(runs[0], options["verifier"], into, points)
 
 
 def program() -> int:

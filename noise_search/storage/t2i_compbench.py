@@ -13,6 +13,7 @@ from typing import NamedTuple
 from noise_search.errors import MissingFile, Refused
 from noise_search.storage.atomic import write_text
 
+NAME = "t2i_compbench"  # as exports and imports are asked for it
 LONGEST = 255  # bytes of a name, on every usual file system
 RESULTS = {  # category -> where its scorer leaves its answers; the others' is BLIP-VQA's
     "spatial": "labels/annotation_obj_detection_2d",
