@@ -71,7 +71,7 @@ lint: setup ## ruff, mypy, and that imports run downwards only
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[docs]'
 	@touch $@
 
-docs: .venv/docs ## build the manual into build/manual and check its links and commands (about 2 minutes)
+docs: .venv/docs ## build the manual into build/manual and check its links and commands (about 3 minutes)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	$(BIN)/python scripts/check_docs.py
 
