@@ -1,151 +1,114 @@
-"""The paper's class-conditional half on the embedded model: its runs, then its figures.
+"""The paper on the embedded models: its runs, what of them is worth keeping, its figures and pages.
 
-    python scripts/reproduce.py [scale=1000] [only=bank,zo,...] [out=outputs/reproduce]
+    python -m scripts.reproduce [scale=1000] [most=80] [seeds=1] [only=bank,zo,...] [out=outputs/reproduce]
 
-scale: images of the largest runs (1000: many hours on two cores; below 100: one seed and few candidates, to see that
-everything works). Runs are folders of OUT/scale-N and go on where they were stopped; what is finished is kept under
-OUT/scale-N/kept without pictures and features (`export as=scores`).
+scale: images of the largest runs (of the others at most 500, so that equal n can be compared); most: NFE of the search
+of an image, which cuts every curve; seeds: at most. scale=1000 takes many hours on two cores; scale=16 is a rehearsal
+(most=40, one seed, fewer runs) of some minutes, to see that everything works. Runs are folders of OUT/scale-N and go on
+where they were stopped; what is finished is kept under OUT/scale-N/kept without pictures (but a few) and features. The
+page and figures of docs/reproduction.md are made of kept runs: scripts.reproduction_page.
 """
 
+import json
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from noise_search.storage.run_folder import is_complete, span, unit_paths
+from noise_search.cli import commands, look
+from noise_search.cli.figures import figures
+from noise_search.configuration.compose import composed, own_hydra
+from noise_search.run.execute import run_job
+from noise_search.storage.export import export_scores
+from noise_search.storage.run_folder import span, unit_paths
+from scripts.reproduction_jobs import GRIDS, JOBS, NAMES, SPARE, Job, upto
 
-BANK = ("classifier", "classifier_probability", "classifier_b", "classifier_ssl", "oracle_is")
-WIDTHS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)  # the paper's N
-ROUNDS = (0, 1, 2, 4, 8, 16, 32, 48, 64, 96, 128)  # and K
-SMALL = 100  # images, below which a reproduction is a rehearsal
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run for each of its seeds. images: of 1,000; points: of the algorithm's axis, or totals of NFE, `nfe`; least:
-    points of a rehearsal, at the most; seeds: how many."""
-
-    name: str
-    options: tuple[str, ...]
-    points: tuple[int, ...] = ()
-    nfe: tuple[int, ...] = ()
-    least: int = 2
-    images: int = 500
-    seeds: int = 3
-
-
-def upto(values: tuple[int, ...], most: int) -> tuple[int, ...]:
-    return tuple(value for value in values if value <= most)
-
-
-OBSERVED = ("verifier=classifier", f"observers=[{','.join(BANK[1:])}]")
-TOTALS = (20, 70, 130, 220, 420, 680, 1300)
-JOBS = (
-    Job("bank", OBSERVED, WIDTHS, least=8, images=1000),
-    Job("oracle_fid", ("verifier=oracle_fid",), upto(WIDTHS, 64), least=8, images=1000, seeds=1),
-    Job("bank-cfg2.5", (*OBSERVED, "cfg_scale=2.5"), upto(WIDTHS, 64), least=8),
-    Job("bank-cfg5", (*OBSERVED, "cfg_scale=5"), upto(WIDTHS, 64), least=8),
-    *(Job(f"bank-nfe{c}", (*OBSERVED, f"budget.search_nfe={c}"), upto(WIDTHS, 64), least=8) for c in (4, 20, 50)),
-    *(
-        Job(name, (f"algorithm={name}", "verifier=classifier"), upto(ROUNDS, most))
-        for name, most in (("zo", 128), ("zo_4", 64), ("zo_8", 32))
-    ),
-    Job("paths", ("algorithm=paths", "verifier=classifier"), nfe=TOTALS),
-    Job("paths_1", ("algorithm=paths_1", "verifier=classifier"), nfe=TOTALS, seeds=1),
-    Job("paths_4", ("algorithm=paths_4", "verifier=classifier"), nfe=TOTALS, seeds=1),
-    Job("first_order", ("algorithm=first_order", "verifier=classifier"), upto(ROUNDS, 16)),
-    Job("none", ("algorithm=none", "verifier=classifier"), (20, 40, 80, 160, 320, 640), least=640),
-)
+REHEARSAL = {"most": 40, "seeds": 1}  # of fewer than 100 images
+PICTURES = 6  # of how many images of a run pictures are kept: those of a grid
+COMPARED = ("bank", "zo", "paths", "first_order", "none")
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """scale: images of the largest runs; out: folder of all of them."""
+    """scale: images of the largest runs; most: NFE of a search; seeds: at most; out: folder of all of them."""
 
     scale: int
+    most: int
+    seeds: int
     out: Path
 
-    def commands(self, job: Job) -> Iterator[tuple[Path, list[str]]]:
-        """The folder and the overrides of each of a job's runs."""
-        small = self.scale < SMALL
-        points = upto(job.points, job.least) if small else job.points
-        values = (
-            f"budget.points={list(points)}"
-            if job.points
-            else f"budget.nfe={list(upto(job.nfe, 130 if small else 10**6))}"
-        )
-        images = max(12, job.images * self.scale // 1000)
-        for seed in range(1 if small else job.seeds):
-            folder = self.out / f"{job.name}-s{seed}"
-            common = (f"images={images}", f"seed={seed}", values.replace(" ", ""), "axis=nfe", "logger=none")
-            yield folder, [*job.options, *common, f"hydra.run.dir={folder}"]
-
     def make(self, job: Job) -> None:
-        for folder, options in self.commands(job):
-            started = time.monotonic()
-            run(sys.executable, "run.py", *options)
-            for verifier in BANK[1:] if "observers=" in " ".join(options) else ():
-                self.keep(folder, verifier)
-            self.keep(folder)
-            print(f"{folder}: {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
-        if job.name == "bank":
-            self.first_images(job)
+        """Its runs, and what of them is kept."""
+        points, images = upto(job.points, self.most / job.each), min(job.images, self.scale)
+        for seed in range(min(job.seeds, self.seeds)):
+            folder = self.out / f"{job.name}-s{seed}"
+            self.run(job, folder, points, seed, images)
+            if images > 500:  # its first images once more, beside other runs of as many
+                part = self.out / f"{job.name}500-s{seed}"
+                first_units(folder, part, 500)
+                self.run(job, part, points, seed, 500)
 
-    def first_images(self, job: Job) -> None:
-        """The first 500 images of the bank as a run of their own, beside other runs of as many."""
-        for folder, options in self.commands(job):
-            images, part = 500 * self.scale // 1000, folder.with_name(folder.name.replace("bank", "bank500"))
-            if images < 12 or is_complete(part, images, "nfe"):
-                continue
-            (part / "units").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / "identity.json", part / "identity.json")
-            for path in unit_paths(folder):
-                if span(path).start < images:
-                    shutil.copyfile(path, part / "units" / path.name)
-            here = (f"images={images}", f"hydra.run.dir={part}")
-            run(sys.executable, "run.py", *(o for o in options if not o.startswith(("images=", "hydra."))), *here)
-            for verifier in BANK[1:]:
-                self.keep(part, verifier)
-            self.keep(part)
+    def run(self, job: Job, folder: Path, points: tuple[int, ...], seed: int, images: int) -> None:
+        started = time.process_time()
+        asked = (f"budget.points={list(points)}".replace(" ", ""), f"seed={seed}", f"images={images}", "logger=none")
+        run_job(*composed([*job.options, *asked]), folder)
+        self.keep(folder)
+        for verifier in job.read:
+            again = folder.with_name(f"{folder.name}-{verifier}")
+            commands.select(folder, verifier, again, [])
+            self.keep(again)
+        spent = {"cpu_seconds": round(time.process_time() - started)}
+        if not (told := self.out / "kept" / folder.name / "spent.json").is_file():
+            told.write_text(json.dumps(spent) + "\n")
+        print(f"{folder}: {spent['cpu_seconds']} CPU seconds", flush=True)
 
-    def keep(self, folder: Path, verifier: str | None = None) -> None:
-        """What of a run is worth keeping; verifier: of its bank, read again under another."""
-        if verifier:
-            read = folder.with_name(f"{folder.name}-{verifier}")
-            noise_search("select", str(folder), f"verifier={verifier}", f"into={read}")
-            folder = read
-        noise_search("export", str(folder), "as=scores", f"into={self.out / 'kept' / folder.name}")
+    def keep(self, folder: Path) -> None:
+        """What of a run is worth keeping, under one name at a time: a finished export is never half written."""
+        into = self.out / "kept" / folder.name
+        if not into.is_dir():
+            shutil.rmtree(half := into.with_name(f".{into.name}"), ignore_errors=True)
+            export_scores(folder, half, PICTURES)
+            half.rename(into)
 
-    def figures(self) -> None:
-        kept = sorted(map(str, (self.out / "kept").iterdir()))
-        noise_search("figures", *kept, f"into={self.out / 'figures'}")
-        for name in ("bank-s0", "zo-s0"):
-            noise_search("figures", str(self.out / name), "figure=17", f"into={self.out / 'figures'}")
-
-
-def run(*command: str) -> None:
-    subprocess.run(command, check=True)
+    def pages(self) -> None:
+        """All figures of the paper that the kept runs fill, a comparison with its gallery, and an index of it all."""
+        kept, into = sorted(path for path in (self.out / "kept").iterdir() if path.name[0] != "."), self.out / "figures"
+        figures(kept, [], into, None, None)
+        for number, name in GRIDS.items():
+            if (run := self.out / "kept" / f"{name}-s0").is_dir():
+                figures([run], [number], into, None, None)
+        if len(runs := [run for name in COMPARED if (run := self.out / f"{name}-s0").is_dir()]) > 1:
+            commands.compare_runs(runs, self.out / "comparison")
+        look.view(self.out)
 
 
-def noise_search(*arguments: str) -> None:
-    run(sys.executable, "-m", "noise_search", *arguments)
+def first_units(folder: Path, part: Path, images: int) -> None:
+    """Give `part` the identity and the first units of a run."""
+    (part / "units").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "identity.json", part / "identity.json")
+    for path in unit_paths(folder):
+        if span(path).stop <= images:
+            shutil.copyfile(path, part / "units" / path.name)
 
 
 def main() -> None:
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    names = list(dict.fromkeys(job.name for job in JOBS))
-    scale, only = int(options.pop("scale", 1000)), options.pop("only", ",".join(names)).split(",")
+    scale, only = int(options.pop("scale", 1000)), options.pop("only", "")
+    most, seeds = (
+        int(options.pop(name, REHEARSAL[name] if scale < 100 else large))
+        for name, large in (("most", 10**6), ("seeds", 3))
+    )
+    names = only.split(",") if only else [name for name in NAMES if scale >= 100 or name not in SPARE]
     out = Path(options.pop("out", "outputs/reproduce")) / f"scale-{scale}"
-    if options or set(only) - set(names):
-        raise SystemExit(f"{options or only}: options are scale, only, out; runs {', '.join(names)}")
-    reproduction = Reproduction(scale, out)
-    for job in JOBS:
-        if job.name in only:
-            reproduction.make(job)
-    reproduction.figures()
+    if options or set(names) - set(NAMES):
+        raise SystemExit(f"{options or only}: options are scale, most, seeds, only, out; runs {', '.join(NAMES)}")
+    reproduction = Reproduction(scale, most, seeds, out)
+    with own_hydra():
+        for job in JOBS:
+            if job.name in names:
+                reproduction.make(job)
+        reproduction.pages()
 
 
 if __name__ == "__main__":

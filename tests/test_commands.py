@@ -208,7 +208,7 @@ def test_several_runs_make_one_curve(copy: Path) -> None:
 def test_a_run_is_kept_without_its_pictures(copy: Path) -> None:
     ask(copy, "export", "run", "as=scores", "into=kept")
     there, here = (read_units(copy / name).to_pylist() for name in ("run", "kept"))
-    large = {"png", "features", "features_search"}
+    large = {"png", "features", "features_search", "sheet"}
     assert len(here) == 450 and all(row[name] is None for row in here for name in large)
     assert [{k: v for k, v in row.items() if k not in large} for row in here] == [
         {k: v for k, v in row.items() if k not in large} for row in there

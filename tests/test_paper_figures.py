@@ -8,7 +8,7 @@ import pytest
 from noise_search.errors import Refused
 from noise_search.report.figures import blank
 from noise_search.report.paper import FIGURES, Bars, Gains, Panel, Scatter
-from noise_search.report.paper_figures import draw_ours, notes, paper_figure, titled
+from noise_search.report.paper_figures import draw_ours, notes, own_words, paper_figure, titled
 from noise_search.report.paper_points import Line, bars_of, curves, gains_of, points_of
 from noise_search.report.published import Point, published, published_table
 from noise_search.storage.curve_csv import COLUMNS, write_csv
@@ -91,7 +91,8 @@ def test_runs_of_the_papers_own_models_lie_over_its_points_and_others_below(tmp_
     others = list(points_of(twin))
     below = Line([twin], others, (), False)
     assert list(curves(panel, others, below)) == ["ZO-4"]
-    assert titled(panel.title, others) == "FID, zero-order\nLite2, n = 8"
+    assert titled(own_words(panel.title, below), others) == "FD, zero-order\nLite2, n = 8"
+    assert own_words("CLIPScore", Line([], [], (), True)) == "CLIPScore"
     told = list(notes(FIGURES["6"], [Line(own, ours, published("6"), True), below]))
     assert told[1:] == [
         "sit_xl_2: verifier dino; reference: CIFAR-10",

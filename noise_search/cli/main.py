@@ -6,7 +6,7 @@ noise-search verify RUN [images=8]                 checksums and counts; makes s
 noise-search report RUN... [into=FOLDER] [axis=seconds]  curve and report from the units; of several runs: combined
 noise-search compare RUN... into=FOLDER            tables at equal NFE, seconds and GFLOPs; paired differences; gallery
 noise-search view FOLDER                           a page over all finished runs under a folder, for any web host
-noise-search figures RUN... [figure=6,17] into=FOLDER [axis=gflops]  the paper's figures, from runs and published points
+noise-search figures RUN... [figure=6,17] into=FOLDER [axis=gflops] [as=svg]  the paper's figures, over its points
 noise-search export RUN as=npz|png|scores|t2i_compbench [points=1,4] [into=FOLDER]  its images, or all but these
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
@@ -38,7 +38,7 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "report": (1, 1000, {"into", "axis"}),
     "compare": (2, 1000, {"into"}),
     "view": (1, 1, set()),
-    "figures": (0, 1000, {"figure", "into", "axis"}),
+    "figures": (0, 1000, {"figure", "into", "axis", "as"}),
     "export": (1, 1, {"as", "points", "into"}),
     "import": (1, 1, {"as", "from"}),
     "log": (1, 1, {"project", "group"}),
@@ -123,7 +123,7 @@ def done(
         return commands.compare_runs(runs, into)
     if name == "figures":
         named = options["figure"].split(",") if "figure" in options else []
-        return figures(runs, named, into, options.get("axis"))
+        return figures(runs, named, into, options.get("axis"), options.get("as"))
     if name == "doctor":
         return doctor()
     if "verifier" not in options:

@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -110,11 +111,15 @@ def figures(
     return written
 
 
-def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Lay the figure out and write folder/<name>.png and .pdf; returns the PNG."""
+FORMS = ("png", "pdf", "svg")
+SAME = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # the same figure, the same file
+
+
+def save(figure: Figure, folder: Path, name: str, forms: Sequence[str] = FORMS[:2]) -> Path:
+    """Lay the figure out and write folder/<name>.png and .pdf, or other forms; returns the first."""
     stem = name.replace("/", "_")
     ConstrainedLayoutEngine().execute(figure)  # once; as the figure's own, it would have it drawn twice for every file
-    for suffix in ("png", "pdf"):
-        with replacing(folder / f"{stem}.{suffix}") as temporary:
-            figure.savefig(temporary, format=suffix)
-    return folder / f"{stem}.png"
+    for suffix in forms:
+        with replacing(folder / f"{stem}.{suffix}") as temporary, rc_context({"svg.hashsalt": stem}):
+            figure.savefig(temporary, format=suffix, metadata=SAME[suffix])
+    return folder / f"{stem}.{forms[0]}"

@@ -14,7 +14,7 @@ from noise_search.storage.atomic import write_text
 def banks(table: pa.Table, columns: int) -> np.ndarray:
     """float64 [B, N, columns]: the scores of all candidates of every image, from the rows of a random search."""
     kept = [bank for bank in table["bank"].to_pylist() if bank is not None]
-    return np.array(kept, dtype=np.float64).reshape(len(kept), -1, columns)
+    return np.array(kept, dtype=np.float64).reshape(len(kept), -1 if kept else 0, columns)
 
 
 def cross_matrix(bank: np.ndarray, more: Sequence[np.ndarray] = ()) -> np.ndarray:

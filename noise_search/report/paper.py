@@ -31,6 +31,13 @@ NAMES = {  # of choices, as the paper writes them
     "ensemble_text": "ensemble",
     "ensemble_pickscore": "ensemble",
 }
+TWIN_WORDS = {  # of the paper's panels -> what they are in panels of other models
+    "FID": "FD",
+    "DINO": "classifier",
+    "CLIP": "classifier_b",
+    "CLIPScore": "clip",
+    "Aesthetic": "aesthetic",
+}
 METRICS = {  # of runs of prompts -> what it is in the paper, or plays the role of on drawn scenes
     **{f"score_final/{name}": name for name in ("aesthetic", "clipscore", "imagereward", "pickscore")},
     "clip": "clipscore",

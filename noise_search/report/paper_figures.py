@@ -3,6 +3,7 @@ models, else the published panels above and their twins below, in the same form,
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from noise_search.errors import Refused
 from noise_search.report.combined import at_point
-from noise_search.report.figures import blank, save, spaced
-from noise_search.report.paper import FIGURES, WORDS, Bars, Gains, Panel, PaperFigure, Scatter
+from noise_search.report.figures import FORMS, blank, save, spaced
+from noise_search.report.paper import FIGURES, TWIN_WORDS, WORDS, Bars, Gains, Panel, PaperFigure, Scatter
 from noise_search.report.paper_points import (
     AXES,
     Line,
@@ -32,14 +34,17 @@ from noise_search.storage.run_folder import finished_record
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart without red and green
 MARKERS = "osD^vP"
+NO_RUN = "no run yet"
 
 
 class Empty(Refused):
     """There is nothing to draw."""
 
 
-def paper_figure(name: str, folders: Sequence[Path], into: Path, axis: str | None = None) -> Path:
-    """Write into/figure<name>.png and .pdf; returns the PNG. axis: one of AXES; None: the paper's own."""
+def paper_figure(
+    name: str, folders: Sequence[Path], into: Path, axis: str | None = None, forms: Sequence[str] = FORMS[:2]
+) -> Path:
+    """Write into/figure<name> in these forms; returns the first. axis: one of AXES; None: the paper's own."""
     if name not in FIGURES:
         raise Refused(f"figure={name}: one of {', '.join(FIGURES)}")
     if axis is not None and axis not in AXES:
@@ -53,10 +58,12 @@ def paper_figure(name: str, folders: Sequence[Path], into: Path, axis: str | Non
             lines.append(line)
     if not lines:
         raise Empty(f"figure={name}: none of these runs belongs to it, and no point of it was published")
-    return drawn(name, figure, lines, into, axis or figure.axis)
+    sheet = drawn(name, figure, lines, axis)
+    return save(sheet, into, name if name.startswith("table") else f"figure{name}", forms)
 
 
-def drawn(name: str, figure: PaperFigure, lines: Sequence[Line], into: Path, axis: str) -> Path:
+def drawn(name: str, figure: PaperFigure, lines: Sequence[Line], axis: str | None) -> Figure:
+    """One line of panels below another. The paper's convention of counting is for its own models alone."""
     columns = len(figure.panels)
     sheet = blank(max(2.9 * columns, 5.0), 2.7 * len(lines) + 0.3)
     grid = sheet.subplots(len(lines), columns, squeeze=False)
@@ -67,11 +74,12 @@ def drawn(name: str, figure: PaperFigure, lines: Sequence[Line], into: Path, axi
             elif isinstance(panel, Bars):
                 draw_bars(axes, panel, line)
             else:
-                draw_curves(axes, panel, line, axis)
+                own = figure.axis if line.paper or figure.axis != "nfe_paper" else "nfe"
+                draw_curves(axes, panel, line, axis or own)
     number = name.removeprefix("table")
     sheet.suptitle(f"{'Table' if number != name else 'Figure'} {number}: {figure.title}", fontsize=10)
     sheet.supxlabel("\n".join(notes(figure, lines)), fontsize=7, color="#555555")
-    return save(sheet, into, name if number != name else f"figure{name}")
+    return sheet
 
 
 def notes(figure: PaperFigure, lines: Sequence[Line]) -> Iterator[str]:
@@ -119,8 +127,15 @@ def draw_curves(axes: Axes, panel: Panel | Gains, line: Line, axis: str) -> None
             axes.plot(spent, values, mfc="none", ls=":" if name in ours else "-", label=name, **style)
         if name in ours:
             draw_ours(axes, name, ours[name], axis, style)
-    axes.set_title(titled(panel.title, [point for curve in ours.values() for point in curve]), fontsize=8)
+    axes.set_title(
+        titled(own_words(panel.title, line), [point for curve in ours.values() for point in curve]), fontsize=8
+    )
     dress(axes, axis)
+
+
+def own_words(title: str, line: Line) -> str:
+    """A panel's title; of other models than the paper's with their parts in place of its."""
+    return title if line.paper else re.sub(r"\w+", lambda word: TWIN_WORDS.get(word.group(), word.group()), title)
 
 
 def titled(title: str, points: Sequence[Point]) -> str:
@@ -135,7 +150,11 @@ def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
     ours, theirs = bars_of(panel, line.ours), bars_of(panel, line.theirs)
     names = list(dict.fromkeys([*theirs, *ours]))
     groups = list(dict.fromkeys(group for bars in (*theirs.values(), *ours.values()) for group in bars))
-    width = 0.8 / max(1, len(names))
+    if not names:
+        axes.set_title(own_words(panel.title, line), fontsize=8)
+        nothing(axes, NO_RUN)
+        return
+    width = 0.8 / len(names)
     for i, name in enumerate(names):
         colour, at = COLOURS[i % len(COLOURS)], np.arange(len(groups)) + (i - (len(names) - 1) / 2) * width
         if name in theirs:
@@ -150,7 +169,7 @@ def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
     axes.set_xticks(range(len(groups)), groups, rotation=20 if len(groups) > 3 else 0)
     axes.set_ylabel(panel.unit, fontsize=7)
     ours_of = [point for metric in panel.groups for point in line.ours if point.metric == metric]
-    axes.set_title(titled(panel.title, alike(ours_of, panel.where, panel.varies)), fontsize=8)
+    axes.set_title(titled(own_words(panel.title, line), alike(ours_of, panel.where, panel.varies)), fontsize=8)
     axes.tick_params(labelsize=7)
     axes.axhline(0, color="#222222", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
@@ -161,15 +180,25 @@ def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
 
 def draw_scatter(axes: Axes, panel: Scatter, line: Line) -> None:
     """Scores of first candidates, one dot an image; what was published is r alone."""
-    title = [f"{panel.title}: r = {panel.r:.2f} published"]
-    for scores in scored_by_both(panel, line.folders):
-        axes.scatter(scores[:, 0], scores[:, 1], s=3, alpha=0.4, color=COLOURS[0], lw=0)
-        title.append(f"{np.corrcoef(scores.T)[0, 1]:.2f} here, n = {len(scores):,}")
+    found, title = scored_by_both(panel, line.folders), [own_words(panel.title, line)]
+    if line.paper:
+        title.append(f"r = {panel.r:.2f} published")
+    for scores in found:
+        axes.scatter(scores[:, 0], scores[:, 1], s=10, alpha=0.6, color=COLOURS[0], lw=0)
+        title.append(f"r = {np.corrcoef(scores.T)[0, 1]:.2f}, n = {len(scores):,}")
     axes.set_title("\n".join(title), fontsize=8)
+    if not found:
+        nothing(axes, "its points were not published" if line.paper else NO_RUN)
     axes.set_xlabel("similarity of image and early prediction", fontsize=7)
     axes.set_ylabel("logit of the class", fontsize=7)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def nothing(axes: Axes, words: str) -> None:
+    """A panel that stays empty says why, and shows no axes."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color="#555555", fontsize=8)
 
 
 def draw_ours(axes: Axes, name: str, points: Sequence[Point], axis: str, style: dict[str, Any]) -> None:
@@ -203,4 +232,4 @@ def dress(axes: Axes, axis: str) -> None:
     if axes.lines:
         axes.legend(framealpha=0.85, edgecolor="none", fontsize=6.5)
     else:
-        axes.text(0.5, 0.5, "no run yet", transform=axes.transAxes, ha="center", color="#555555", fontsize=8)
+        nothing(axes, NO_RUN)

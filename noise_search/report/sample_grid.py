@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -10,19 +11,21 @@ import numpy as np
 from PIL import Image
 
 from noise_search.errors import Refused
-from noise_search.report.figures import blank, save
+from noise_search.report.figures import FORMS, blank, save
 from noise_search.storage.units import read_units
 
 
-def sample_grid(run: Path, texts: list[str], into: Path, name: str, images: int = 6) -> Path:
-    """Write into/<name>.png and .pdf: the first `images` of a run at each of its budgets; returns the PNG. texts: of
-    the run's conditions."""
+def sample_grid(
+    run: Path, texts: list[str], into: Path, name: str, title: str, forms: Sequence[str] = FORMS[:2], images: int = 6
+) -> Path:
+    """Write into/<name> in these forms: the first `images` of a run at each of its budgets; returns the first. texts:
+    of the run's conditions."""
     table = read_units(run, ["image_id", "point", "condition", "nfe_search", "nfe_final", "png"], below=images)
     rows = table.to_pylist()
     if any(row["png"] is None for row in rows):
         raise Refused(f"{run}: it has no images (keep_images=false)")
     points = sorted({row["point"] for row in rows})
-    sheet = blank(1.05 * len(points) + 1.0, 1.05 * images + 0.4)
+    sheet = blank(1.05 * len(points) + 1.0, 1.05 * images + 0.6)
     grid = sheet.subplots(images, len(points), squeeze=False)
     for row in rows:
         axes = grid[row["image_id"], points.index(row["point"])]
@@ -35,4 +38,5 @@ def sample_grid(run: Path, texts: list[str], into: Path, name: str, images: int 
             axes.set_title(f"{row['nfe_search'] + row['nfe_final']:,} NFE", fontsize=8)
         if row["point"] == points[0]:
             axes.set_ylabel(fill(texts[row["condition"]], 16), fontsize=7, rotation=0, ha="right", va="center")
-    return save(sheet, into, name)
+    sheet.suptitle(title, fontsize=9)
+    return save(sheet, into, name, forms)

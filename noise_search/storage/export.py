@@ -13,7 +13,7 @@ from PIL import Image
 
 from noise_search.errors import Refused
 from noise_search.storage.atomic import replacing
-from noise_search.storage.run_folder import finished_record, unit_paths
+from noise_search.storage.run_folder import finished_record, identity_of, unit_paths
 from noise_search.storage.units import read_units, units, write_unit
 
 
@@ -51,21 +51,25 @@ def export_png(run: Path, point: int, count: int, folder: Path) -> None:
         (folder / f"{i:06d}.png").write_bytes(png)
 
 
-SMALL = ("config.yaml", "identity.json", "plan.csv", "curve.csv", "floors.csv", "run.json")
+SMALL = ("config.yaml", "identity.json", "plan.csv", "curve.csv", "floors.csv", "categories.csv", "run.json")
 LARGE = ("png", "features", "features_search")  # columns that only drawing and judging again need
 
 
-def export_scores(run: Path, into: Path) -> None:
+def export_scores(run: Path, into: Path, pictures: int = 0) -> None:
     """Write a finished run without its pictures and features: its small files, and one unit of what every image was
-    scored and chosen by. It can be read, compared and drawn like the run itself, and not be judged again."""
+    scored and chosen by. It can be read, compared and drawn like the run itself, and not be judged again. pictures: of
+    how many images these stay, for grids of samples. A bank that was another run's stays with that one."""
     images = finished_record(run)["images"]
+    shared = ("bank",) if identity_of(run).get("source") else ()
     rows = read_units(run, below=images).to_pylist()
+    for row in rows:
+        row |= dict.fromkeys((*(LARGE if row["image_id"] >= pictures else LARGE[1:]), "sheet", *shared))
     made_with = pq.read_schema(unit_paths(run)[0]).metadata
     footer = {
         key.decode(): value.decode() for key, value in made_with.items() if key not in (b"schema", b"ARROW:schema")
     }
     shutil.rmtree(into / "units", ignore_errors=True)
-    write_unit(into, [row | dict.fromkeys(LARGE) for row in rows], footer)
+    write_unit(into, rows, footer)
     for name in SMALL:
         if (run / name).is_file():
             shutil.copyfile(run / name, into / name)
