@@ -9,6 +9,7 @@ of outputs/results_text/ and is not made again; stop it and start it at will. Ab
 does nothing else.
 """
 
+import csv
 import json
 import subprocess
 import sys
@@ -144,14 +145,17 @@ def claims(plain: np.ndarray, found: dict[str, np.ndarray], other: dict[str, np.
     return "\n".join(lines) + "\n"
 
 
-def heading(images: int, seeds: int, most: int) -> str:
+def heading(images: int, seeds: int, most: int, folder: Path) -> str:
+    """folder: of one of the runs, whose guidance, weights and device stand for all."""
+    row = next(csv.DictReader((folder / "curve.csv").open()))
     return (
         f"# The paper's claims on prompts, on drawn scenes\n\n"
         f"`python scripts/results_text.py {' '.join(sys.argv[1:])}`: the embedded text-to-image model, {images}"
         f" captions with combinations held out from training, {seeds} seeds, random search over {most} candidates of"
         " 10 NFE; the other algorithms spend as much or less. Columns: captions satisfied and share of demands met, by"
         " the exact reader; cosine of the dual encoder; log-odds of the critic. ±: 95 %, over captions, of the mean"
-        " over seeds.\n"
+        f" over seeds. Guidance {row['cfg_scale']}, {row['device']}; weights, with the first digits of their sha256:"
+        f" {row['weights'].replace(' ', ', ')}.\n"
     )
 
 
@@ -181,7 +185,7 @@ def main() -> None:
         other[name] = np.stack([measured(run(f"{name}-s{s}", images, *asked, f"seed={s}"), images) for s in searched])
     dataset = scenes()
     named = np.array([dataset.categories[k] for k in dataset.index(range(images))])
-    told = heading(images, len(seeds), most)
+    told = heading(images, len(seeds), most, RUNS / f"bank-s{seeds[0]}")
     parts = [told, claims(plain, found, other), gains(plain, found), scaling(curve), algorithms(other)]
     out = Path(options.get("out", "docs/results")) / "text.md"
     write_text(out, "\n".join([*parts, categories(named, {NOTHING: plain, **found})]))

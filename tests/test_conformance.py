@@ -39,7 +39,9 @@ GRADIENT = ("pointwise", "self-supervised", "observed")  # the kinds that have o
 REFUSED = {(a, "population") for a in ALGORITHMS if a != "random"}
 REFUSED |= {("first_order", kind) for kind in KINDS if kind not in GRADIENT}
 ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd")  # they score clean predictions
-REFUSED |= {(a, kind) for a in ON_THE_WAY for kind in KINDS if kind != "pointwise"}  # what they compare with, a clean prediction has not
+REFUSED |= {
+    (a, kind) for a in ON_THE_WAY for kind in KINDS if kind != "pointwise"
+}  # what they compare with, a clean prediction has not
 TABLE = [(a, kind) for a in ALGORITHMS for kind in KINDS if (a, kind) not in REFUSED]
 
 

@@ -407,21 +407,22 @@ def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
 
 def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
     """One sweep: one folder a job, one combined curve and figure."""
-    options = ("experiment=toy", "images=20", "logger=none", "algorithm=none,random,zo,paths,first_order")
+    options = ("experiment=toy", "images=20", "logger=none", "algorithm=none,random,zo,paths,first_order,smc,svdd")
     call(tmp_path, "-m", *options)
     folders = sorted((tmp_path / "outputs").glob("toy-*"))
-    assert len(folders) == 5
+    assert len(folders) == 7
     for folder in folders:
         spent = json.loads((folder / "run.json").read_text())["spent"]
         assert spent["nfe"] == spent["nfe_search"] + spent["nfe_final"] == spent["network_rows"]
         assert (spent["nfe_backward"] > 0) == ("first_order" in folder.name)
         for row in curve(folder):
             assert int(row["nfe"]) == int(row["nfe_search"]) + int(row["nfe_final"]) <= 180
-            assert (int(row["nfe_final"]) == 0) == ("paths" in folder.name and row["point"] != "0")
+            finished = any(name in folder.name for name in ("paths", "smc", "svdd"))
+            assert (int(row["nfe_final"]) == 0) == (finished and row["point"] != "0")
         assert "paths" in folder.name or values(folder, "score_final")[-1] > values(folder, "score_final")[0]
     (sweep,) = (tmp_path / "outputs").glob("sweep-*")
     combined = curve(sweep)
-    assert {row["series"] for row in combined} == {"none", "random", "zo", "paths", "first_order"}
+    assert {row["series"] for row in combined} == {"none", "random", "zo", "paths", "first_order", "smc", "svdd"}
     assert len(combined) == sum(len(curve(folder)) for folder in folders)
     assert (sweep / "figures/score_final.png").stat().st_size > 1000
 

@@ -1,5 +1,6 @@
 """The embedded text-to-image model: its cost, its texts, its loader and its training, on tiny random twins."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from noise_search.scenes.draw import draw
 from noise_search.scenes.language import LONGEST, VOCABULARY, padded_numbers, parse, satisfied
 from noise_search.scenes.read import read
 from noise_search.scenes.sample import draw_pair, kept_caption
+from noise_search.storage.atomic import sha256
 from noise_search.storage.weights import save_weights
 from noise_search.training import loop
 from noise_search.training.muon import Muon, orthogonal
@@ -184,3 +186,9 @@ def test_the_shipped_autoencoder_keeps_what_is_drawn(shipped: Model) -> None:
     found = read(tensor_to_images(images))
     right = [reading.clear and satisfied(pair[0], reading.objects) for reading, pair in zip(found, pairs, strict=True)]
     assert np.mean(right) >= 0.95
+
+
+def test_the_results_are_of_the_weights_that_are_shipped() -> None:
+    """docs/results/text.md names each file with the first digits of its sha256."""
+    told = re.findall(r"(\w+\.safetensors):([0-9a-f]{16})", (CONFIGS.parent / "docs/results/text.md").read_text())
+    assert len(told) == 4 and all(sha256(asset(name)).startswith(digits) for name, digits in told)

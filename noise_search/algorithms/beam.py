@@ -77,7 +77,7 @@ class Beam:
         return Cost(search, 0, search, scored) if point else Cost(0, final, final)
 
     def legs(self, c: int, final: int) -> list[Leg]:
-        return []
+        return [Leg(self.steps)]
 
     def at_once(self, point: int) -> int:
         return self.beams * max(point, 1)
