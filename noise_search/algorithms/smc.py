@@ -36,11 +36,12 @@ class SMCState(NamedTuple):
 class SMC:
     """N particles that are weighted and resampled on their way; its points are N. Not anytime: one run for each N.
 
-    A particle takes `steps` ancestral steps from t = 1 to 0 (`eta` 1: with all the noise of the forward process), cut into `resamplings` + 1 stages. At the start of each stage but the first the clean prediction is
-    scored, and the score r multiplies the weight by a potential: exp(strength (r - r before)), "difference"; exp of
-    strength times the largest ("max") or the summed ("sum") r of the way. The last one, at t = 0, makes the product of
-    a particle's potentials exp(strength r(x0)), whatever was taken before: with many particles and steps the weighted
-    ones are samples of p(x) exp(strength r(x)). `tempering` p: at stage i of n the strength is (i / n)^p times itself.
+    A particle takes `steps` ancestral steps from t = 1 to 0 (`eta` 1: with all the noise of the forward process), cut
+    into `resamplings` + 1 stages. At the start of each stage but the first the clean prediction is scored, and the
+    score r multiplies the weight by a potential: exp(strength (r - r before)), "difference"; exp of strength times the
+    largest ("max") or the summed ("sum") r of the way. The last one, at t = 0, makes the product of a particle's
+    potentials exp(strength r(x0)), whatever was taken before: with many particles and steps the weighted ones are
+    samples of p(x) exp(strength r(x)). `tempering` p: at stage i of n the strength is (i / n)^p times itself.
 
     Weights accumulate until their effective number falls below `threshold` N; then N particles are drawn by systematic
     resampling (1: at every stage; 0: never). Under an ensemble r is the mean rank among an image's particles.
