@@ -75,13 +75,21 @@ docs: .venv/docs ## build the manual into build/manual and check its links and c
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	$(BIN)/python scripts/check_docs.py
 
-figures: setup ## draw the README's figures again (the two demos' runs)
+readme-figures: setup ## draw the README's figures again (the two demos' runs)
 	$(BIN)/python run.py logger=none hydra.run.dir=outputs/readme
 	$(BIN)/python run.py experiment=demo_text logger=none hydra.run.dir=outputs/readme_text
 	mkdir -p docs/figures
 	cp $(addprefix outputs/readme/,$(addprefix figures/,score_final.png inception_score.png kernel_distance.png)) docs/figures/
 	cp outputs/readme/images/side_by_side.png docs/figures/
 	cp outputs/readme_text/figures/satisfied.png docs/figures/captions_satisfied.png
+
+figures: setup ## the paper's figures and docs/reproduction.md again, from the scores in docs/reproduction/runs (a minute)
+	$(BIN)/python -m scripts.reproduction_page
+
+scale ?= 1000
+
+reproduce: setup ## the paper on the embedded models; scale=16 is a rehearsal (10 minutes), 1000 takes many hours
+	$(BIN)/python -m scripts.reproduce scale=$(scale)
 
 ONLY ?=
 DEVICE ?= cpu
@@ -93,4 +101,4 @@ clean: ## remove caches; outputs/, data/ and .venv/ stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup demo demo-text test test-pages test-oldest test-newest test-wheel test-slurm lint docs figures bench clean
+.PHONY: help setup demo demo-text test test-pages test-oldest test-newest test-wheel test-slurm lint docs figures readme-figures reproduce bench clean

@@ -159,6 +159,7 @@ SECTIONS = (
             *grows("critic: the encoder's", "scenes", "clip lower", verifier="scenes_aesthetic"),
             *grows("ensemble", "scenes", "clip higher", "aesthetic higher", "satisfied higher"),
         ),
+        "The critic's score of one image is below 0 on average: there is no gain of it in %, and none is drawn.",
     ),
     Section(
         "9",

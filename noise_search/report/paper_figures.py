@@ -174,7 +174,7 @@ def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
     axes.axhline(0, color="#222222", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     bottom, top = axes.get_ylim()
-    axes.set_ylim(bottom, top + 0.25 * (top - bottom))  # the legend stands above all bars
+    axes.set_ylim(bottom, top + (0.25 if len(names) < 5 else 0.4) * (top - bottom))  # the legend stands above all bars
     axes.legend(framealpha=0.85, edgecolor="none", fontsize=6.5, ncols=2, loc="upper left")
 
 

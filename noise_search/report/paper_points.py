@@ -80,7 +80,7 @@ def points_of(folder: Path) -> Iterator[Point]:
             if row["value"]:
                 yield point
     if (categories := folder / "categories.csv").is_file():
-        for row in csv.DictReader(categories.read_text().splitlines()):
+        for row in (row for row in csv.DictReader(categories.read_text().splitlines()) if row["value"]):
             metric = f"{METRICS.get(row['metric'], row['metric'])}, {row['category']}"
             told = choices | {"metric": row["category"], "network": row["metric"], "reference": ""}
             value, images = float(row["value"]), int(row["n_images"])
@@ -120,7 +120,7 @@ def gains_of(panel: Gains, points: Sequence[Point]) -> Curves:
         fitting = alike([point for point in points if point.metric == metric], panel.where)
         if fitting and fitting[0].told is not None:
             first = {p.seed: p.value for p in sorted(fitting, key=cost, reverse=True)}
-            fitting = [p._replace(value=gain(p.value, first[p.seed])) for p in fitting]
+            fitting = [p._replace(value=gain(p.value, first[p.seed])) for p in fitting if first[p.seed] > 0]
         if fitting:
             found[metric_name(fitting[0], name)] = fitting
     return found
@@ -147,13 +147,14 @@ def bars_of(panel: Bars, points: Sequence[Point]) -> dict[str, dict[str, list[fl
     for metric, group in panel.groups.items():
         fitting = alike([p for p in points if p.metric == metric], panel.where, panel.varies)
         runs: dict[tuple[str, int | None], list[Point]] = defaultdict(list)
-        for point in sorted(fitting, key=cost):
+        listed = panel.where.get(panel.varies, ())
+        for point in sorted(fitting, key=lambda p: (listed.index(p.part[panel.varies]) if listed else 0, cost(p))):
             runs[point.name(panel.varies), point.seed].append(point)
         unsearched = next((p for p in fitting if p.part[panel.varies] == "none"), None)
         for (name, _), of_run in runs.items():
             first, label = unsearched or of_run[0], metric_name(of_run[0], group)
             value = gain(of_run[-1].value, first.value) if panel.gains else of_run[-1].value
-            if name != "none" or not panel.gains:
+            if value == value and (name != "none" or not panel.gains):  # no gain in % over 0 or less
                 found["no search" if name == "none" else NAMES.get(name, name)][label].append(value)
     return found
 
