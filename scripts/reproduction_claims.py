@@ -55,7 +55,7 @@ SECTIONS = (
         (
             *grows("ZO-2 improves", "zo", *BETTER),
             *grows("more steps, without a search", "none", *BETTER),
-            *equal("ZO-2 beats more steps at equal NFE", "zo", "none", *BETTER),
+            *equal("ZO-2 beats more steps", "zo", "none", *BETTER),
             *grows("prompts: the encoder's own score rises", "scenes", "clip higher", verifier="scenes_clip"),
             *grows("prompts: the ensemble's aesthetic score rises", "scenes", "aesthetic higher"),
         ),
@@ -105,7 +105,7 @@ SECTIONS = (
         "fewer evaluations a search pass climb faster at small budgets and end lower (IS 382 with 10, 447 with 50).",
         (
             *(c for n in (4, 20, 50) for c in grows(f"{n} a pass", f"bank-nfe{n}", f"{IS} higher")),
-            *equal("10 a pass against 50 at equal NFE", "bank-nfe50", "bank", f"{IS} lower"),
+            *equal("10 a pass against 50", "bank-nfe50", "bank", f"{IS} lower"),
         ),
     ),
     Section(
