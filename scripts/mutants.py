@@ -566,6 +566,27 @@ MUTANTS = (
         ("test_prompts.py::test_a_question_is_numbered_within_its_category_and_its_name_can_be_written",),
     ),
     Mutant(
+        "weights that forget what came before the last stage",
+        "algorithms/smc.py",
+        "weight=state.weight + product - state.product",
+        "weight=product - state.product",
+        ("test_smc.py",),
+    ),
+    Mutant(
+        "a draw that looks at the first particles only",
+        "algorithms/smc.py",
+        'chosen = looked_up(state.weight.softmax(1), problem.uniform(1, state.round, "resample"))[:, 0]',
+        'chosen = systematic(state.weight.softmax(1), problem.uniform(1, state.round, "resample"))[:, 0]',
+        ("test_smc.py",),
+    ),
+    Mutant(
+        "branches that all get the same noise",
+        "core/descent.py",
+        'problem.noises(x.shape[1], first + i, "jump")',
+        'problem.noises(1, first + i, "jump").expand(x.shape)',
+        ("test_smc.py", "test_conformance.py"),
+    ),
+    Mutant(
         "a gradient that is not billed",
         "core/denoiser.py",
         "        if differentiated(x):\n            self.backward.add(who)\n        if self.guidance",

@@ -67,6 +67,7 @@ def test_the_draw_follows_the_weights_and_the_best_does_not(narrow: None) -> Non
     drawn = algorithm.result(setup.problem, state, 8)
     x = (state.weight.softmax(1)[..., None] * state.x.flatten(2)).sum(1).mean(0)
     assert torch.allclose(drawn.x.flatten(1).mean(0).double(), x, atol=0.05)
+    assert 0.35 < (drawn.candidate > 4).double().mean() < 0.65  # numbers 1 to 8: no particle's place counts
     best = SMC(choose="best").result(setup.problem, state, 8)
     assert torch.equal(best.score[:, 0], state.score[..., 0].max(1).values)
     assert float((best.score - drawn.score).mean()) > 0.05
