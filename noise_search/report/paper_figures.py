@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from matplotlib.ticker import NullLocator
 from noise_search.errors import Refused
 from noise_search.report.combined import at_point
 from noise_search.report.figures import FORMS, blank, save, spaced
-from noise_search.report.paper import FIGURES, TWIN_WORDS, WORDS, Bars, Gains, Panel, PaperFigure, Scatter
+from noise_search.report.paper import FIGURES, NAMES, TWIN_WORDS, WORDS, Bars, Gains, Panel, PaperFigure, Scatter
 from noise_search.report.paper_points import (
     AXES,
     Line,
@@ -29,7 +30,7 @@ from noise_search.report.paper_points import (
     points_of,
     scored_by_both,
 )
-from noise_search.report.published import PAPER_MODELS, Point, published, published_table
+from noise_search.report.published import PAPER_MODELS, TWINS, Point, published, published_table
 from noise_search.storage.run_folder import finished_record
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart without red and green
@@ -142,7 +143,7 @@ def titled(title: str, points: Sequence[Point]) -> str:
     """What a panel shows; under it of runs the network that their numbers are from, and how many images."""
     networks = dict.fromkeys(point.told["network"] for point in points if point.told)
     sizes = dict.fromkeys(f"n = {point.images:,}" for point in points if point.images)
-    return "\n".join(filter(None, (title, ", ".join([*filter(None, networks), *sizes]))))
+    return "\n".join(filter(None, (title, fill(", ".join([*filter(None, networks), *sizes]), 38))))
 
 
 def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
@@ -154,9 +155,14 @@ def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
         axes.set_title(own_words(panel.title, line), fontsize=8)
         nothing(axes, NO_RUN)
         return
+    listed = enumerate(panel.where.get(panel.varies, ()))  # a choice has one colour in all panels, a twin its paper's
+    places = {label: k for k, choice in listed for label in (NAMES.get(choice, choice), TWINS.get(choice, choice))}
     width = 0.8 / len(names)
     for i, name in enumerate(names):
-        colour, at = COLOURS[i % len(COLOURS)], np.arange(len(groups)) + (i - (len(names) - 1) / 2) * width
+        colour, at = (
+            COLOURS[places.get(name, i) % len(COLOURS)],
+            np.arange(len(groups)) + (i - (len(names) - 1) / 2) * width,
+        )
         if name in theirs:
             heights = [np.mean(theirs[name].get(group, [np.nan])) for group in groups]
             axes.bar(at, heights, width * 0.9, fill=False, edgecolor=colour, label=None if name in ours else name)
