@@ -78,8 +78,9 @@ class Reproduction:
         for number, name in GRIDS.items():
             if (run := self.out / "kept" / f"{name}-s0").is_dir():
                 figures([run], [number], into, None, None)
-        if len(runs := [run for name in COMPARED if (run := self.out / f"{name}-s0").is_dir()]) > 1:
-            commands.compare_runs(runs, self.out / "comparison")
+        finished = [run for name in COMPARED if (run := self.out / f"{name}-s0") and (run / "run.json").is_file()]
+        if len(finished) > 1:
+            commands.compare_runs(finished, self.out / "comparison")
         look.view(self.out)
 
 
