@@ -250,6 +250,7 @@ MUTANTS = (
         "verifiers/ensemble.py",
         "share * ranks",
         "ranks",
+        ("test_search.py",),
     ),
     Mutant(
         "noise that is not keyed by its purpose",

@@ -66,7 +66,7 @@ JOBS = (
 )
 NAMES = tuple(dict.fromkeys(job.name for job in JOBS))
 SPARE = (  # which a rehearsal does without: others of their kind fill the same figures
-    *("bank-cfg2.5", "bank-nfe20", "zo-similarity0.8", "zo-similarity0.99", "paths-b30", "paths_4"),
+    *("bank-cfg2.5", "oracle_fid", "bank-nfe20", "zo-similarity0.8", "zo-similarity0.99", "paths-b30", "paths_4"),
     *(f"scenes-{name}-{verifier}" for name in ("zo", "paths") for verifier in SCENES),
 )
 GRIDS = {"17": "bank", "18": "zo", "19": "paths", "20": "none", "21": "first_order", "22": "bank-cfg5", "23": "scenes"}
