@@ -1,14 +1,14 @@
-"""Beam search over trajectories: branch with fresh noise, keep the best clean predictions (Zhang et al., arXiv
-2505.23614: breadth-first search; Fernandes et al.; Li et al. as `svdd`)."""
+"""Beam search over trajectories: branch with fresh noise, keep the best clean predictions (breadth-first search in
+Zhang et al., arXiv 2505.23614)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, no_views, no_views_of, require_point, unscored, unsearched
 from noise_search.core.checks import require
-from noise_search.core.descent import descend, no_views_of, refuse_views, stage_bounds
+from noise_search.core.descent import descend, refuse_views, stage_bounds
 from noise_search.core.gather import take, top
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class Beam:
     """K beams that branch; its points are M, the branches of each. Not anytime: one run for each M.
 
     `beams` K trajectories of `steps` ancestral steps (`eta` 1: with all the noise of the forward process) go from t = 1
-    to 0. `choices` times, evenly spread over the steps (null: after every step), each has gone
-    on as M branches with noises of their own; their clean predictions are scored and the best K of all K M go on. At
-    t = 0 the best of K is the result: no final render. `temperature` T above 0: K of them are drawn, without
-    replacement, with weights exp(score / T).
+    to 0. `choices` times, evenly spread over the steps (null: after every step), each has gone on as M branches with
+    noises of their own; their clean predictions are scored and the best K of all K M go on. At t = 0 the best of K is
+    the result: no final render. `temperature` T above 0: K of them are drawn, without replacement, with weights
+    exp(score / T).
     With any M it is biased: the score of a clean prediction stands for what may still come of it.
     Cost of M >= 1, with the last choice after step l: K (1 + M l + steps - l - 1); scored: K (M choices + 1) images.
     """
@@ -88,8 +88,7 @@ class Beam:
     def init(self, problem: Problem, point: int) -> BeamState:
         self.refuse(problem.verifier)
         x = problem.noises(self.beams)
-        score = x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
-        return BeamState(0, point, x, x, score)
+        return BeamState(0, point, x, x, unscored(problem, x))
 
     def step(self, problem: Problem, state: BeamState) -> BeamState:
         from noise_search.core.denoiser import Prediction

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, no_views_of, require_point, unscored, unsearched
 from noise_search.core.checks import require
 from noise_search.core.gather import take, top
 from noise_search.core.grid import LONGEST
@@ -100,10 +100,9 @@ class Paths:
 
     def init(self, problem: Problem, point: int) -> PathsState:
         x = problem.noises(self.paths)
-        score = x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
         address = problem.index.new_zeros(x.shape[:2])
         lineage = (address + address.new_tensor(range(self.paths)))[..., None]
-        return PathsState(0, point, x, score, address, x[:, :, None][:, :, :0], lineage)
+        return PathsState(0, point, x, unscored(problem, x), address, no_views_of(x), lineage)
 
     def step(self, problem: Problem, state: PathsState) -> PathsState:
         if state.round == 0:

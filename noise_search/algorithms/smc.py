@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, Result, no_views, no_views_of, require_point, unscored, unsearched
 from noise_search.core.checks import require
-from noise_search.core.descent import descend, no_views_of, refuse_views, stage_bounds
+from noise_search.core.descent import descend, refuse_views, stage_bounds
 from noise_search.core.gather import take
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ class SMC:
     samples of p(x) exp(strength r(x)). `tempering` p: at stage i of n the strength is (i / n)^p times itself.
 
     Weights accumulate until their effective number falls below `threshold` N; then N particles are drawn by systematic
-    resampling (1: at every stage; 0: never). Under an ensemble r is the mean rank among an image's particles.
+    resampling (1: wherever weights differ; 0: never). Under an ensemble r is the mean rank among an image's particles.
     The result, at t = 0, is the `best` final particle, or one drawn by the weights (`draw`). No final render.
-    Cost of N >= 1: N steps; scored: N (resamplings + 1) images. Published: N = 4, 100 steps, eta 1, 4 resamplings,
-    strength 10 for ImageReward, max.
+    Cost of N >= 1: N steps; scored: N (resamplings + 1) images. The authors' script for Stable Diffusion has N = 4, 100
+    steps, 4 resamplings, strength 10 of ImageReward, "max", and resamples every time (threshold 1).
     """
 
     steps: int = 20
@@ -94,9 +94,8 @@ class SMC:
     def init(self, problem: Problem, point: int) -> SMCState:
         self.refuse(problem.verifier)
         x = problem.noises(max(point, 1))
-        score = x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
         nothing = x.new_zeros(x.shape[:2]).double()
-        return SMCState(0, x, score, nothing, nothing, nothing)
+        return SMCState(0, x, unscored(problem, x), nothing, nothing, nothing)
 
     def step(self, problem: Problem, state: SMCState) -> SMCState:
         from noise_search.core.denoiser import Prediction
@@ -134,7 +133,7 @@ class SMC:
         import torch
 
         n, weights = state.x.shape[1], state.weight.softmax(1)
-        few = 1 / weights.square().sum(1) < self.threshold * n if self.threshold < 1 else weights[:, 0] < torch.inf
+        few = 1 / weights.square().sum(1) < self.threshold * n
         drawn = systematic(weights, problem.uniform(1, state.round, "resample"))
         kept = drawn.where(few[:, None], torch.arange(n, device=drawn.device))
         moved = (take(values, kept) for values in state[2:])

@@ -140,9 +140,19 @@ class Traceable(Algorithm, Protocol):
 def unsearched(problem: Problem) -> Result:
     """The first noise of every image, unscored: what a budget without a search renders."""
     x = problem.noise(0)
-    score = x.new_full((len(x), len(problem.verifier.members)), float("nan"))
+    score = unscored(problem, x[:, None])[:, 0]
     first = problem.index.new_zeros(len(x))
     return Result(x, 1.0, score, first, no_views(x), first[:, None])
+
+
+def unscored(problem: Problem, x: Tensor) -> Tensor:
+    """x [B, K, ...] -> NaN [B, K, V]: the scores of candidates that the verifier has not seen."""
+    return x.new_full((*x.shape[:2], len(problem.verifier.members)), float("nan"))
+
+
+def no_views_of(x: Tensor) -> Tensor:
+    """[B, K, ...] -> [B, K, 0, ...]: candidates that no view belongs to."""
+    return x[:, :, None][:, :, :0]
 
 
 def no_views(x: Tensor) -> Tensor:

@@ -32,11 +32,6 @@ def stage_bounds(steps: int, stages: int) -> list[int]:
     return [round(i * steps / stages) for i in range(stages + 1)]
 
 
-def no_views_of(x: Tensor) -> Tensor:
-    """[B, K, ...] -> [B, K, 0, ...]: candidates that no view belongs to."""
-    return x[:, :, None][:, :, :0]
-
-
 def refuse_views(name: str, verifier: Verifier) -> None:
     """Refuse a verifier that compares with clean predictions of the way: a choice there has none of its own yet."""
     if verifier.needs:

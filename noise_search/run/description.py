@@ -60,7 +60,8 @@ class Description:
     @property
     def title(self) -> str:
         c = self.choices
-        return f"{c['model']}: {c['algorithm']} search, {c['verifier']} verifier, {self.guidance.name}"
+        search = "no search" if c["algorithm"] == "none" else f"{c['algorithm']} search"
+        return f"{c['model']}: {search}, {c['verifier']} verifier, {self.guidance.name}"
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def loaded(settings: Pretrained, device: str) -> Any:
     family_named(str(read_json(Path(settings.folder) / INDEX).get("_class_name")), what)
     try:
         pipe = read(settings)
+    except (MemoryError, torch.OutOfMemoryError):  # not the folder's fault
+        raise
     except Exception as error:  # damaged or missing files, another version's settings: libraries say it in many ways
         again = f"remove what is damaged, then `noise-search prefetch model={settings.name}` fetches it again"
         raise Refused(f"{what}: cannot be loaded ({told(error)}); {again}") from error
