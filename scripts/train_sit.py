@@ -2,7 +2,8 @@
 
 Flow matching on the autoencoder's latents (both mirror images), logit-normal times, 10 % of the labels dropped, errors
 weighted by what a channel moves in the picture, and representation alignment with EfficientNet-Lite0 (a verifier's
-network; Lite2, the judge, is not used).
+network; Lite2, the judge, is not used). With a `teacher`, a smaller network learns the teacher's velocities instead of
+the data's (distillation), from some of its blocks.
 Resumable: the same command goes on from `folder`. Needs data/cifar10.npz and the autoencoder.
 """
 
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from noise_search.datasets.cifar10 import load_cifar10
 from noise_search.networks.efficientnet import EfficientNetLite
-from noise_search.networks.embedded import load_autoencoder
+from noise_search.networks.embedded import load_autoencoder, load_sit
 from noise_search.networks.precision import dtype_of
 from noise_search.networks.transformer import DiffusionTransformer, initialise
 from noise_search.storage.atomic import sha256
@@ -26,12 +27,14 @@ from noise_search.training.loop import atomic_save, train
 
 
 @torch.no_grad()
-def encode(images: Tensor, autoencoder: Path, device: torch.device) -> Tensor:
-    """Latents float16 [2, 50000, 32, 4, 4] of the images [50000, 3, 32, 32] as they are, and mirrored."""
-    net = load_autoencoder(autoencoder).to(device)
-    mirrored = (images, images.flip(3))
-    parts = [[net.encode(x.to(device).float() / 127.5 - 1).half().cpu() for x in y.split(250)] for y in mirrored]
-    return torch.stack([torch.cat(part) for part in parts])
+def encode(images: Tensor, autoencoder: Path, path: Path, device: torch.device) -> Tensor:
+    """Latents float16 [2, 50000, 32, 4, 4] of the images [50000, 3, 32, 32] as they are, and mirrored, kept in `path`."""
+    if not path.is_file():
+        net = load_autoencoder(autoencoder).to(device)
+        mirrored = (images, images.flip(3))
+        parts = [[net.encode(x.to(device).float() / 127.5 - 1).half().cpu() for x in y.split(250)] for y in mirrored]
+        atomic_save(torch.stack([torch.cat(part) for part in parts]), path)
+    return torch.load(path, weights_only=True)
 
 
 @torch.no_grad()
@@ -79,6 +82,15 @@ class Aligned(nn.Module):
         return self.sit.unembed(tokens, c, rows), aligned
 
 
+def some_blocks(state: dict[str, Tensor], kept: list[int]) -> dict[str, Tensor]:
+    """The state of a network with the blocks `kept` of that of `state`, in this order."""
+    out = {name: value for name, value in state.items() if not name.startswith("blocks.")}
+    for new, old in enumerate(kept):
+        before = f"blocks.{old}."
+        out |= {f"blocks.{new}.{k.removeprefix(before)}": v for k, v in state.items() if k.startswith(before)}
+    return out
+
+
 def make_optimizers(net: nn.Module, cfg: DictConfig) -> list[torch.optim.Optimizer]:
     parameters = {k: p for k, p in net.named_parameters() if p.requires_grad}
     matrices = [p for k, p in parameters.items() if "blocks" in k and p.ndim == 2 and "adaLN" not in k]
@@ -103,20 +115,26 @@ def main(cfg: DictConfig) -> None:
     pictures, classes = load_cifar10("train")
     images, labels = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.from_numpy(classes)
     features = alignment_features(images, Path(cfg.folder) / "features.pt", device, dtype)
-    latents = encode(images, Path(cfg.autoencoder), device)
+    latents = encode(images, Path(cfg.autoencoder), Path(cfg.folder) / "latents.pt", device)
     weights = sensitivity(latents[0, :200], Path(cfg.autoencoder), device) ** cfg.channel_weight
     weights = (weights / weights.mean())[:, None, None]
     sit = DiffusionTransformer(**cfg.net)
     initialise(sit)
     if cfg.start:
-        sit.load_state_dict(load_weights(Path(cfg.start), "pos_embed")[0])
+        state = load_weights(Path(cfg.start), "pos_embed")[0]
+        sit.load_state_dict(some_blocks(state, cfg.start_blocks) if cfg.start_blocks else state)
+    teacher = load_sit(Path(cfg.teacher)).to(device) if cfg.teacher else None
     net = Aligned(sit, cfg.net.width, cfg.align_block).to(device)
 
     def terms(x0: Tensor, eps: Tensor, t: Tensor, label: Tensor, target: Tensor) -> dict[str, Tensor]:
         level = t[:, None, None, None]
+        noisy, wanted = (1 - level) * x0 + level * eps, x0 - eps
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            velocity, aligned = net((1 - level) * x0 + level * eps, 1 - t, label)
-        error = (velocity.float() - (x0 - eps)) ** 2
+            velocity, aligned = net(noisy, 1 - t, label)
+            if teacher is not None:
+                with torch.no_grad():
+                    wanted = teacher(noisy, 1 - t, label).float()
+        error = (velocity.float() - wanted) ** 2
         out = {"flow": error.mean(), "weighted": (weights * error).mean()}
         out["align"] = 1 - F.cosine_similarity(aligned.float(), target, dim=-1).mean()
         out["loss"] = out["weighted"] + cfg.align * out["align"]
