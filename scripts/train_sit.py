@@ -24,11 +24,12 @@ from noise_search.networks.transformer import DiffusionTransformer, initialise
 from noise_search.storage.atomic import sha256
 from noise_search.storage.weights import load_weights, save_weights
 from noise_search.training.loop import atomic_save, train
+from noise_search.training.muon import Muon
 
 
 @torch.no_grad()
 def encode(images: Tensor, autoencoder: Path, path: Path, device: torch.device) -> Tensor:
-    """Latents float16 [2, 50000, 32, 4, 4] of the images [50000, 3, 32, 32] as they are, and mirrored, kept in `path`."""
+    """Latents float16 [2, 50000, 32, 4, 4] of the images [50000, 3, 32, 32] as they are, and mirrored; in `path`."""
     if not path.is_file():
         net = load_autoencoder(autoencoder).to(device)
         mirrored = (images, images.flip(3))
@@ -102,9 +103,13 @@ def make_optimizers(net: nn.Module, cfg: DictConfig) -> list[torch.optim.Optimiz
         torch.optim.AdamW(rest, lr=cfg.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
     ]
     if matrices:
-        optimizers.append(
-            torch.optim.Muon(matrices, lr=cfg.muon_learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
-        )
+        if cfg.precision == "float32":  # torch's own computes in bfloat16
+            optimizers.append(Muon(matrices, lr=cfg.muon_learning_rate))
+        else:
+            muon = torch.optim.Muon(
+                matrices, lr=cfg.muon_learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+            )
+            optimizers.append(muon)
     return optimizers
 
 
