@@ -1,12 +1,15 @@
 """What is told of a run, or written of it elsewhere, from what is on the disk alone: without torch, in a second."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from noise_search.cli import neighbours
 from noise_search.errors import MissingFile, Refused
 from noise_search.report.loggers import Record, WandbLogger
 from noise_search.run.reopen import reopen
@@ -15,6 +18,7 @@ from noise_search.storage.run_folder import finished_images, missing_ids, runs, 
 from noise_search.storage.t2i_compbench import NAME as BENCHMARK
 
 SCORES = "scores"
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 FORMS = {"npz": export_npz, "png": export_png}
 
 
@@ -46,10 +50,20 @@ def view(folder: Path) -> int:
     return 0
 
 
-def export(run: Path, form: str, into: Path | None = None, points: list[int] | None = None) -> int:
+def export(
+    run: Path,
+    form: str,
+    into: Path | None = None,
+    points: list[int] | None = None,
+    options: Mapping[str, str] = NO_OPTIONS,
+) -> int:
     """Write the images of every budget for evaluators, under samples/. form: npz (ADM's arr_0), png (a folder) or a
     benchmark's layout, which goes `into` a folder, of some `points` only; or scores: the run `into` another folder,
-    without pictures and features."""
+    without pictures and features; or pairs or bank: lines of JSON `into` a file, with `options` of their own."""
+    if form in neighbours.FORMS and not points:
+        return neighbours.export_bank(run, form, into, options)
+    if options:
+        raise Refused(f"as={form}: {', '.join(sorted(options))} goes with as={neighbours.PAIRS}")
     if form == BENCHMARK:
         from noise_search.cli import benchmark
 
@@ -60,8 +74,10 @@ def export(run: Path, form: str, into: Path | None = None, points: list[int] | N
         export_scores(run, into)
         print(into)
         return 0
+    if form in neighbours.FORMS:
+        raise Refused(f"as={form}: of all candidates, points go with as={BENCHMARK}")
     if form not in FORMS:
-        raise Refused(f"as={form}: one of {', '.join((*FORMS, SCORES, BENCHMARK))}")
+        raise Refused(f"as={form}: one of {', '.join((*FORMS, SCORES, *neighbours.FORMS, BENCHMARK))}")
     if into or points:
         raise Refused(f"as={form}: into and points go with as={BENCHMARK}")
     described = reopen(run)

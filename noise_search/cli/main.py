@@ -7,7 +7,7 @@ noise-search report RUN... [into=FOLDER] [axis=seconds]  curve and report from t
 noise-search compare RUN... into=FOLDER            tables at equal NFE, seconds and GFLOPs; paired differences; gallery
 noise-search view FOLDER                           a page over all finished runs under a folder, for any web host
 noise-search figures RUN... [figure=6,17] into=FOLDER [axis=gflops] [as=svg]  the paper's figures, over its points
-noise-search export RUN as=npz|png|scores|t2i_compbench [points=1,4] [into=FOLDER]  its images, or all but these
+noise-search export RUN as=npz|png|scores|pairs|bank|t2i_compbench [points=1,4] [into=PATH]  images, or candidates
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
 noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
@@ -39,7 +39,7 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "compare": (2, 1000, {"into"}),
     "view": (1, 1, set()),
     "figures": (0, 1000, {"figure", "into", "axis", "as"}),
-    "export": (1, 1, {"as", "points", "into"}),
+    "export": (1, 1, {"as", "points", "into", "verifier", "pairs", "against", "margin", "seed"}),
     "import": (1, 1, {"as", "from"}),
     "log": (1, 1, {"project", "group"}),
     "select": (1, 1, {"verifier", "points", "into"}),
@@ -102,7 +102,8 @@ def looked(name: str, runs: list[Path], options: dict[str, str], into: Path | No
     if name == "view":
         return look.view(runs[0])
     if name == "export":
-        return look.export(runs[0], options.get("as", "npz"), into, points)
+        own = {key: value for key, value in options.items() if key not in ("as", "into", "points")}
+        return look.export(runs[0], options.get("as", "npz"), into, points, own)
     if name == "import":
         return look.import_answers(runs[0], options.get("as", ""), options.get("from"))
     return look.log_run(runs[0], **options)
