@@ -226,7 +226,7 @@ MUTANTS = (
     ),
     Mutant(
         "a key that follows a redirection",
-        "verifiers/vlm_endpoint.py",
+        "verifiers/remote.py",
         "build_opener(NotElsewhere)",
         "build_opener()",
         ("test_vlm_endpoint.py",),

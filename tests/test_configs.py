@@ -9,11 +9,13 @@ import torch
 
 from noise_search.configuration.compose import composed, own_hydra
 from noise_search.core.verifier import Surroundings, Verifier
+from noise_search.errors import Refused
 from noise_search.models.published import Published
 from noise_search.networks.transformer import DiffusionTransformer
 from noise_search.run.description import Description, describe
 from noise_search.run.instantiate import build
 from noise_search.run.settings import settings_digest
+from noise_search.verifiers import remote
 from tests.conftest import counted_multiply_adds
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -45,6 +47,7 @@ FITTING = {  # choices that the default data set does not fit: what they come wi
     **dict.fromkeys(("imagenet256", "imagenet512"), ("model=sit_xl_2",)),
     **dict.fromkeys(("drawbench", "geneval", "partiprompts", "t2i_compbench"), ("experiment=paper/fig8",)),
     "scenes": ("model=scenes",),
+    "http": ("verifier.url=http://127.0.0.1:9/",),  # where nobody is
     "prompts": ("experiment=paper/fig8", f"dataset.file={EXAMPLE}"),
 }
 WANTING = {  # choices whose weights are not in the package: what they say
@@ -71,6 +74,9 @@ WANTING = {  # choices whose weights are not in the package: what they say
     "sd3_medium": r"model\.folder=weights/.*: .*`noise-search prefetch model=sd3_medium` fetches it; .* is gated",
     "inception": r"metrics.reference=weights/.*`python scripts/fetch_weights.py references`",
 }
+ELSEWHERE = {
+    "http": r"^verifier\.url=http://127\.0\.0\.1:9/: no answer in 5 tries .*is it up"
+}  # and who does not answer
 PUBLISHED = r"model.weights=weights/\w\wT-.*`python scripts/fetch_weights.py {}`"
 
 
@@ -90,6 +96,10 @@ def test_every_choice_builds_or_says_what_is_missing(group: str, name: str, monk
     if name in WANTING or published:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         with pytest.raises(FileNotFoundError, match=PUBLISHED.format(name) if published else WANTING[name]):
+            load()
+    elif name in ELSEWHERE:
+        monkeypatch.setattr(remote, "PAUSE", 0.0)
+        with pytest.raises(Refused, match=ELSEWHERE[name]):
             load()
     else:
         assert load() is not None
@@ -130,6 +140,10 @@ def test_a_hash_sees_what_changes_a_result_and_nothing_else() -> None:
         assert digest(same) == base, same
     for other in ("seed=1", "cfg_scale=1.5", "budget.points=[1,2]", "verifier=classifier_b", "model.solver=euler"):
         assert digest(other) != base, other
+    scorer = digest("verifier=http")
+    for same in ("url=https://elsewhere:1/", "key=KEY", "timeout=1", "tries=1", "timeouts=0"):
+        assert digest("verifier=http", f"verifier.{same}") == scorer != base, same
+    assert digest("verifier=http", "verifier.reads=[]") != scorer
     for other in ("guidance.channels=3", "guidance.interval=[0.1,0.9]"):
         assert digest(other) != base, other
 

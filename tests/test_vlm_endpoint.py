@@ -26,7 +26,7 @@ from noise_search.errors import Refused
 from noise_search.models.toy import Toy
 from noise_search.run.execute import run_job
 from noise_search.storage import cache
-from noise_search.verifiers import vlm_endpoint
+from noise_search.verifiers import remote
 from noise_search.verifiers.ensemble import Ensemble
 from noise_search.verifiers.vlm import Grader
 from noise_search.verifiers.vlm_endpoint import Endpoint
@@ -102,7 +102,7 @@ def host() -> Iterator[Host]:
 @pytest.fixture(autouse=True)
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOISE_SEARCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(vlm_endpoint, "PAUSE", 0.0)
+    monkeypatch.setattr(remote, "PAUSE", 0.0)
 
 
 def grader(host: Host, ask: str = "rubric", retries: int = 2, timeout: float = 20.0, **more: Any) -> Grader:

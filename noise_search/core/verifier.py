@@ -66,6 +66,10 @@ class Verifier:
         """Load the networks onto into.device, and return this verifier."""
         return self
 
+    def told(self) -> tuple[str, ...]:
+        """Lines for the log, once the images of a run are made: how it went."""
+        return ()
+
     @property
     def networks(self) -> tuple[str, ...]:
         """The name that stands beside the numbers of each column."""
@@ -129,6 +133,9 @@ class Several(Verifier):
         loaded = [load_verifier(part, into) for part in self.parts.values()]
         self.weights = {file: digest for part in loaded for file, digest in part.weights.items()}
         return self
+
+    def told(self) -> tuple[str, ...]:
+        return tuple(line for part in self.parts.values() for line in part.told())
 
     @property
     def networks(self) -> tuple[str, ...]:

@@ -164,9 +164,13 @@ def make_missing_images(parts: Parts, folder: Path) -> Work:
     from noise_search.run.population import run_population
     from noise_search.run.search_units import make_units
 
-    if isinstance(parts.verifier, Population):
-        return run_population(parts, parts.verifier, folder)
-    return make_units(parts, folder)
+    try:
+        if isinstance(parts.verifier, Population):
+            return run_population(parts, parts.verifier, folder)
+        return make_units(parts, folder)
+    finally:
+        for line in parts.verifier.told():
+            log.info(line)
 
 
 def refuse_other_settings(folder: Path, identity: dict[str, Any]) -> None:

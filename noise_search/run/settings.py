@@ -97,6 +97,19 @@ def refuse_unknown(node: Mapping[str, Any], prefix: str, known: tuple[str, ...])
         raise Refused(f"unknown option '{prefix}{unknown[0]}': there are {', '.join(known)}")
 
 
+HOW = {  # settings of parts that change no result: where and how a scorer is reached that says who it is
+    "noise_search.verifiers.http.Http": ("url", "key", "timeout", "tries", "timeouts"),
+}
+
+
+def without_how(node: Any) -> Any:
+    """A node of the configuration, the parts in it without what stands in HOW."""
+    if not isinstance(node, Mapping):
+        return node
+    left_out = HOW.get(str(node.get("_target_")), ())
+    return {name: without_how(value) for name, value in node.items() if name not in left_out}
+
+
 def result_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Exactly what can change a result: the groups, observers, further metrics, seed and guidance; not `images`, nor
     how it is run."""
@@ -104,6 +117,7 @@ def result_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         if name not in config:
             raise Refused(f"{name} is not given")
     chosen: dict[str, Any] = {name: config[name] for name in (*GROUPS, "observers", "guidance")}
+    chosen |= {name: without_how(config[name]) for name in ("verifier", "observers")}
     if isinstance(config["model"], Mapping):
         chosen["model"] = {name: value for name, value in config["model"].items() if name != "rows_per_second"}
     if more := config.get("more_metrics"):  # without them a run is the one it was before there were any

@@ -5,31 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from noise_search.core.checks import finite, require, whole
-from noise_search.errors import Refused
+from noise_search.core.checks import require, whole
 from noise_search.storage.cache_folder import digest
+from noise_search.verifiers.remote import Remote
 from noise_search.verifiers.vlm_model import Unreadable, VisionLanguageModel
 
-PAUSE = 1.0  # seconds before a second try, twice as many before each further one
-LATER = (408, 409, 425, 429)  # HTTP codes below 500 that may be another the next time
 LONGEST = 300  # tokens of an answer
 LISTED = 20  # most probable first tokens
-
-
-class NotElsewhere(HTTPRedirectHandler):
-    """The key is shown to nobody but the address that was given."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 @dataclass(eq=False)
@@ -48,19 +34,14 @@ class Endpoint(VisionLanguageModel):
     at_once: int = 8
 
     def __post_init__(self) -> None:
-        require("url", self.url, self.url.startswith(("http://", "https://")), "an address, http://... or https://...")
+        self.host = Remote("verifier.model", self.url, self.key, self.timeout, self.tries)
         require("model", self.model, bool(self.model.strip()), "the name of a model there")
-        require("timeout", self.timeout, finite(self.timeout) and self.timeout > 0, "seconds, above 0")
-        for name in ("tries", "at_once"):
-            value = getattr(self, name)
-            require(name, value, whole(value) and value >= 1, "a whole number, at least 1")
+        require("at_once", self.at_once, whole(self.at_once) and self.at_once >= 1, "a whole number, at least 1")
         self.name, self.identity = self.model, digest(self.url, self.model)
 
     def load(self, device: str) -> None:
-        self.secret = os.environ.get(self.key) if self.key else None
-        if self.key and not self.secret:
-            raise Refused(f"verifier.model.key={self.key}: this environment variable is not set; it holds the key")
-        self.opener, self.weights = build_opener(NotElsewhere), {self.model: "not told"}
+        self.host.open()
+        self.weights = {self.model: "not told"}
 
     def answer(self, question: str, images: Sequence[bytes]) -> str:
         said = self.first(question, images, {"max_tokens": LONGEST}, "message", "content")
@@ -89,7 +70,8 @@ class Endpoint(VisionLanguageModel):
         shown = [f"data:image/png;base64,{base64.b64encode(image).decode()}" for image in images]
         content = [{"type": "image_url", "image_url": {"url": data}} for data in shown]
         message = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
-        found = self.post({"model": self.model, "messages": [message], "temperature": 0, **options})
+        body = {"model": self.model, "messages": [message], "temperature": 0, **options}
+        found: Any = self.host.ask("/chat/completions", json.dumps(body).encode())
         try:
             found = json.loads(found)["choices"][0]
             for step in path:
@@ -98,24 +80,3 @@ class Endpoint(VisionLanguageModel):
             where = ".".join(map(str, ("choices", 0, *path)))
             raise Unreadable(f"its JSON has no {where}") from error
         return found
-
-    def post(self, body: dict[str, Any]) -> bytes:
-        """The body of an answer. Where nobody answers, and where the host says so, it is asked again a little later."""
-        address, headers = f"{self.url.rstrip('/')}/chat/completions", {"Content-Type": "application/json"}
-        if self.secret:
-            headers["Authorization"] = f"Bearer {self.secret}"
-        why = ""
-        for count in range(self.tries):
-            time.sleep(PAUSE * 2 ** (count - 1) if count else 0)
-            try:
-                request = Request(address, json.dumps(body).encode(), headers)
-                with self.opener.open(request, timeout=self.timeout) as answer:
-                    return bytes(answer.read())
-            except HTTPError as error:
-                with error:
-                    why = f"HTTP {error.code} {' '.join(error.read(500).decode(errors='replace').split())[:200]}"
-                if error.code < 500 and error.code not in LATER:
-                    raise Refused(f"verifier.model.url={self.url}: refuses what it is asked: {why}") from error
-            except (OSError, HTTPException) as error:
-                why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise Refused(f"verifier.model.url={self.url}: no answer in {self.tries} tries ({why}); is it up?")
