@@ -1,4 +1,4 @@
-"""The least that verifier=http asks: `python server.py 8100` scores images by their brightness. It wants NumPy alone."""
+"""The least that verifier=http asks: `python server.py 8100` scores images by their brightness, with NumPy alone."""
 
 import io
 import json
