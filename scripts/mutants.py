@@ -588,6 +588,20 @@ MUTANTS = (
         ("test_smc.py", "test_conformance.py"),
     ),
     Mutant(
+        "elites that are the first, not the best",
+        "algorithms/evolution.py",
+        "take(state.x, elites), children",
+        "state.x[:, : self.elites], children",
+        ("test_evolution.py",),
+    ),
+    Mutant(
+        "a tournament that the worst win",
+        "algorithms/evolution.py",
+        'masked_fill(places >= size, -float("inf")).argmax(2)',
+        'masked_fill(places >= size, float("inf")).argmin(2)',
+        ("test_evolution.py",),
+    ),
+    Mutant(
         "a gradient that is not billed",
         "core/denoiser.py",
         "        if differentiated(x):\n            self.backward.add(who)\n        if self.guidance",

@@ -242,7 +242,7 @@ def test_a_bad_verifier_is_named(verifier: Any, n: int, error: type[Exception], 
         ({"seconds": 1, "algorithm": "paths"}, "Paths-2 has no result before its end"),
         ({"n": 4, "algorithm": "none"}, "none scores no candidates"),
         ({"n": 2, "algorithm": "zo"}, "n=2: the first round of ZO-2 scores 3 candidates"),
-        ({"n": 4, "algorithm": "zoo"}, "algorithm='zoo': one of beam, first_order"),
+        ({"n": 4, "algorithm": "zoo"}, "algorithm='zoo': one of beam, evolution"),
         ({"n": 4, "verifier": "brighter"}, "verifier='brighter': one of aesthetic, brightness"),
         ({"n": 4, "verifier": 3}, "verifier=3: a name"),
         ({"n": 4, "verifier": "oracle_fid"}, "chooses for a whole set"),
@@ -298,6 +298,7 @@ TRACED = {  # with the candidates an image that are searched
     "none": ("none", 1),
     "unsearched paths": ("paths", 1),
     "zo": ("zo", 25),
+    "evolution": ("evolution", 40),
     "zo latest": (ZeroOrder(neighbours=3, pivot="latest"), 25),
     "zo redraw": (ZeroOrder(similarity=0.5, on_stall="redraw"), 41),
     "zo latest redraw": (ZeroOrder(similarity=0.5, pivot="latest", on_stall="redraw"), 41),
@@ -342,6 +343,9 @@ def test_every_address_makes_its_image_again(name: str) -> None:
         ("zo", (0, 0, 0), "ZO-2 has"),
         ("zo", (0, 0, 3, 4), "ZO-2 has"),  # twice in one round
         ("zo", (0, 0, 3, 2), "ZO-2 has"),
+        ("evolution", (0, 8), r"Evolution-8 has \(image, noise, child of each mutation\)"),  # no first noise: a child
+        ("evolution", (0, 1, 7), "Evolution-8 has"),  # no child
+        ("evolution", (0, 1, 8, 9), "Evolution-8 has"),  # twice in one round
         (ZeroOrder(on_stall="redraw"), (0, 2), "ZO-2 has"),
         (ZeroOrder(on_stall="redraw"), (0, 2, 4), "ZO-2 has"),  # before its pivot was drawn
         ("paths", (0,), r"Paths-2 has \(image, noise, re-noising of each round\), or \(image, 0\) unsearched"),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from noise_search.algorithms.beam import Beam
+from noise_search.algorithms.evolution import Evolution
 from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
@@ -34,6 +35,8 @@ ALGORITHMS = {
     "beam drawn": Beam(beams=3, steps=6, choices=2, temperature=0.01),
     "svdd": SVDD(steps=6),
     "first_order": FirstOrder(),
+    "evolution": Evolution(population=5, elites=2),
+    "evolution drift": Evolution(population=4, elites=1, mutation=1.0, tournament=0.3),
 }
 GRADIENT = ("pointwise", "self-supervised", "observed")  # the kinds that have one
 REFUSED = {(a, "population") for a in ALGORITHMS if a != "random"}

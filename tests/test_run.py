@@ -301,7 +301,7 @@ WRONG = {
     "imagse=3": "unknown option 'imagse'; did you mean 'images'?",
     "verifier.colour=1": "verifier has no 'colour'",
     "budget=1000": "budget is a group; totals go in budget.nfe=[1000]",
-    "algorithm=hope": "Could not find 'algorithm/hope' Available options in 'algorithm': beam first_order none paths",
+    "algorithm=hope": "Could not find 'algorithm/hope' Available options in 'algorithm': beam evolution first_order",
     "budget.nfe=[5] budget.points=null": "budget.nfe=5: below the final generation, budget.final_nfe=6",
     "budget.nfe=[6,7] budget.points=null": "budget.nfe=7: buys nothing more than a smaller one does (random with 1)",
     "budget.nfe=[6]": "budget.nfe=[6] budget.points=[1, 2, 4]: give one of them",
@@ -407,10 +407,15 @@ def test_a_sweep_leaves_one_folder_a_job(tmp_path: Path) -> None:
 
 def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
     """One sweep: one folder a job, one combined curve and figure."""
-    options = ("experiment=toy", "images=20", "logger=none", "algorithm=none,random,zo,paths,first_order,smc,svdd")
+    options = (
+        "experiment=toy",
+        "images=20",
+        "logger=none",
+        "algorithm=none,random,zo,paths,first_order,smc,svdd,evolution",
+    )
     call(tmp_path, "-m", *options)
     folders = sorted((tmp_path / "outputs").glob("toy-*"))
-    assert len(folders) == 7
+    assert len(folders) == 8
     for folder in folders:
         spent = json.loads((folder / "run.json").read_text())["spent"]
         assert spent["nfe"] == spent["nfe_search"] + spent["nfe_final"] == spent["network_rows"]
@@ -422,7 +427,16 @@ def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
         assert "paths" in folder.name or values(folder, "score_final")[-1] > values(folder, "score_final")[0]
     (sweep,) = (tmp_path / "outputs").glob("sweep-*")
     combined = curve(sweep)
-    assert {row["series"] for row in combined} == {"none", "random", "zo", "paths", "first_order", "smc", "svdd"}
+    assert {row["series"] for row in combined} == {
+        "none",
+        "random",
+        "zo",
+        "paths",
+        "first_order",
+        "smc",
+        "svdd",
+        "evolution",
+    }
     assert len(combined) == sum(len(curve(folder)) for folder in folders)
     assert (sweep / "figures/score_final.png").stat().st_size > 1000
 

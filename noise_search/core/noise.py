@@ -14,7 +14,17 @@ from torch import Tensor
 from noise_search.errors import Refused
 
 # what a draw is for; a new purpose gets the next number
-TAGS = {"noise": 0, "neighbour": 1, "pivot": 2, "renoise": 3, "uniform": 4, "jump": 5, "resample": 6}
+TAGS = {
+    "noise": 0,
+    "neighbour": 1,
+    "pivot": 2,
+    "renoise": 3,
+    "uniform": 4,
+    "jump": 5,
+    "resample": 6,
+    "mutate": 7,
+    "tournament": 8,
+}
 
 
 def tag_number(tag: str) -> int:
