@@ -27,6 +27,7 @@ from noise_search.verifiers import remote
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
 from noise_search.verifiers.http import Http
+from scripts.manual.blocks import blocks
 from tests.test_configs import described
 
 SERVER = Path(__file__).parents[1] / "examples/score_server/server.py"
@@ -293,6 +294,11 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
+
+
+def test_the_page_shows_the_example() -> None:
+    shown = {block.title: block.text for block in blocks(SERVER.parents[2] / "docs/how-to/neighbours.md")}
+    assert shown["server.py"] == SERVER.read_text()
 
 
 def test_the_example_picks_what_brightness_picks(tmp_path: Path) -> None:
