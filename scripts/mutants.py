@@ -602,6 +602,20 @@ MUTANTS = (
         ("test_evolution.py",),
     ),
     Mutant(
+        "neighbours of a pivot that are never tried",
+        "algorithms/epsilon_greedy.py",
+        "numbers[:, 1] < self.epsilon",
+        "numbers[:, 1] < 1.0",
+        ("test_trajectories.py",),
+    ),
+    Mutant(
+        "a step's noise that a later round may make worse",
+        "algorithms/epsilon_greedy.py",
+        "better = problem.prefers(new[2], best.score)",
+        "better = problem.prefers(new[2], best.score) | True",
+        ("test_trajectories.py",),
+    ),
+    Mutant(
         "a gradient that is not billed",
         "core/denoiser.py",
         "        if differentiated(x):\n            self.backward.add(who)\n        if self.guidance",

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from noise_search.algorithms.beam import Beam
+from noise_search.algorithms.epsilon_greedy import EpsilonGreedy
 from noise_search.algorithms.evolution import Evolution
 from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
@@ -34,6 +35,7 @@ ALGORITHMS = {
     "beam": Beam(beams=2, steps=8, choices=3),
     "beam drawn": Beam(beams=3, steps=6, choices=2, temperature=0.01),
     "svdd": SVDD(steps=6),
+    "epsilon_greedy": EpsilonGreedy(candidates=3, steps=6),
     "first_order": FirstOrder(),
     "evolution": Evolution(population=5, elites=2),
     "evolution drift": Evolution(population=4, elites=1, mutation=1.0, tournament=0.3),
@@ -41,7 +43,7 @@ ALGORITHMS = {
 GRADIENT = ("pointwise", "self-supervised", "observed")  # the kinds that have one
 REFUSED = {(a, "population") for a in ALGORITHMS if a != "random"}
 REFUSED |= {("first_order", kind) for kind in KINDS if kind not in GRADIENT}
-ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd")  # they score clean predictions
+ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd", "epsilon_greedy")  # they score clean predictions
 REFUSED |= {
     (a, kind) for a in ON_THE_WAY for kind in KINDS if kind != "pointwise"
 }  # what they compare with, a clean prediction has not

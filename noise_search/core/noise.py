@@ -24,6 +24,8 @@ TAGS = {
     "resample": 6,
     "mutate": 7,
     "tournament": 8,
+    "local": 9,
+    "explore": 10,
 }
 
 
