@@ -616,6 +616,20 @@ MUTANTS = (
         ("test_trajectories.py",),
     ),
     Mutant(
+        "a regulariser with the wrong sign",
+        "algorithms/dno.py",
+        "return self.regularisation * likely",
+        "return -self.regularisation * likely",
+        ("test_dno.py",),
+    ),
+    Mutant(
+        "a regulariser that does not look at what numbers have to do with each other",
+        "algorithms/dno.py",
+        "covariance = vectors.transpose(2, 3) @ vectors / m",
+        "covariance = torch.diag_embed(vectors.square().mean(2))",
+        ("test_dno.py",),
+    ),
+    Mutant(
         "a gradient that is not billed",
         "core/denoiser.py",
         "        if differentiated(x):\n            self.backward.add(who)\n        if self.guidance",

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from noise_search.algorithms.beam import Beam
+from noise_search.algorithms.dno import DNO
 from noise_search.algorithms.epsilon_greedy import EpsilonGreedy
 from noise_search.algorithms.evolution import Evolution
 from noise_search.algorithms.first_order import FirstOrder
@@ -37,12 +38,13 @@ ALGORITHMS = {
     "svdd": SVDD(steps=6),
     "epsilon_greedy": EpsilonGreedy(candidates=3, steps=6),
     "first_order": FirstOrder(),
+    "dno": DNO(learning_rate=0.1, block=1, shuffles=2),
     "evolution": Evolution(population=5, elites=2),
     "evolution drift": Evolution(population=4, elites=1, mutation=1.0, tournament=0.3),
 }
 GRADIENT = ("pointwise", "self-supervised", "observed")  # the kinds that have one
 REFUSED = {(a, "population") for a in ALGORITHMS if a != "random"}
-REFUSED |= {("first_order", kind) for kind in KINDS if kind not in GRADIENT}
+REFUSED |= {(a, kind) for a in ("first_order", "dno") for kind in KINDS if kind not in GRADIENT}
 ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd", "epsilon_greedy")  # they score clean predictions
 REFUSED |= {
     (a, kind) for a in ON_THE_WAY for kind in KINDS if kind != "pointwise"
@@ -156,7 +158,7 @@ def test_a_result_is_made_again_from_its_lineage(case: tuple[str, str]) -> None:
     """By a problem that cannot score, at no evaluation for a noise and at those of one path for a finished sample."""
     algorithm = ALGORITHMS[case[0]]
     if not isinstance(algorithm, Traceable):
-        assert case[0] in ("first_order", *ON_THE_WAY)
+        assert case[0] in ("first_order", "dno", *ON_THE_WAY)
         return
     for point, readout in run(setup_of(case[1]), algorithm, points_of(case[0])).items():
         result, again = readout.result, make_setup(verifier=Function(unused))

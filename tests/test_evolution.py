@@ -8,6 +8,7 @@ import torch
 from noise_search.algorithms.evolution import Evolution
 from noise_search.algorithms.random import Random
 from noise_search.core.driver import search
+from noise_search.core.gather import take
 from noise_search.core.problem import Problem
 from noise_search.errors import Refused
 from tests.conftest import make_setup
@@ -24,6 +25,7 @@ def test_elites_go_on_as_they_are_and_are_not_scored_again() -> None:
     for before, after in itertools.pairwise(states[1:]):
         best = before.score[..., 0].sort(dim=1, descending=True, stable=True).indices[:, :2]
         assert torch.equal(after.address[:, :2], before.address.gather(1, best))
+        assert torch.equal(after.x[:, :2], take(before.x, best))
         assert torch.equal(after.score[:, :2, 0], before.score[..., 0].gather(1, best))
         assert (after.address[:, 2:] > before.address.max()).all()
     assert setup.problem.scored.count.tolist() == [6 + 5 * 4] * 30

@@ -301,7 +301,7 @@ WRONG = {
     "imagse=3": "unknown option 'imagse'; did you mean 'images'?",
     "verifier.colour=1": "verifier has no 'colour'",
     "budget=1000": "budget is a group; totals go in budget.nfe=[1000]",
-    "algorithm=hope": "Could not find 'algorithm/hope' Available options in 'algorithm': beam epsilon_greedy",
+    "algorithm=hope": "Could not find 'algorithm/hope' Available options in 'algorithm': beam dno",
     "budget.nfe=[5] budget.points=null": "budget.nfe=5: below the final generation, budget.final_nfe=6",
     "budget.nfe=[6,7] budget.points=null": "budget.nfe=7: buys nothing more than a smaller one does (random with 1)",
     "budget.nfe=[6]": "budget.nfe=[6] budget.points=[1, 2, 4]: give one of them",

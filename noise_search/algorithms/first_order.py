@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
 from noise_search.core.checks import require
@@ -27,26 +28,35 @@ class FirstOrderState(NamedTuple):
     best_address: Tensor
 
 
-@dataclass(frozen=True)
-class FirstOrder:
-    """A round scores the noise, differentiates that score and moves along the gradient. Its points are S, the moves.
+class GradientState(Protocol):
+    """What every state of a search with gradients has, as `FirstOrderState` says."""
 
-    step_size: length of a move as a share of the noise's norm, in (0, 1]; the norm is kept, as in zero-order search,
-    because noises of another norm are not what the model was trained on. The gradient's length is not used.
-    Cost of S >= 1: c (S + 1) evaluations, all of them differentiated too (the last noise's gradient is not used; so
-    one search can be read out after every move). Memory: the latents between evaluations, no network activations.
+    @property
+    def round(self) -> int: ...
+    @property
+    def x(self) -> Tensor: ...
+    @property
+    def best(self) -> Tensor: ...
+    @property
+    def best_score(self) -> Tensor: ...
+    @property
+    def best_address(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class GradientSearch:
+    """What searches that differentiate the score share: a round scores one noise, differentiates, and moves it.
+
+    Cost of S >= 1 moves: c (S + 1) evaluations, all of them differentiated too (the last noise's gradient is not used;
+    so one search can be read out after every move). Memory: the latents between evaluations, no network activations.
     """
 
-    step_size: float = 0.1
-    name: ClassVar[str] = "first-order"
+    name: ClassVar[str]
     anytime: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require("step_size", self.step_size, 0 < self.step_size <= 1, "above 0, at most 1")
 
     def refuse(self, verifier: Verifier) -> None:
         if not verifier.differentiable:
-            raise Refused(f"algorithm=first_order: verifier {verifier.name} has no gradient")
+            raise Refused(f"{self.name}: verifier {verifier.name} has no gradient")
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
@@ -62,31 +72,61 @@ class FirstOrder:
     def rounds(self, point: int) -> int:
         return point + 1 if point else 0
 
+    def result(self, problem: Problem, state: GradientState, point: int) -> Result:
+        return Result(state.best, 1.0, state.best_score, state.best_address, no_views(state.best))
+
+
+def scored_gradient(
+    problem: Problem, x: Tensor, beside: Callable[[Tensor], Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Scores [B, V] of noises x [B, ...] and the gradient [B, ...] of what they are compared by plus what `beside` says
+    of them, [B]. c evaluations, differentiated."""
+    import torch
+
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        scores = problem.evaluate(x[:, None])
+        with problem.watch("denoise"):
+            climbed = problem.combine(scores).sum()
+            if beside is not None:
+                climbed = climbed + beside(x).sum()
+            (gradient,) = torch.autograd.grad(climbed, x)
+    return scores[:, 0].detach(), gradient
+
+
+def best_of(problem: Problem, state: GradientState, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """best, best_score and best_address of a state whose x has this score [B, V]."""
+    better = problem.prefers(score, state.best_score)
+    return (
+        mix(better, state.x, state.best),
+        mix(better, score, state.best_score),
+        state.best_address.masked_fill(better, state.round),
+    )
+
+
+@dataclass(frozen=True)
+class FirstOrder(GradientSearch):
+    """A round scores the noise, differentiates that score and moves along the gradient. Its points are S, the moves.
+
+    step_size: length of a move as a share of the noise's norm, in (0, 1]; the norm is kept, as in zero-order search,
+    because noises of another norm are not what the model was trained on. The gradient's length is not used.
+    """
+
+    step_size: float = 0.1
+    name: ClassVar[str] = "first-order"
+
+    def __post_init__(self) -> None:
+        require("step_size", self.step_size, 0 < self.step_size <= 1, "above 0, at most 1")
+
     def init(self, problem: Problem, point: int) -> FirstOrderState:
         self.refuse(problem.verifier)
         x, _, score, address, *_ = unsearched(problem)
         return FirstOrderState(0, x, x, score, address)
 
     def step(self, problem: Problem, state: FirstOrderState) -> FirstOrderState:
-        import torch
-
-        with torch.enable_grad():
-            x = state.x.detach().requires_grad_()
-            scores = problem.evaluate(x[:, None])
-            with problem.watch("denoise"):
-                (gradient,) = torch.autograd.grad(problem.combine(scores).sum(), x)
-        score = scores[:, 0].detach()
-        better = problem.prefers(score, state.best_score)
-        return FirstOrderState(
-            state.round + 1,
-            ascend(state.x, gradient, self.step_size),
-            mix(better, state.x, state.best),
-            mix(better, score, state.best_score),
-            state.best_address.masked_fill(better, state.round),
-        )
-
-    def result(self, problem: Problem, state: FirstOrderState, point: int) -> Result:
-        return Result(state.best, 1.0, state.best_score, state.best_address, no_views(state.best))
+        score, gradient = scored_gradient(problem, state.x)
+        best = best_of(problem, state, score)
+        return FirstOrderState(state.round + 1, ascend(state.x, gradient, self.step_size), *best)
 
 
 def ascend(x: Tensor, gradient: Tensor, step_size: float) -> Tensor:

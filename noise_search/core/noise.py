@@ -26,6 +26,7 @@ TAGS = {
     "tournament": 8,
     "local": 9,
     "explore": 10,
+    "shuffle": 11,
 }
 
 

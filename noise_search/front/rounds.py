@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from noise_search.algorithms.first_order import FirstOrder
+from noise_search.algorithms.first_order import GradientSearch
 from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.random import RandomState
 from noise_search.core.algorithm import Algorithm, Result, Traceable, unsearched
@@ -153,7 +153,7 @@ def check(asked: Order, problem: Problem, point: int, rounds: int) -> None:
     algorithm, c, final = asked.algorithm, asked.budget.search_nfe, asked.budget.final_nfe
     cost = algorithm.cost(point, c, final)
     if algorithm.anytime and rounds and not cost.search:  # a clock let it score the first candidate, and no other
-        cost = cost._replace(search=c, scored=1, backward=c if isinstance(algorithm, FirstOrder) else 0)
+        cost = cost._replace(search=c, scored=1, backward=c if isinstance(algorithm, GradientSearch) else 0)
     nfe, meters = cost.search + cost.final, problem.meters
     counts = {
         "evaluations": (meters.evaluations, nfe),
