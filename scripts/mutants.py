@@ -630,6 +630,20 @@ MUTANTS = (
         ("test_dno.py",),
     ),
     Mutant(
+        "a radius that never shrinks",
+        "algorithms/trust_region.py",
+        "radius.where(~shrunk, radius / 2)",
+        "radius",
+        ("test_trust_region.py",),
+    ),
+    Mutant(
+        "a region that begins anew where it was",
+        "algorithms/trust_region.py",
+        "radius=radius.masked_fill(lost, 1.0)",
+        "radius=radius.masked_fill(lost, self.radius)",
+        ("test_trust_region.py",),
+    ),
+    Mutant(
         "a gradient that is not billed",
         "core/denoiser.py",
         "        if differentiated(x):\n            self.backward.add(who)\n        if self.guidance",

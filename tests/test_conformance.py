@@ -16,6 +16,7 @@ from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.smc import SMC
 from noise_search.algorithms.svdd import SVDD
+from noise_search.algorithms.trust_region import TrustRegion
 from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.core.algorithm import Result, Traceable
 from noise_search.core.budget import Budget, make_plan
@@ -39,6 +40,7 @@ ALGORITHMS = {
     "epsilon_greedy": EpsilonGreedy(candidates=3, steps=6),
     "first_order": FirstOrder(),
     "dno": DNO(learning_rate=0.1, block=1, shuffles=2),
+    "trust_region": TrustRegion(candidates=2, radius=0.5, shortest=0.3, grow_after=1, shrink_after=1),
     "evolution": Evolution(population=5, elites=2),
     "evolution drift": Evolution(population=4, elites=1, mutation=1.0, tournament=0.3),
 }
@@ -158,7 +160,7 @@ def test_a_result_is_made_again_from_its_lineage(case: tuple[str, str]) -> None:
     """By a problem that cannot score, at no evaluation for a noise and at those of one path for a finished sample."""
     algorithm = ALGORITHMS[case[0]]
     if not isinstance(algorithm, Traceable):
-        assert case[0] in ("first_order", "dno", *ON_THE_WAY)
+        assert case[0] in ("first_order", "dno", "trust_region", *ON_THE_WAY)
         return
     for point, readout in run(setup_of(case[1]), algorithm, points_of(case[0])).items():
         result, again = readout.result, make_setup(verifier=Function(unused))

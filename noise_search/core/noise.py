@@ -27,6 +27,7 @@ TAGS = {
     "local": 9,
     "explore": 10,
     "shuffle": 11,
+    "region": 12,
 }
 
 
