@@ -39,7 +39,7 @@ ALGORITHMS = {
     "svdd": SVDD(steps=6),
     "epsilon_greedy": EpsilonGreedy(candidates=3, steps=6),
     "first_order": FirstOrder(),
-    "dno": DNO(learning_rate=0.1, block=1, shuffles=2),
+    "dno": DNO(learning_rate=0.4, block=1, shuffles=2),
     "trust_region": TrustRegion(candidates=2, radius=0.5, shortest=0.3, grow_after=1, shrink_after=1),
     "evolution": Evolution(population=5, elites=2),
     "evolution drift": Evolution(population=4, elites=1, mutation=1.0, tournament=0.3),

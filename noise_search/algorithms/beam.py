@@ -38,7 +38,9 @@ class Beam:
     noises of their own; their clean predictions are scored and the best K of all K M go on. At t = 0 the best of K is
     the result: no final render. `temperature` T above 0: K of them are drawn, without replacement, with weights
     exp(score / T).
-    With any M it is biased: the score of a clean prediction stands for what may still come of it.
+    With any M it is biased: the score of a clean prediction stands for what may still come of it. On the exact mixture
+    four beams of four branches end .30 above the mean reward of p(x) exp(r(x) / T), .13 where T draws them; the best of
+    four without branches .03 (tests/test_trajectories.py; 1 / T = 3, one component's rewards spread by .2).
     Cost of M >= 1, with the last choice after step l: K (1 + M l + steps - l - 1); scored: K (M choices + 1) images.
     """
 

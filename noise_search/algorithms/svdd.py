@@ -14,7 +14,9 @@ class SVDD(Beam):
     `temperature` T: the branch is drawn with weights exp(r / T) of its clean prediction's score r; 0: the best.
     For many steps and branches it would sample p(x) exp(r(x) / T) if r / T of a clean prediction were the logarithm of
     what exp(r / T) is expected to become. It is not (of a linear r it is below that, by Jensen), so the samples are
-    biased, however many branches.
+    biased, however many branches: on the exact mixture with a linear r / T the mean reward rises by .25 in theory, by
+    .18 with 16 branches, of 16 steps or of 32. With T = 0 nothing holds it: .67 with 4 branches, 1.0 with 16, where a
+    component's own rewards spread by .2 (tests/test_trajectories.py).
     Cost of M >= 1: 1 + M (steps - 1); scored: M (steps - 1) + 1 images.
     """
 
