@@ -19,7 +19,7 @@ from noise_search.verifiers import remote
 from tests.conftest import counted_multiply_adds
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics", "logger", "experiment")
+GROUPS = ("model", "dataset", "verifier", "algorithm", "draft", "budget", "metrics", "logger", "experiment")
 EXAMPLE = Path(__file__).parents[1] / "examples/plugin/noise_search_example/prompts.txt"
 FUZZ = Path(__file__).with_name("fuzz_configuration.py")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
@@ -48,6 +48,7 @@ FITTING = {  # choices that the default data set does not fit: what they come wi
     **dict.fromkeys(("drawbench", "geneval", "partiprompts", "t2i_compbench"), ("experiment=paper/fig8",)),
     "scenes": ("model=scenes",),
     "http": ("verifier.url=http://127.0.0.1:9/",),  # where nobody is
+    "cfg": ("cfg_scale=2",),
     "prompts": ("experiment=paper/fig8", f"dataset.file={EXAMPLE}"),
 }
 WANTING = {  # choices whose weights are not in the package: what they say

@@ -53,6 +53,7 @@ class GradientSearch:
 
     name: ClassVar[str]
     anytime: ClassVar[bool] = True
+    scores_noises: ClassVar[bool] = True
 
     def refuse(self, verifier: Verifier) -> None:
         if not verifier.differentiable:

@@ -49,6 +49,7 @@ class Random:
 
     name: ClassVar[str] = "random"
     anytime: ClassVar[bool] = True
+    scores_noises: ClassVar[bool] = True
     address: ClassVar[str] = "(image, candidate)"
 
     def refuse(self, verifier: Verifier) -> None:

@@ -66,6 +66,7 @@ class ZeroOrder:
     pivot: str = "best"
     on_stall: str = "keep"
     anytime: ClassVar[bool] = True
+    scores_noises: ClassVar[bool] = True
     address: ClassVar[str] = "(image, start, neighbour of each move)"
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ noise-search export RUN as=npz|png|scores|pairs|bank|t2i_compbench [points=1,4] 
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
 noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
+noise-search calibrate [overrides] into=FOLDER     drafts against the full model: capture, cost, which is good enough
 noise-search doctor                                libraries, plug-ins, weights, references and data that are here
 noise-search prefetch [overrides]                  fetches all that a configuration needs
 """
@@ -77,6 +78,10 @@ def command() -> int:
             from noise_search.cli import commands
 
             return commands.prefetch(arguments)
+        if name == "calibrate":
+            from noise_search.cli.calibrate import command as calibrate
+
+            return calibrate(arguments)
         runs = [Path(word) for word in arguments if "=" not in word]
         options = dict(word.split("=", 1) for word in arguments if "=" in word)
         fewest, most, known = OPTIONS[name]

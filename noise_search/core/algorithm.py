@@ -110,6 +110,13 @@ class Independent(Algorithm, Protocol):
 
 
 @runtime_checkable
+class Draftable(Algorithm, Protocol):
+    """An algorithm whose every candidate is a noise, made by `Problem.generate`: a draft can stand for it."""
+
+    scores_noises: bool
+
+
+@runtime_checkable
 class Telling(Protocol):
     """An algorithm that says in words where it found a candidate."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from noise_search.core.checks import whole
+from noise_search.core.draft import NOTHING, LeftOut
 from noise_search.core.grid import LONGEST
 from noise_search.errors import Refused
 
@@ -20,7 +21,7 @@ class Purchase:
 
     scored: images that the search shows to the verifier. nfe_backward: evaluations that are also differentiated; in
     gflops each row of those counts three times more; gflops: None where the model's are not known. label: in names of
-    files, "nfe000340", with the point where two cost the same.
+    files, "nfe000340", with the point where two cost the same. left_out: by drafts, already off rows and gflops.
     """
 
     point: int
@@ -33,6 +34,7 @@ class Purchase:
     network_rows: int
     gflops: float | None
     label: str
+    left_out: LeftOut = NOTHING
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Budget:
             if not values or not all(map(whole, values)) or values != sorted(set(values)) or values[0] < 0:
                 raise Refused(f"budget.{name}={values}: growing whole numbers from 0 on, at least one")
             object.__setattr__(self, name, tuple(values))
+
+    def with_search_nfe(self, search_nfe: int) -> Budget:
+        return replace(self, search_nfe=search_nfe)
 
     def cost(self, algorithm: Algorithm, point: int) -> Cost:
         return algorithm.cost(point, self.search_nfe, self.final_nfe)
@@ -105,16 +110,21 @@ class Budget:
             raise Refused("budget: give budget.nfe=[...] or budget.points=[...]; there is no budget.default_nfe")
         return points
 
-    def purchases(self, algorithm: Algorithm, each: int, multiply_adds: int | None) -> list[Purchase]:
-        """What each budget buys, in growing order. each: network rows of one evaluation."""
+    def purchases(
+        self, algorithm: Algorithm, each: int, multiply_adds: int | None, left_out: LeftOut = NOTHING
+    ) -> list[Purchase]:
+        """What each budget buys, in growing order. each: network rows of one evaluation; left_out: by the draft of a
+        candidate."""
         out, points = [], self.bought(algorithm)
         totals = [self.total(algorithm, point) for point in points]
         for point, nfe in zip(points, totals, strict=True):
             cost = self.cost(algorithm, point)
-            rows = each * nfe
-            gflops = (rows + 3 * each * cost.backward) * 2 * multiply_adds / 1e9 if multiply_adds else None
+            less = left_out.times(cost.search // self.search_nfe)
+            rows = each * nfe - less.rows
+            work = (rows + 3 * each * cost.backward) * multiply_adds - less.multiply_adds if multiply_adds else None
+            gflops = 2 * work / 1e9 if work is not None else None
             label = f"nfe{nfe:06d}" + (f"-point{point}" if totals.count(nfe) > 1 else "")
-            out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, *cost[3:], rows, gflops, label))
+            out.append(Purchase(point, nfe, cost.paper, cost.search, cost.final, *cost[3:], rows, gflops, label, less))
         return out
 
 
@@ -144,11 +154,24 @@ class Plan:
     sweep_final: tuple[int, int]
     sweep_renders: tuple[int, int]
     each: int  # network rows of one evaluation
+    sweep_left_out: LeftOut  # of the search, by its drafts
+    multiply_adds: int | None  # of a network row
 
     def rows(self, images: int) -> tuple[int, int]:
         """Network rows of the sweep over `images` images: least and most."""
-        each = images * self.each
-        return each * (self.sweep_search + self.sweep_final[0]), each * (self.sweep_search + self.sweep_final[1])
+        low, high = (self.search_rows + self.each * final for final in self.sweep_final)
+        return images * low, images * high
+
+    @property
+    def search_rows(self) -> int:
+        """Network rows of the search of an image."""
+        return self.each * self.sweep_search - self.sweep_left_out.rows
+
+    @property
+    def search_work(self) -> float:
+        """As many whole network rows as the search of an image is worth."""
+        less = self.sweep_left_out.multiply_adds / self.multiply_adds if self.multiply_adds else 0.0
+        return self.search_rows - less + 3 * self.each * self.sweep_backward
 
     def text(self, images: int, expected: str, notes: Sequence[str] = ()) -> str:
         """For a person: one line a budget, then the bill, the expected time in words, and the notes."""
@@ -164,6 +187,9 @@ class Plan:
         backward = 3 * images * self.each * self.sweep_backward
         if backward:
             lines.append(f"  and {self.sweep_backward} of them an image differentiated, at three times their price")
+        if self.sweep_left_out.multiply_adds and self.multiply_adds:
+            less = self.sweep_left_out.multiply_adds / self.multiply_adds
+            lines.append(f"  drafts leave out as much of them as {images * less:,.0f} rows")
         lines.append(f"  {expected}")
         return "\n".join([*lines, *(f"  {note}" for note in notes)])
 
@@ -171,28 +197,37 @@ class Plan:
         """What is expected of the network alone, where no device has been measured."""
         if rows_per_second is None:
             return "expected: not known before the model's rate is measured (model.rows_per_second=null)"
-        backward = 3 * images * self.each * self.sweep_backward
-        seconds = [(rows + backward) / rows_per_second for rows in self.rows(images)]
+        seconds = [images * (self.search_work + self.each * f) / rows_per_second for f in self.sweep_final]
         unit, name = (60, "minutes") if seconds[1] < 7200 else (3600, "hours")
         time = " to ".join(f"{value / unit:,.1f}" for value in seconds)
         return f"expected: {time} {name} of network time at {rows_per_second:.0f} rows/s (model.rows_per_second)"
 
 
-def make_plan(series: str, algorithm: Algorithm, budget: Budget, each: int, multiply_adds: int | None) -> Plan:
+def make_plan(
+    series: str,
+    algorithm: Algorithm,
+    budget: Budget,
+    each: int,
+    multiply_adds: int | None,
+    left_out: LeftOut = NOTHING,
+) -> Plan:
     """The closed-form cost of one curve. An anytime algorithm pays for its largest search only.
 
-    each: network rows of one evaluation.
+    each: network rows of one evaluation; left_out: by the draft of a candidate.
     """
-    purchases = budget.purchases(algorithm, each, multiply_adds)
+    purchases = budget.purchases(algorithm, each, multiply_adds, left_out)
     together = max if algorithm.anytime else sum
+    search = together(p.nfe_search for p in purchases)
     finals = [p.nfe_final for p in purchases]
     return Plan(
         series,
         purchases,
-        together(p.nfe_search for p in purchases),
+        search,
         together(p.scored for p in purchases),
         together(p.nfe_backward for p in purchases),
         (together(finals), sum(finals)),
         (1 if algorithm.anytime else len(finals), len(finals)),
         each,
+        left_out.times(search // budget.search_nfe),
+        multiply_adds,
     )

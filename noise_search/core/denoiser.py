@@ -4,7 +4,9 @@ A network is wrapped once, in `models/`, and returns (x0, eps). Between it and t
 micro-batches, the meter of network rows, guidance, the meter of evaluations. One NFE is one guided evaluation.
 """
 
+import copy
 import logging
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -39,9 +41,9 @@ class Meter:
     def __init__(self, images: int) -> None:
         self.count = torch.zeros(images, dtype=torch.int64)
 
-    def add(self, who: Tensor) -> None:
-        """who: int64 [N], on the CPU."""
-        self.count += torch.bincount(who, minlength=len(self.count))
+    def add(self, who: Tensor, each: Tensor | None = None) -> None:
+        """who: int64 [N], on the CPU; each: int64 [N], what every one of them counts; None: 1."""
+        self.count.index_add_(0, who, torch.ones_like(who) if each is None else each)
 
 
 class Batches:
@@ -81,6 +83,8 @@ class MeteredNetwork:
 
     A network that takes `whole_batches` (`networks/compiled.py`) is called with one shape only, and may write each
     output over the one before. Rows that a batch lacks repeat its last; `padding` counts them, they are nobody's bill.
+
+    left_out: multiply-adds that drafts have left out of `rows` (`core/draft.py`).
     """
 
     def __init__(self, network: Network, condition: Condition, images: int, batches: Batches | int) -> None:
@@ -91,7 +95,7 @@ class MeteredNetwork:
         if self.conditions is not None:
             self.condition, self.owner = different(condition)
         self.batches = Batches(batches) if isinstance(batches, int) else batches
-        self.rows, self.backward = Meter(images), Meter(images)
+        self.rows, self.backward, self.left_out = Meter(images), Meter(images), Meter(images)
         self.padding = 0
 
     def __call__(self, x: Tensor, t: Tensor, which: Tensor, who: Tensor) -> Prediction:
@@ -171,6 +175,15 @@ class Guided:
         weight = torch.where((low <= t) & (t <= high), scale, 1.0).to(own.dtype)
         guided = null + expand(weight, own) * (own - null)
         return guided if channels is None else torch.cat([guided[:, :channels], own[:, channels:]], 1)
+
+
+def rerouted(guided: Guided, network: Network) -> Guided:
+    """The same denoiser, its conditions and its meters, through another network, which is called with all rows at once
+    and is not compiled."""
+    outer, inner = copy.copy(guided), copy.copy(guided.network)
+    inner.network, inner.whole_batches, inner.batches = network, False, Batches(sys.maxsize)
+    outer.network = inner
+    return outer
 
 
 def metered_denoiser(

@@ -13,15 +13,19 @@ from noise_search.core.stopwatch import Span
 
 
 class Spent(NamedTuple):
-    """int64 [B] each: evaluations, those of them that were differentiated, network rows."""
+    """int64 [B] each: evaluations, those of them that were differentiated, network rows, multiply-adds that a draft has
+    left out of these."""
 
     evaluations: Tensor
     backward: Tensor
     rows: Tensor
+    left_out: Tensor
 
     @classmethod
     def of(cls, meters: Guided) -> "Spent":
-        return cls(meters.evaluations.count.clone(), meters.backward.count.clone(), meters.network.rows.count.clone())
+        network = meters.network
+        counted = (meters.evaluations, meters.backward, network.rows, network.left_out)
+        return cls(*(meter.count.clone() for meter in counted))
 
     @classmethod
     def nothing(cls, images: int) -> "Spent":

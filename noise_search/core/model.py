@@ -6,7 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.core.checks import finite, require, require_one_of, whole
 from noise_search.core.grid import SOLVERS
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
     from noise_search.core.denoiser import Condition, Network
     from noise_search.core.interpolant import Interpolant
+
+
+class Blocks(NamedTuple):
+    """Of a transformer whose blocks are alike; multiply_adds: of a row in one of them."""
+
+    depth: int
+    multiply_adds: int
+
+
+def dit_blocks(width: int, depth: int, tokens: int) -> Blocks:
+    """Those of DiT: attention, a perceptron of four times the width, six modulations."""
+    return Blocks(depth, 12 * tokens * width**2 + 2 * tokens**2 * width + 6 * width**2)
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ class ModelSettings(ABC):
     network row; None: not known, then a run tells no gflops. rows_per_second: network rows, for the plan's estimate of
     time where none was measured on this machine; None: not known. distilled: see `Guidance`. class_set: `Model`.
     sources: where its files come from. weight_bytes: of all that `load` puts onto the device; None: not known. notes:
-    lines of its own in a plan.
+    lines of its own in a plan. blocks: of its transformer, where drafts can leave some out; None: not known.
     """
 
     name: str
@@ -99,6 +111,7 @@ class ModelSettings(ABC):
     sources: ClassVar[Sequence[Source]] = ()
     weight_bytes: ClassVar[int | None] = None
     notes: ClassVar[Sequence[str]] = ()
+    blocks: ClassVar[Blocks | None] = None
 
     def __post_init__(self) -> None:
         require_one_of("solver", self.solver, SOLVERS)

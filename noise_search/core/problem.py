@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from noise_search.core.denoiser import Batches, Guided, Meter, Prediction, differentiated, metered_denoiser
+from noise_search.core.draft import WHOLE, Drafter
 from noise_search.core.flow import Flow
 from noise_search.core.grid import Grid
 from noise_search.core.guidance import NO_GUIDANCE, Guidance
@@ -24,8 +25,8 @@ from noise_search.errors import Refused
 @dataclass(frozen=True)
 class Problem:
     """ids: the B image ids; index int64 [B] and texts: what each is asked to show; shape: the latent shape; search_nfe:
-    c, of one search iteration; watch: takes the seconds of every stage, if it has a device; witness: is shown
-    every decoded candidate, images [N, 3, H, W] and whose they are int64 [N], once it has its scores."""
+    c, of one candidate; draft: what makes it; watch: takes the seconds of every stage, if it has a device; witness: is
+    shown every decoded candidate, images [N, 3, H, W] and whose they are int64 [N], once it has its scores."""
 
     flow: Flow
     verifier: Verifier
@@ -40,6 +41,7 @@ class Problem:
     schedule: Schedule = UNIFORM
     watch: Stopwatch = field(default_factory=Stopwatch)
     witness: Callable[[Tensor, Tensor], None] | None = None
+    draft: Drafter = WHOLE
 
     @property
     def device(self) -> torch.device:
@@ -180,7 +182,7 @@ class Problem:
 
     def generate(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `evaluate`, with what was scored: clean latents [B, K, ...], views [B, K, L, ...], scores [B, K, V]."""
-        x, views = self.solve(noise, self.grid(self.search_nfe), self.verifier.needs)
+        x, views = self.draft.make(self, noise)
         return x, views, self.score(x, views)
 
     def combine(self, scores: Tensor, point: int = 0) -> Tensor:
@@ -213,12 +215,13 @@ def open_problem(
     texts: Sequence[str] = (),
     watch: Stopwatch | None = None,
     witness: Callable[[Tensor, Tensor], None] | None = None,
+    draft: Drafter = WHOLE,
 ) -> Problem:
     """The problem of searching for B images with a model; `problem.meters` count what it costs.
 
     index: int64 [B], what each is asked to show; texts: the same in words, for models and verifiers that read them.
     ids: of the images, for their noise; by default 0 to B - 1. batch_size: rows at a time; by default the model's.
-    watch: by default one that takes nothing. witness: as of `Problem`.
+    watch: by default one that takes nothing. witness, draft: as of `Problem`.
     """
     rows = batch_size or model.batch_size
     if rows is None:
@@ -244,4 +247,5 @@ def open_problem(
         model.schedule,
         watch or Stopwatch(),
         witness,
+        draft,
     )

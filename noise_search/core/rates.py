@@ -51,7 +51,7 @@ def told(seconds: tuple[float, float]) -> str:
 
 def expected(plan: Plan, images: int, rates: Rates, views: int) -> Expected:
     """Of `images` images; views: clean predictions that the verifier reads of each candidate."""
-    search = plan.each * (plan.sweep_search + 3 * plan.sweep_backward) / rates.network
+    search = plan.search_work / rates.network
     search += plan.sweep_scored * ((1 + views) / rates.decode + 1 / rates.verify)
     low, high = (
         (images * (plan.each * nfe / rates.network + renders / rates.decode), images * renders / rates.judge)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from noise_search.core.algorithm import Algorithm
 from noise_search.core.budget import Budget
@@ -29,6 +29,9 @@ class TimeBudget(Budget):
         require("minutes", self.minutes, self.minutes > 0, "above 0")
         object.__setattr__(self, "default_nfe", self.totals(1))
         super().__post_init__()
+
+    def with_search_nfe(self, search_nfe: int) -> TimeBudget:
+        return replace(self, search_nfe=search_nfe, default_nfe=None)
 
     def totals(self, doublings: int) -> tuple[int, ...]:
         return (self.final_nfe, *(self.final_nfe + 2**k * self.search_nfe for k in range(1, doublings + 1)))

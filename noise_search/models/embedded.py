@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from noise_search.assets import asset
 from noise_search.core.checks import require_precision
-from noise_search.core.model import Model, ModelSettings
+from noise_search.core.model import Blocks, Model, ModelSettings, dit_blocks
 from noise_search.storage.atomic import sha256
 from noise_search.storage.card import read_card
 
@@ -60,6 +60,11 @@ class EmbeddedSiT(Embedded):
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.net["channels"], self.net["size"], self.net["size"])
+
+    @property
+    def blocks(self) -> Blocks:  # type: ignore[override]
+        tokens = (self.net["size"] // self.net["patch"]) ** 2
+        return dit_blocks(self.net["width"], self.net["depth"], tokens)
 
     def load(self, device: str = "cpu") -> Model:
         import torch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from noise_search.core.checks import require, require_one_of, require_precision, whole
 from noise_search.core.dataset import IMAGENET
-from noise_search.core.model import Model, ModelSettings
+from noise_search.core.model import Blocks, Model, ModelSettings, dit_blocks
 from noise_search.errors import MissingFile
 from noise_search.storage.atomic import sha256
 
@@ -59,6 +59,10 @@ class Published(ModelSettings):
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.net["channels"], self.net["size"], self.net["size"])
+
+    @property
+    def blocks(self) -> Blocks:  # type: ignore[override]
+        return dit_blocks(self.net["width"], self.net["depth"], (self.net["size"] // self.net["patch"]) ** 2)
 
     def load(self, device: str = "cpu") -> Model:
         from noise_search.core.interpolant import DDPMInterpolant, Interpolant, LinearInterpolant

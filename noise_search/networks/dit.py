@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from noise_search.core.denoiser import Prediction
 from noise_search.core.interpolant import DDPMInterpolant, expand
-from noise_search.networks.transformer import DiffusionTransformer
+from noise_search.networks.transformer import Transformer
 
 
 class DiTNetwork(nn.Module):
@@ -22,13 +22,17 @@ class DiTNetwork(nn.Module):
 
     def __init__(
         self,
-        net: DiffusionTransformer,
+        net: Transformer,
         interpolant: DDPMInterpolant | None = None,
         precision: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.net, self.interpolant, self.precision = net, interpolant or DDPMInterpolant(), precision
         self.conditions = net.classes + 1
+
+    def over(self, net: Transformer) -> "DiTNetwork":
+        """The same around another transformer."""
+        return DiTNetwork(net, self.interpolant, self.precision)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor, rows: Tensor | None = None) -> Prediction:
         t = t if rows is None else t[:1]  # broadcast

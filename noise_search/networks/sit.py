@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from noise_search.core.denoiser import Prediction
-from noise_search.networks.transformer import DiffusionTransformer
+from noise_search.networks.transformer import Transformer
 
 
 class SiTNetwork(nn.Module):
@@ -17,9 +17,13 @@ class SiTNetwork(nn.Module):
     With rows int64 [N], labels [U] are shared: rows says which each row has, and t is the same for all.
     """
 
-    def __init__(self, net: DiffusionTransformer, precision: torch.dtype = torch.float32) -> None:
+    def __init__(self, net: Transformer, precision: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.net, self.precision, self.conditions = net, precision, net.classes + 1
+
+    def over(self, net: Transformer) -> "SiTNetwork":
+        """The same around another transformer."""
+        return SiTNetwork(net, self.precision)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor, rows: Tensor | None = None) -> Prediction:
         time = t if rows is None else t[:1].expand(len(label))

@@ -4,6 +4,7 @@ What its time and its output mean is the business of `models/sit.py` and `models
 """
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +117,17 @@ class FinalLayer(nn.Module):
     def forward(self, x: Tensor, c: Tensor, rows: Tensor | slice) -> Tensor:
         shift, scale = self.adaLN_modulation(c)[rows].chunk(2, dim=1)
         return self.linear(modulate(self.norm_final(x), shift, scale))
+
+
+class Transformer(Protocol):
+    """What a network in the project's frame stands around: `DiffusionTransformer`, or what runs one with less work."""
+
+    channels: int
+
+    @property
+    def classes(self) -> int: ...
+
+    def __call__(self, x: Tensor, time: Tensor, label: Tensor, rows: Tensor | None = None) -> Tensor: ...
 
 
 class DiffusionTransformer(nn.Module):

@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
@@ -35,7 +36,8 @@ def assemble(run: Description) -> Parts:
     """Load every network onto the device."""
     device = device_of(run.settings.device, run.worker.local)
     precision = precision_of(run.settings.precision, device)
-    run = replace(run, model=settled(run.model, precision))
+    settle = partial(settled, precision=precision)
+    run = replace(run, model=settle(run.model), draft=run.draft.settled(settle))
     for _, verifier in verifiers_in(run.verifier, run.choices["verifier"]):
         settled(verifier, precision)
     judge = load_judge(run.judge, device, run.dataset.texts, run.more_metrics.values())
@@ -47,6 +49,7 @@ def assemble(run: Description) -> Parts:
         verifier=verifier,
         judge=judge,
         device=device,
+        draft=run.draft.load(model, run.model, device),
         batches=Batches(2),
         made_with={"settings": run.digest, "versions": json.dumps(versions())},
         tuning=Tuning(2, False, precision),  # the rest until it is found

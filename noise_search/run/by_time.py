@@ -27,7 +27,7 @@ def settled(run: Description, points: Sequence[int]) -> Description:
 
 
 def plan_of(run: Description, budget: Budget) -> Plan:
-    return make_plan(run.plan.series, run.algorithm, budget, run.plan.each, run.model.multiply_adds)
+    return make_plan(run.plan.series, run.algorithm, budget, run.plan.each, run.model.multiply_adds, run.left_out)
 
 
 def bought(run: Description, rates: Rates) -> Description:

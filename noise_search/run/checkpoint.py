@@ -107,7 +107,8 @@ class Checkpoint:
 def meters_of(problem: Problem) -> list[Tensor]:
     """All that a problem counts."""
     guided, network = problem.meters, problem.meters.network
-    meters = (guided.evaluations, guided.backward, network.rows, network.backward, problem.scored, problem.decoded)
+    of_network = (network.rows, network.backward, network.left_out)
+    meters = (guided.evaluations, guided.backward, *of_network, problem.scored, problem.decoded)
     return [*(meter.count for meter in meters), problem.broken]
 
 

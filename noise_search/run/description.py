@@ -12,6 +12,7 @@ from typing import Any
 from noise_search.core.algorithm import Algorithm, Independent, Leg, kept_latents
 from noise_search.core.budget import Budget, Plan, make_plan
 from noise_search.core.dataset import Dataset
+from noise_search.core.draft import Draft, LeftOut
 from noise_search.core.grid import Grid
 from noise_search.core.guidance import Guidance
 from noise_search.core.model import ModelSettings
@@ -46,6 +47,7 @@ class Description:
     dataset: Dataset
     verifier: Verifier
     algorithm: Algorithm
+    draft: Draft
     budget: Budget
     judge: JudgeSettings
     more_metrics: Mapping[str, MetricSettings]
@@ -58,9 +60,15 @@ class Description:
         return self.settings.guidance
 
     @property
+    def left_out(self) -> LeftOut:
+        """By the draft of a candidate."""
+        return self.draft.left_out(self.budget.search_nfe, self.model, self.guidance)
+
+    @property
     def title(self) -> str:
         c = self.choices
         search = "no search" if c["algorithm"] == "none" else f"{c['algorithm']} search"
+        search += f" with {c['draft']} drafts" * (c["draft"] != "none")
         return f"{c['model']}: {search}, {c['verifier']} verifier, {self.guidance.name}"
 
     @property
@@ -163,19 +171,25 @@ def describe(
             one.name = one.name or name
             require_contract(one)
     algorithm: Algorithm = build(config["algorithm"], "algorithm", Algorithm)
+    draft: Draft = build(config["draft"], "draft", Draft)
     budget: Budget = build(config["budget"], "budget", Budget)
+    c, final = budget.search_nfe, budget.final_nfe
+    draft.refuse(model, verifier, algorithm, settings.guidance, c, final)
+    budget = budget.with_search_nfe(draft.evaluations(c, model))
     judge: JudgeSettings = build(config["metrics"], "metrics", JudgeSettings)
     metrics = config["more_metrics"].items()
     more = {name: build(node, f"more_metrics.{name}", MetricSettings) for name, node in metrics}
     logger: Logger = build(config["logger"], "logger", Logger, sweep=sweep)
-    series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}"
-    plan = make_plan(series, algorithm, budget, settings.guidance.rows, model.multiply_adds)
+    drafts = f"/draft={choices['draft']}" * (choices["draft"] != "none")
+    series = f"{choices['model']}/{choices['algorithm']}/{choices['verifier']}/cfg={settings.cfg_scale:g}{drafts}"
+    left_out = draft.left_out(budget.search_nfe, model, settings.guidance)
+    plan = make_plan(series, algorithm, budget, settings.guidance.rows, model.multiply_adds, left_out)
     worker = this_worker(settings.rank, settings.world)
     if isinstance(verifier, Population) and not made:
-        refuse_population(choices["verifier"], verifier, algorithm, plan, worker, observers)
+        refuse_population(choices["verifier"], verifier, algorithm, plan, worker, observers, draft)
     elif observers:
         verifier = Observed(verifier, observers)
-    parts = (model, dataset, verifier, algorithm, budget, judge, more, logger)
+    parts = (model, dataset, verifier, algorithm, draft, budget, judge, more, logger)
     described = Description(config, choices, settings, worker, *parts, plan)
     if not made:
         checked = (model, dataset, verifier, algorithm, settings.guidance)

@@ -22,6 +22,7 @@ MEASURED = (
     "nfe_search",
     "nfe_final",
     "network_rows",
+    "left_out",
     "seconds_search",
     "seconds_final",
     "device",
@@ -44,13 +45,14 @@ def judged(
 
 
 class Measured(NamedTuple):
-    """What was stored of the N images of one budget, in the order of ids: condition, nfe and network_rows int64 [N],
-    seconds_search and seconds_final float64 [N] (NaN: not known), scores and scores_final float64 [N, V], measures
-    float64 [N, P], features float32 [N, D]. devices: whose seconds they are."""
+    """What was stored of the N images of one budget, in the order of ids: condition, nfe, network_rows and left_out
+    int64 [N], seconds_search and seconds_final float64 [N] (NaN: not known), scores and scores_final float64 [N, V],
+    measures float64 [N, P], features float32 [N, D]. devices: whose seconds they are."""
 
     condition: np.ndarray
     nfe: np.ndarray
     network_rows: np.ndarray
+    left_out: np.ndarray
     seconds_search: np.ndarray
     seconds_final: np.ndarray
     scores: np.ndarray
@@ -66,7 +68,7 @@ def measured(folder: Path, images: int, point: int) -> Measured:
     for unit in units(folder, MEASURED, images, point):
         ids = unit["image_id"].to_numpy()
         devices |= set(unit["device"].unique().to_pylist())
-        columns = ("condition", "network_rows", "scores", "scores_final", "measures")
+        columns = ("condition", "network_rows", "left_out", "scores", "scores_final", "measures")
         found = {name: np.array(unit[name].to_pylist()) for name in columns}
         found["nfe"] = unit["nfe_search"].to_numpy() + unit["nfe_final"].to_numpy()
         found["features"] = np.stack([np.frombuffer(value, np.float32) for value in unit["features"].to_pylist()])
@@ -111,6 +113,9 @@ def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, A
             raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
         first = rows.scores_final if first is None else first
         bought = {k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)}
+        if purchase.gflops is not None:  # less what drafts have left out where that depends on the data
+            less = rows.left_out.mean() - purchase.left_out.multiply_adds
+            bought["gflops"] = purchase.gflops - 2 * float(less) / 1e9
         bought |= seconds_of(rows)
         for name, value in values_of(rows, first, parts).items():
             told = {"metric": name, "network": metrics[name].network, "reference": reference(metrics[name], value)}

@@ -47,7 +47,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     made = sum(value for stage, value in seconds.items() if stage not in ("judge", "evaluate"))
     log.info("searched and rendered %d images in %.0f s", work.images, made)
     started = time.monotonic()
-    names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier")}
+    names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier", "draft")}
     names |= {"cfg_scale": run.settings.cfg_scale, "seed": run.settings.seed}
     names["weights"] = " ".join(f"{name}:{digest[:16]}" for name, digest in parts.weights.items())
     metrics, rows = metrics_of(parts), curve(parts, folder, names)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from noise_search.core.algorithm import Algorithm, Independent
 from noise_search.core.budget import Plan
 from noise_search.core.dataset import Dataset
+from noise_search.core.draft import Draft
 from noise_search.core.guidance import Guidance
 from noise_search.core.model import Model, ModelSettings
 from noise_search.core.population import Population
@@ -86,6 +87,7 @@ def refuse_population(
     plan: Plan,
     worker: Worker,
     observers: Mapping[str, Verifier],
+    draft: Draft,
 ) -> None:
     """What a verifier that looks at the whole set cannot do."""
     what = f"verifier={choice} looks at the whole set of images"
@@ -97,5 +99,7 @@ def refuse_population(
         raise Refused(f"{what}: budget points from N = 1 on, at least one above 1")
     if not plan.purchases[-1].nfe_final:
         raise Refused(f"{what}: another budget.final_nfe than budget.search_nfe, its winners are generated again")
+    if not draft.exact:
+        raise Refused(f"{what}: no draft={draft.name} beside it")
     if observers:
         raise Refused(f"{what}: no observers beside it, its candidates' features are not kept")

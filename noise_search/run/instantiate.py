@@ -19,6 +19,7 @@ PLACES = (
     "core.schedule",
     "core.time_budget",
     "datasets.",
+    "drafts.",
     "report.loggers",
     "metrics.",
     "models.",

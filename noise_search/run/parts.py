@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from noise_search.core.denoiser import Batches
+from noise_search.core.draft import Drafter
 from noise_search.core.model import Model
 from noise_search.core.problem import Problem, open_problem
 from noise_search.core.stopwatch import Stopwatch
@@ -40,6 +41,7 @@ class Parts:
     verifier: Verifier
     judge: Judge
     device: str
+    draft: Drafter
     batches: Batches
     made_with: Mapping[str, str]
     tuning: Tuning
@@ -48,7 +50,7 @@ class Parts:
     @property
     def weights(self) -> dict[str, str]:
         """File name -> sha256 of everything that was loaded."""
-        return {**self.model.weights, **self.verifier.weights, **self.judge.weights}
+        return {**self.model.weights, **self.verifier.weights, **self.judge.weights, **self.draft.weights}
 
     @property
     def footer(self) -> dict[str, str]:
@@ -86,6 +88,7 @@ def begin(parts: Parts, ids: list[int], verifier: Verifier | None = None) -> Pro
         [run.dataset.texts[i] for i in index.tolist()] if parts.reads_texts else (),
         Stopwatch(torch.device(parts.device)),
         Sheets(ids, run.settings.keep_bank) if run.keeps_bank else None,
+        parts.draft,
     )
 
 

@@ -72,7 +72,7 @@ def first_features(parts: Parts, verifier: Population, folder: Path, work: Work)
 def paid(parts: Parts, count: int) -> Spent:
     """What the first candidates of `count` images have cost: one search pass each."""
     nfe = torch.full((count,), parts.run.budget.search_nfe)
-    return Spent(nfe, nfe * 0, nfe * parts.run.guidance.rows)
+    return Spent(nfe, nfe * 0, nfe * parts.run.guidance.rows, nfe * 0)
 
 
 def group(

@@ -10,7 +10,7 @@ from noise_search.errors import Refused
 from noise_search.run.by_time import points_of, settled
 from noise_search.run.description import Description, describe
 from noise_search.run.plugins import plugins
-from noise_search.run.settings import GROUPS
+from noise_search.run.settings import GROUPS, NO_DRAFT
 from noise_search.storage.run_folder import identity_of, read_config
 
 
@@ -25,6 +25,8 @@ def saved(folder: Path) -> Saved:
     """What config.yaml and identity.json of a run's folder say. A plug-in that it was made with must be installed."""
     config, identity = read_config(folder), identity_of(folder)
     choices = identity.get("choices")
+    if isinstance(choices, dict):
+        choices = {"draft": "none"} | choices  # of a run that was made before there were any
     if not isinstance(choices, dict) or set(GROUPS) - set(choices):
         raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no choices of the groups")
     known, used = {plugin.name: plugin.version for plugin in plugins()}, identity.get("plugins")
@@ -36,7 +38,7 @@ def saved(folder: Path) -> Saved:
             raise Refused(f"{folder} was made with the plug-in {name} {version}; {here}")
     if not isinstance(tuning := identity.get("tuning"), dict):
         raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no tuning")
-    before = {"keep_bank": 0}  # of a run that was made before there were any
+    before = {"keep_bank": 0, "draft": {"_target_": NO_DRAFT}}  # likewise
     return Saved(before | config | {"device": "auto", "rank": 0, "world": 1} | tuning, choices)
 
 

@@ -120,7 +120,8 @@ def chosen(parts: Parts, problem: Problem, bank: Tensor, point: int) -> Readout:
     assert isinstance(algorithm, Independent)
     cost = parts.run.budget.cost(algorithm, point)
     result = algorithm.result(problem, algorithm.resumed(bank), point)
-    values = cost.search, 0, cost.search * parts.run.guidance.rows
+    less = parts.run.left_out.times(cost.search // parts.run.budget.search_nfe)
+    values = cost.search, 0, cost.search * parts.run.guidance.rows - less.rows, less.multiply_adds
     return Readout(point, 0, result, Spent(*(torch.full((len(problem.ids),), value) for value in values)))
 
 

@@ -162,6 +162,7 @@ def rows_of(
                     "nfe_search": int(readout.spent.evaluations[i]),
                     "nfe_backward": int(readout.spent.backward[i]),
                     "network_rows": int(readout.spent.rows[i]) + rows_final,
+                    "left_out": int(readout.spent.left_out[i]),
                     "spent_nfe": int(total.evaluations[i]),
                     "spent_rows": int(total.rows[i]),
                     "spent_padding": padding // images + (i < padding % images),
@@ -202,12 +203,19 @@ def check_ledger(parts: Parts, problem: Problem, readouts: list[Readout], finals
         scored[key[0]] += 1
     agrees = torch.equal(problem.scored.count, scored)
     agrees &= torch.equal(meters.evaluations.count, planned)
-    agrees &= torch.equal(meters.network.rows.count, factor * planned)
+    left_out, network = parts.run.plan.sweep_left_out, meters.network
+
+    def leaves_out(count: Tensor, planned: int) -> bool:
+        return bool((count >= planned if parts.run.draft.bounded else count == planned).all())
+
+    agrees &= torch.equal(network.rows.count, factor * planned - left_out.rows)
+    agrees &= leaves_out(network.left_out.count, left_out.multiply_adds)
     agrees &= bool((meters.backward.count == parts.run.plan.sweep_backward).all())
     for purchase, readout in zip(parts.run.plan.purchases, readouts, strict=True):
         agrees &= bool((readout.spent.evaluations == purchase.nfe_search).all())
         agrees &= bool((readout.spent.backward == purchase.nfe_backward).all())
-        agrees &= bool((readout.spent.rows == factor * purchase.nfe_search).all())
+        agrees &= bool((readout.spent.rows == factor * purchase.nfe_search - purchase.left_out.rows).all())
+        agrees &= leaves_out(readout.spent.left_out, purchase.left_out.multiply_adds)
         agrees &= all(finals[key]["nfe_final"] == purchase.nfe_final for key in keys_of(readout))
     if not agrees:
         raise RuntimeError("the NFE ledger is wrong: what the meters counted is not what the plan promised")

@@ -13,7 +13,8 @@ from noise_search.core.checks import finite, require, require_precision, whole
 from noise_search.core.guidance import Guidance
 from noise_search.errors import Refused
 
-GROUPS = ("model", "dataset", "verifier", "algorithm", "budget", "metrics")
+GROUPS = ("model", "dataset", "verifier", "algorithm", "draft", "budget", "metrics")
+NO_DRAFT = "noise_search.drafts.none.NoDraft"
 NAMED = ("observers", "more_metrics")  # parts that are listed by their names
 GUIDANCE = ("channels", "interval")  # its keys
 AXES = ("nfe", "nfe_paper", "seconds")
@@ -122,6 +123,8 @@ def result_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         chosen["model"] = {name: value for name, value in config["model"].items() if name != "rows_per_second"}
     if more := config.get("more_metrics"):  # without them a run is the one it was before there were any
         chosen["more_metrics"] = more
+    if isinstance(config["draft"], Mapping) and config["draft"].get("_target_") == NO_DRAFT:  # likewise
+        del chosen["draft"]
     scale = config["cfg_scale"]
     return chosen | {"seed": config["seed"], "cfg_scale": float(scale) if isinstance(scale, int) else scale}
 

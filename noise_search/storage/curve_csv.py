@@ -10,8 +10,19 @@ from noise_search.storage.atomic import write_text
 
 SECONDS = ("seconds", "seconds_search", "seconds_final", "device")  # the only columns that a second run changes
 COLUMNS = (
-    *("model", "dataset", "algorithm", "verifier", "cfg_scale", "seed", "point", "nfe", "nfe_paper", "nfe_search"),
-    *("nfe_final", "nfe_backward", "network_rows", "gflops", *SECONDS, "n_images", "metric", "network", "reference"),
+    *("model", "dataset", "algorithm", "verifier", "draft", "cfg_scale", "seed", "point", "nfe", "nfe_paper"),
+    *(
+        "nfe_search",
+        "nfe_final",
+        "nfe_backward",
+        "network_rows",
+        "gflops",
+        *SECONDS,
+        "n_images",
+        "metric",
+        "network",
+        "reference",
+    ),
     *("value", "ci_low", "ci_high", "weights"),
 )
 CATEGORY_COLUMNS = ("category", "point", "nfe", "metric", "n_images", "value", "ci_low", "ci_high")

@@ -16,8 +16,8 @@ from noise_search.storage.atomic import replacing
 from noise_search.storage.checked import Damaged, set_aside
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
-VERSION = "5"  # of SCHEMA; in every file's footer
-READABLE = ("4", VERSION)  # "4" has no sheet
+VERSION = "6"  # of SCHEMA; in every file's footer
+READABLE = ("4", "5", VERSION)  # "4" has no sheet, none of them `left_out`
 STAGES = ("denoise", "decode", "verify", "render", "judge")  # as core/stopwatch.py says
 
 SCHEMA = pa.schema(
@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         ("nfe_final", pa.int64()),
         ("nfe_backward", pa.int64()),
         ("network_rows", pa.int64()),
+        ("left_out", pa.int64()),  # multiply-adds of these rows that drafts left out
         ("seconds_search", pa.float32()),  # of this point alone: this image's share; null: not known
         ("seconds_final", pa.float32()),
         ("spent_nfe", pa.int64()),  # metered, by this image in the whole sweep
@@ -118,8 +119,10 @@ def units(
             filters=rules or None,
             page_checksum_verification=True,
         )
-        if "sheet" in wanted and "sheet" not in there.names:
-            table = table.append_column(SCHEMA.field("sheet"), pa.nulls(len(table), pa.large_binary()))
+        for name, value in (("sheet", None), ("left_out", 0)):  # files that were written before there were any
+            if name in wanted and name not in there.names:
+                values = pa.array([value] * len(table), SCHEMA.field(name).type)
+                table = table.append_column(SCHEMA.field(name), values)
         table = table.select(wanted)
         first = first or made_with
         if other := [name.decode() for name in (b"settings", b"weights") if made_with.get(name) != first.get(name)]:
