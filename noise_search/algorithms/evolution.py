@@ -51,6 +51,7 @@ class Evolution:
     mutation: float = 0.2
     tournament: float = 0.9
     anytime: ClassVar[bool] = True
+    scores_noises: ClassVar[bool] = True
     address: ClassVar[str] = "(image, noise, child of each mutation)"
 
     def __post_init__(self) -> None:

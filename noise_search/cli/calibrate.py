@@ -7,7 +7,7 @@ from pathlib import Path
 from noise_search.configuration.compose import composed
 from noise_search.errors import Refused
 from noise_search.report.capture_page import page, write
-from noise_search.run.capture import calibrate, in_full
+from noise_search.run.capture import calibrate, in_full, refuse
 from noise_search.run.description import describe
 
 DRAFTS = (  # that are tried where none are named; those that do not fit are told and left out
@@ -45,9 +45,12 @@ def command(arguments: list[str]) -> int:
             if options["drafts"] != ";".join(DRAFTS):
                 raise
             print(f"not tried: {error}")
+    if not drafts:
+        raise Refused(f"drafts={options['drafts']}: none of them")
+    full = in_full(describe(*composed([*base, *images, "draft=none"])))
+    refuse(full, full.settings.images, int(options["candidates"]))
     into.mkdir(parents=True, exist_ok=True)
     logging.getLogger("noise_search").setLevel(logging.INFO)
-    full = in_full(describe(*composed([*base, *images, "draft=none"])))
     found = calibrate(full, drafts, full.settings.images, int(options["candidates"]), into)
     write(found, into)
     print(page(found))

@@ -101,6 +101,7 @@ def remaking(run: Path, described: Description) -> dict[str, Any]:
     out: dict[str, Any] = {"choices": dict(described.choices)}
     out |= {"address": described.algorithm.address, "seed": described.settings.seed}
     out |= {"search_nfe": budget.search_nfe, "final_nfe": budget.final_nfe, "cfg_scale": described.settings.cfg_scale}
+    out |= {"draft": described.config["draft"]}
     if described.algorithm.name == "random":  # core/noise.py; another package's algorithm may draw otherwise
         out["noise"] = {
             "shape": list(described.model.shape),

@@ -69,7 +69,8 @@ def series_names(folders: Sequence[Path], records: Sequence[Mapping[str, Any]]) 
         for group in ("observers", "more_metrics"):  # by their names, which say all
             keys = [key for key in settings if key.startswith(f"{group}.")]
             settings[group] = "+".join({key.split(".")[1]: settings.pop(key) for key in keys}) or "none"
-        described.append((record["choices"], settings | {"n": record["images"]}))
+        choices = {"draft": "none"} | record["choices"]  # not said by runs that are older than drafts
+        described.append((choices, settings | {"n": record["images"]}))
     groups = [g for g in described[0][0] if len({choices[g] for choices, _ in described}) > 1]
     names = []
     for choices, settings in described:

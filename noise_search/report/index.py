@@ -56,7 +56,7 @@ def line(folder: Path, run: Path) -> str:
     cells: list[tuple[Any, str]] = [
         (name, f'<a href="{where}/report.html">{name}</a>'),
         ("", sheet(run, where, name, len({row["point"] for row in rows}))),
-        *((choices[group], html.escape(choices[group])) for group in ("model", "algorithm", "verifier")),
+        *((name, html.escape(name)) for name in (choices["model"], searched(choices), choices["verifier"])),
         (first["cfg_scale"], f"{float(first['cfg_scale']):g}"),
         (first["seed"], first["seed"]),
         (record["images"], f"{record['images']:,}"),
@@ -66,6 +66,12 @@ def line(folder: Path, run: Path) -> str:
     ]
     told = zip(HEAD, cells, strict=True)
     return "<tr>" + "".join(f'<td data-head="{h}" data-value="{v}">{shown}</td>' for h, (v, shown) in told) + "</tr>"
+
+
+def searched(choices: Mapping[str, str]) -> str:
+    """The algorithm, with its draft where it has one."""
+    draft = choices.get("draft", "none")  # not said by runs that are older than drafts
+    return choices["algorithm"] + f", {draft} drafts" * (draft != "none")
 
 
 def sheet(run: Path, where: str, name: str, points: int) -> str:

@@ -65,7 +65,10 @@ def scored_by_both(panel: Scatter, folders: Sequence[Path]) -> list[np.ndarray]:
 
 
 def points_of(folder: Path) -> Iterator[Point]:
-    """All numbers of a finished run, from its small files alone; of a category, "metric, category"."""
+    """All numbers of a finished run, from its small files alone; of a category, "metric, category". None of one with
+    drafts: the paper has none."""
+    if finished_record(folder)["choices"].get("draft", "none") != "none":
+        return
     record, settings = finished_record(folder), flatten(identity_of(folder)["settings"])
     setting = {key.split(".")[-1]: float(settings[key]) for key in SETTINGS if settings.get(key) is not None}
     choices = {group: record["choices"][group] for group in GROUPS}

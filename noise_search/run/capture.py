@@ -4,9 +4,11 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -77,10 +79,13 @@ def begin_and_score(parts: Parts, ids: list[int], count: int) -> None:
 def kept(folder: Path, name: str, key: str, parts: Parts, images: int, candidates: int) -> Scored:
     """As `scored`, from folder/scores/name.npz where that is of the same settings."""
     path = folder / "scores" / f"{name}.npz"
-    if path.is_file():
-        with np.load(path) as stored:
-            if str(stored["key"]) == key:
-                return Scored(stored["scores"], float(stored["gflops"]), float(stored["seconds"]))
+    with (
+        suppress(FileNotFoundError, BadZipFile, ValueError, EOFError),
+        path.open("rb") as file,
+        np.load(file) as stored,
+    ):
+        if str(stored["key"]) == key:
+            return Scored(stored["scores"], float(stored["gflops"]), float(stored["seconds"]))
     started = time.monotonic()
     found = scored(parts, images, candidates)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +101,6 @@ def calibrate(full: Description, drafts: dict[str, Description], images: int, ca
     drafts: name -> the run with that draft. Half of the conditions choose the draft, the other half report it: the
     cheapest in GFLOPs whose capture at the largest n has a lower bound of at least 0.9.
     """
-    refuse(full, images, candidates)
     parts = assemble(full)
     key = json.dumps([parts.weights, parts.tuning, images, candidates])
     whole = kept(folder, "full", f"{settings_digest(full.config)} full {key}", parts, images, candidates)
