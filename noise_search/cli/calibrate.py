@@ -23,10 +23,12 @@ DRAFTS = (  # that are tried where none are named; those that do not fit are tol
 )
 
 
+OWN = {"candidates": "16", "drafts": ";".join(DRAFTS), "into": ""}  # the command's options; all others are a run's
+
+
 def command(arguments: list[str]) -> int:
     """arguments: overrides as of a run, and candidates=, drafts="one; another", into=."""
-    options = {"candidates": "16", "drafts": ";".join(DRAFTS), "into": ""}
-    overrides = []
+    options, overrides = dict(OWN), []
     for word in arguments:
         name, _, value = word.partition("=")
         if name in options:
@@ -42,7 +44,7 @@ def command(arguments: list[str]) -> int:
         try:
             drafts[name] = describe(*composed([*base, *images, *shlex.split(f"draft={name}")]))
         except Refused as error:
-            if options["drafts"] != ";".join(DRAFTS):
+            if options["drafts"] != OWN["drafts"]:
                 raise
             print(f"not tried: {error}")
     if not drafts:

@@ -82,15 +82,15 @@ def kept(folder: Path, name: str, key: str, parts: Parts, images: int, candidate
     with (
         suppress(FileNotFoundError, BadZipFile, ValueError, EOFError),
         path.open("rb") as file,
-        np.load(file) as stored,
+        np.load(file) as old,
     ):
-        if str(stored["key"]) == key:
-            return Scored(stored["scores"], float(stored["gflops"]), float(stored["seconds"]))
+        if str(old["key"]) == key:
+            return Scored(old["scores"], float(old["gflops"]), float(old["seconds"]))
     started = time.monotonic()
     found = scored(parts, images, candidates)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, key=key, scores=found.scores.astype(np.float32), gflops=found.gflops, seconds=found.seconds)
+    with replacing(path) as temporary, temporary.open("wb") as out:
+        np.savez(out, key=key, scores=found.scores.astype(np.float32), gflops=found.gflops, seconds=found.seconds)
     log.info("%s: %d candidates in %.0f s", name, images * candidates, time.monotonic() - started)
     return kept(folder, name, key, parts, images, candidates)
 

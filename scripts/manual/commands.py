@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from noise_search.cli.calibrate import OWN
 from noise_search.cli.main import OPTIONS
 from noise_search.configuration.compose import composed, own_hydra
 from noise_search.configuration.told import explain
@@ -45,6 +46,8 @@ def wrong_with(words: Sequence[str]) -> str:
         return wrong_with_run(words[1:])
     if words[0] == "noise-search" and words[1] == "prefetch":
         return wrong_with_run(words[2:])
+    if words[0] == "noise-search" and words[1] == "calibrate":
+        return wrong_with_run([word for word in words[2:] if word.split("=")[0] not in OWN])
     if words[0] == "noise-search" and words[1] in OPTIONS:
         known = OPTIONS[words[1]][2]
         unknown = {word.split("=")[0] for word in words[2:] if "=" in word} - known
