@@ -76,8 +76,10 @@ def begin_and_score(parts: Parts, ids: list[int], count: int) -> None:
     problem.evaluate(problem.noises(count))
 
 
-def kept(folder: Path, name: str, key: str, parts: Parts, images: int, candidates: int) -> Scored:
-    """As `scored`, from folder/scores/name.npz where that is of the same settings."""
+def kept(folder: Path, name: str, parts: Parts, images: int, candidates: int) -> Scored:
+    """As `scored`, from folder/scores/name.npz where that was made with the same settings and weights."""
+    settings = settings_digest(parts.run.config), parts.run.budget.search_nfe, parts.weights, parts.tuning
+    key = json.dumps([*settings, parts.device_name, images, candidates])
     path = folder / "scores" / f"{name}.npz"
     with (
         suppress(FileNotFoundError, BadZipFile, ValueError, EOFError),
@@ -92,7 +94,7 @@ def kept(folder: Path, name: str, key: str, parts: Parts, images: int, candidate
     with replacing(path) as temporary, temporary.open("wb") as out:
         np.savez(out, key=key, scores=found.scores.astype(np.float32), gflops=found.gflops, seconds=found.seconds)
     log.info("%s: %d candidates in %.0f s", name, images * candidates, time.monotonic() - started)
-    return kept(folder, name, key, parts, images, candidates)
+    return kept(folder, name, parts, images, candidates)
 
 
 def calibrate(full: Description, drafts: dict[str, Description], images: int, candidates: int, folder: Path) -> dict:
@@ -102,8 +104,7 @@ def calibrate(full: Description, drafts: dict[str, Description], images: int, ca
     cheapest in GFLOPs whose capture at the largest n has a lower bound of at least 0.9.
     """
     parts = assemble(full)
-    key = json.dumps([parts.weights, parts.tuning, images, candidates])
-    whole = kept(folder, "full", f"{settings_digest(full.config)} full {key}", parts, images, candidates)
+    whole = kept(folder, "full", parts, images, candidates)
     rows, index = [], full.dataset.index(range(images))
     conditions = np.unique(index)
     choosing = np.isin(index, conditions[::2])
@@ -113,7 +114,7 @@ def calibrate(full: Description, drafts: dict[str, Description], images: int, ca
     for name, run in drafts.items():
         own = replace(parts, run=run, draft=run.draft.load(parts.model, run.model, parts.device))
         if not run.draft.exact or run.budget.search_nfe != full.budget.search_nfe:
-            found = kept(folder, name, f"{settings_digest(run.config)} {key}", own, images, candidates)
+            found = kept(folder, name, own, images, candidates)
         else:
             found = whole
         halves = {"choosing": choosing, "reported": ~choosing}
