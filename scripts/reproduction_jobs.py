@@ -50,6 +50,7 @@ JOBS = (
     ),
     Job("bank-cfg5", (*OBSERVED, "cfg_scale=5"), upto(WIDTHS, 64), 20, read=BANK),
     *(Job(f"bank-nfe{c}", ("verifier=classifier", f"budget.search_nfe={c}"), upto(WIDTHS, 64), c) for c in (4, 20, 50)),
+    Job("bank-small", ("model=sit_cifar10_small", "verifier=classifier"), WIDTHS, 10),
     searched("zo_4", upto(ROUNDS, 64), 40),
     searched("zo_8", upto(ROUNDS, 32), 80),
     searched("paths_1", upto(ROUNDS, 16), 45, seeds=1),

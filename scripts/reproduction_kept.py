@@ -46,8 +46,11 @@ class Kept:
         return sorted(Number(int(nfe), *rest) for nfe, *rest in whole)
 
     def at(self, place: Place, metric: str, nfe: int | None = None) -> Number | None:
-        """The number at a place's point: "first", "last", "best" of a distance, or "equal": the dearest up to `nfe`."""
+        """The number at a place's point: "first", "last", "best" of a distance, "equal": the dearest up to `nfe`,
+        or the dearest up to so many NFE as it says."""
         curve = self.curve(place, metric)
+        if place.point.isdigit():
+            return max((number for number in curve if number.nfe <= int(place.point)), default=None)
         if place.point == "equal":
             curve = [number for number in curve if nfe is not None and number.nfe <= nfe]
         if place.point == "best":

@@ -13,6 +13,7 @@ from noise_search.algorithms.evolution import Evolution
 from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
+from noise_search.algorithms.racing import Racing
 from noise_search.algorithms.random import Random
 from noise_search.algorithms.smc import SMC
 from noise_search.algorithms.svdd import SVDD
@@ -38,6 +39,7 @@ ALGORITHMS = {
     "beam drawn": Beam(beams=3, steps=6, choices=2, temperature=0.01),
     "svdd": SVDD(steps=6),
     "epsilon_greedy": EpsilonGreedy(candidates=3, steps=6),
+    "racing": Racing(steps=16, rungs=(8, 12), factor=2),
     "first_order": FirstOrder(),
     "dno": DNO(learning_rate=0.4, block=1, shuffles=2),
     "trust_region": TrustRegion(candidates=2, radius=0.5, shortest=0.3, grow_after=1, shrink_after=1),
@@ -47,7 +49,7 @@ ALGORITHMS = {
 GRADIENT = ("pointwise", "self-supervised", "observed")  # the kinds that have one
 REFUSED = {(a, "population") for a in ALGORITHMS if a != "random"}
 REFUSED |= {(a, kind) for a in ("first_order", "dno") for kind in KINDS if kind not in GRADIENT}
-ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd", "epsilon_greedy")  # they score clean predictions
+ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd", "epsilon_greedy", "racing")  # they score clean predictions
 REFUSED |= {
     (a, kind) for a in ON_THE_WAY for kind in KINDS if kind != "pointwise"
 }  # what they compare with, a clean prediction has not
@@ -55,7 +57,8 @@ TABLE = [(a, kind) for a in ALGORITHMS for kind in KINDS if (a, kind) not in REF
 
 
 def points_of(name: str) -> list[int]:
-    return {"none": [0, 5, 6, 9], "random": [0, 2, 3, 4]}.get(name, [0, 1, 2, 4])
+    best_of = [0, 2, 3, 4]  # one candidate is no search
+    return {"none": [0, 5, 6, 9], "random": best_of, "racing": best_of}.get(name, [0, 1, 2, 4])
 
 
 @pytest.fixture(params=TABLE, ids=lambda pair: "-".join(pair))

@@ -57,6 +57,7 @@ class TrustRegion:
     grow_after: int = 3
     shrink_after: int = 2
     anytime: ClassVar[bool] = True
+    scores_noises: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("regions", "candidates", "grow_after", "shrink_after"):

@@ -10,7 +10,8 @@ from noise_search.storage import cache
 from noise_search.storage.atomic import sha256
 
 SHIPPED = (
-    *("sit_cifar10.safetensors", "autoencoder.safetensors", "judge_lite2.safetensors"),
+    *("sit_cifar10.safetensors", "sit_cifar10_small.safetensors", "autoencoder.safetensors"),
+    "judge_lite2.safetensors",
     *("classifier_lite0.safetensors", "classifier_lite1.safetensors", "cifar10_heads.webp", "cifar10_reference.webp"),
     *("judge_lite2_reference.safetensors", "scenes_flow.safetensors", "scenes_autoencoder.safetensors"),
     *("scenes_clip.safetensors", "scenes_aesthetic.safetensors", "published_curves.csv", "published_tables.csv"),
