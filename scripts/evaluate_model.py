@@ -74,8 +74,9 @@ def main(cfg: DictConfig) -> None:
     report["autoencoder_psnr_db"] = float(10 * np.log10(255**2 / errors))
     report["real"], real_features = measure(judge, real, real_labels)
     report["reconstructed"], _ = measure(judge, np.concatenate(coded), real_labels)
-    train_features = np.load(cfg.train_features)
-    train_pixels = load_cifar10("train")[0].reshape(50_000, -1).astype(np.float32)
+    if cfg.neighbours:
+        train_features = np.load(cfg.train_features)
+        train_pixels = load_cifar10("train")[0].reshape(50_000, -1).astype(np.float32)
     for scale in cfg.scales:
         started = time.monotonic()
         images = sample(model, labels, scale, cfg.nfe, cfg.seed, cfg.device)

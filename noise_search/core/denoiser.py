@@ -41,9 +41,9 @@ class Meter:
     def __init__(self, images: int) -> None:
         self.count = torch.zeros(images, dtype=torch.int64)
 
-    def add(self, who: Tensor, each: Tensor | None = None) -> None:
-        """who: int64 [N], on the CPU; each: int64 [N], what every one of them counts; None: 1."""
-        self.count.index_add_(0, who, torch.ones_like(who) if each is None else each)
+    def add(self, who: Tensor) -> None:
+        """who: int64 [N], on the CPU."""
+        self.count += torch.bincount(who, minlength=len(self.count))
 
 
 class Batches:

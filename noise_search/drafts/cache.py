@@ -77,7 +77,8 @@ class Cache(Draft):
             def solve(x: Tensor, who: Tensor) -> Solution:
                 cached = CachedTransformer(network.net, self.every, self.order, self.threshold)
                 solution = by(rerouted(meters, network.over(cached)), problem, x, who)
-                meters.network.left_out.add(who.repeat(meters.guidance.rows), each * cached.left_out.cpu())
+                rows = who.repeat(meters.guidance.rows)
+                meters.network.left_out.count.index_add_(0, rows, each * cached.left_out.cpu())
                 return solution
 
             return in_batches(problem, noise, solve)
