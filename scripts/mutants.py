@@ -111,8 +111,8 @@ MUTANTS = (
     Mutant(
         "a bill that waits for the device",
         "core/problem.py",
-        "self.bill(self.who(k), views.shape[2])",
-        "self.bill(self.who(k).to(x.device).cpu(), views.shape[2])",
+        "self.bill(who, views.shape[2])",
+        "self.bill(who.to(x.device).cpu(), views.shape[2])",
         ("test_device.py",),
     ),
     Mutant(
@@ -677,6 +677,20 @@ MUTANTS = (
         "radius=radius.masked_fill(lost, 1.0)",
         "radius=radius.masked_fill(lost, self.radius)",
         ("test_trust_region.py",),
+    ),
+    Mutant(
+        "a quota whose rest is lost",
+        "algorithms/rbf.py",
+        "quota, last = state.left + state.quota,",
+        "quota, last = 0 * state.left + state.quota,",
+        ("test_rbf.py",),
+    ),
+    Mutant(
+        "rows of some images that are billed to the first",
+        "core/problem.py",
+        "(torch.arange(len(self.ids)) if images is None else images)",
+        "(torch.arange(len(self.ids)) if images is None else torch.arange(len(images)))",
+        ("test_rbf.py",),
     ),
     Mutant(
         "a gradient that is not billed",

@@ -14,6 +14,7 @@ from noise_search.algorithms.first_order import FirstOrder
 from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.paths import Paths
 from noise_search.algorithms.random import Random
+from noise_search.algorithms.rbf import RBF
 from noise_search.algorithms.smc import SMC
 from noise_search.algorithms.svdd import SVDD
 from noise_search.algorithms.trust_region import TrustRegion
@@ -38,6 +39,7 @@ ALGORITHMS = {
     "beam drawn": Beam(beams=3, steps=6, choices=2, temperature=0.01),
     "svdd": SVDD(steps=6),
     "epsilon_greedy": EpsilonGreedy(candidates=3, steps=6),
+    "rbf": RBF(particles=3, steps=6),
     "first_order": FirstOrder(),
     "dno": DNO(learning_rate=0.4, block=1, shuffles=2),
     "trust_region": TrustRegion(candidates=2, radius=0.5, shortest=0.3, grow_after=1, shrink_after=1),
@@ -47,7 +49,7 @@ ALGORITHMS = {
 GRADIENT = ("pointwise", "self-supervised", "observed")  # the kinds that have one
 REFUSED = {(a, "population") for a in ALGORITHMS if a != "random"}
 REFUSED |= {(a, kind) for a in ("first_order", "dno") for kind in KINDS if kind not in GRADIENT}
-ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd", "epsilon_greedy")  # they score clean predictions
+ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd", "epsilon_greedy", "rbf")  # they score clean predictions
 REFUSED |= {
     (a, kind) for a in ON_THE_WAY for kind in KINDS if kind != "pointwise"
 }  # what they compare with, a clean prediction has not
