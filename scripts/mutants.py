@@ -693,6 +693,20 @@ MUTANTS = (
         ("test_rbf.py",),
     ),
     Mutant(
+        "a bound for everybody",
+        "core/algorithm.py",
+        "metered <= planned if isinstance(algorithm, Bounded) else metered == planned",
+        "metered <= planned",
+        ("test_threshold.py",),
+    ),
+    Mutant(
+        "an image that goes on when it is good enough",
+        "algorithms/threshold.py",
+        "< self.enough",
+        "< 1e9",
+        ("test_threshold.py",),
+    ),
+    Mutant(
         "a gradient that is not billed",
         "core/denoiser.py",
         "        if differentiated(x):\n            self.backward.add(who)\n        if self.guidance",

@@ -106,11 +106,14 @@ class Problem:
         places among the problem's images of those that the rows are of; None: all."""
         return (torch.arange(len(self.ids)) if images is None else images).repeat_interleave(k)
 
-    def solve(self, x: Tensor, grid: Grid, levels: Sequence[float] = ()) -> tuple[Tensor, Tensor]:
-        """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations."""
+    def solve(
+        self, x: Tensor, grid: Grid, levels: Sequence[float] = (), images: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations.
+        images: as of `who`."""
         b, k = x.shape[:2]
         with self.watch("denoise"):
-            solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k), levels)
+            solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k, images), levels)
         return solution.x.unflatten(0, (b, k)), solution.views.unflatten(0, (b, k))
 
     def predict(self, x: Tensor, t: float, images: Tensor | None = None) -> Prediction:
@@ -182,14 +185,15 @@ class Problem:
             return views
         return self.flow.decode(views.flatten(0, 2)).unflatten(0, views.shape[:3])
 
-    def evaluate(self, noise: Tensor) -> Tensor:
-        """Scores [B, K, V] of candidates noise [B, K, ...] at t = 1; search_nfe evaluations a candidate."""
-        return self.generate(noise)[2]
+    def evaluate(self, noise: Tensor, images: Tensor | None = None) -> Tensor:
+        """Scores [B, K, V] of candidates noise [B, K, ...] at t = 1; search_nfe evaluations a candidate. images: as of
+        `who`."""
+        return self.generate(noise, images)[2]
 
-    def generate(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def generate(self, noise: Tensor, images: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """As `evaluate`, with what was scored: clean latents [B, K, ...], views [B, K, L, ...], scores [B, K, V]."""
-        x, views = self.solve(noise, self.grid(self.search_nfe), self.verifier.needs)
-        return x, views, self.score(x, views)
+        x, views = self.solve(noise, self.grid(self.search_nfe), self.verifier.needs, images)
+        return x, views, self.score(x, views, images)
 
     def combine(self, scores: Tensor, point: int = 0) -> Tensor:
         """[B, K, V] of candidates that are compared -> [B, K], the order in which the verifier prefers them."""

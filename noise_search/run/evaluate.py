@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from noise_search.core.algorithm import keeps
 from noise_search.measures.judge import Judge
 from noise_search.measures.metric import SCORES, Metric, Value, mean_of
 from noise_search.run.parts import Parts
@@ -107,7 +108,8 @@ def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, A
     metrics, out, first = metrics_of(parts), [], None
     for purchase in parts.run.plan.purchases:
         rows = measured(folder, parts.run.settings.images, purchase.point)
-        if (rows.nfe != purchase.nfe).any() or (rows.network_rows != purchase.network_rows).any():
+        metered = (rows.nfe, purchase.nfe), (rows.network_rows, purchase.network_rows)
+        if not all(keeps(parts.run.algorithm, *pair) for pair in metered):
             raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
         first = rows.scores_final if first is None else first
         bought = {k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)}

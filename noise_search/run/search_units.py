@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noise_search.core.algorithm import Independent
+from noise_search.core.algorithm import Independent, keeps
 from noise_search.core.driver import Mark, Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
 from noise_search.core.stopwatch import by_stage
@@ -193,21 +193,22 @@ def refuse_broken(problem: Problem) -> None:
 
 
 def check_ledger(parts: Parts, problem: Problem, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
-    """All meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
-    factor, meters = parts.run.guidance.rows, problem.meters
+    """All meters must agree with the closed form: for every point, and for the sweep with its distinct winners. Of a
+    `Bounded` algorithm what was searched and scored is at most that, and rows are still those of the evaluations."""
+    factor, meters, algorithm = parts.run.guidance.rows, problem.meters, parts.run.algorithm
     scored = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_scored)
     planned = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_search)
     for key, final in finals.items():
         planned[key[0]] += final["nfe_final"]
         scored[key[0]] += 1
-    agrees = torch.equal(problem.scored.count, scored)
-    agrees &= torch.equal(meters.evaluations.count, planned)
-    agrees &= torch.equal(meters.network.rows.count, factor * planned)
+    agrees = keeps(algorithm, problem.scored.count, scored)
+    agrees &= keeps(algorithm, meters.evaluations.count, planned)
+    agrees &= torch.equal(meters.network.rows.count, factor * meters.evaluations.count)
     agrees &= bool((meters.backward.count == parts.run.plan.sweep_backward).all())
     for purchase, readout in zip(parts.run.plan.purchases, readouts, strict=True):
-        agrees &= bool((readout.spent.evaluations == purchase.nfe_search).all())
+        agrees &= keeps(algorithm, readout.spent.evaluations, purchase.nfe_search)
         agrees &= bool((readout.spent.backward == purchase.nfe_backward).all())
-        agrees &= bool((readout.spent.rows == factor * purchase.nfe_search).all())
+        agrees &= torch.equal(readout.spent.rows, factor * readout.spent.evaluations)
         agrees &= all(finals[key]["nfe_final"] == purchase.nfe_final for key in keys_of(readout))
     if not agrees:
         raise RuntimeError("the NFE ledger is wrong: what the meters counted is not what the plan promised")
