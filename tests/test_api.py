@@ -299,6 +299,7 @@ TRACED = {  # with the candidates an image that are searched
     "unsearched paths": ("paths", 1),
     "zo": ("zo", 25),
     "evolution": ("evolution", 40),
+    "threshold": ("threshold", 9),
     "zo latest": (ZeroOrder(neighbours=3, pivot="latest"), 25),
     "zo redraw": (ZeroOrder(similarity=0.5, on_stall="redraw"), 41),
     "zo latest redraw": (ZeroOrder(similarity=0.5, pivot="latest", on_stall="redraw"), 41),

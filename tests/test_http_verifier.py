@@ -174,8 +174,8 @@ def scored(*values: Any) -> dict[str, Any]:
         (scored(1, 2, None), "score 2 is None: a finite number"),
         (scored(1, 2, True), "score 2 is True: a finite number"),
         (scored(1, 2, [3]), r"score 2 is \[3\]: a finite number"),
-        ({"scores": [1, 2, 3]}, 'its answer has no text "name": every one says'),
-        (scored(1, 2, 3) | {"version": 1}, 'its answer has no text "version"'),
+        ({"scores": [1, 2, 3]}, 'its answer has no line of text "name": every one says'),
+        (scored(1, 2, 3) | {"version": 1}, 'its answer has no line of text "version"'),
         (scored(1, 2, 3) | {"version": "2"}, "sent 3 images, light 2 answers; at the start it was light 1"),
         ([1, 2, 3], "it answers no JSON object: '.1, 2, 3.'"),
         (b"<html>\nwelcome</html>", "it answers no JSON object: '<html> welcome</html>'"),
@@ -194,9 +194,19 @@ def test_a_wrong_answer_is_one_clear_line_and_not_asked_again(host: Host, answer
 
 
 def test_who_it_is_is_asked_at_the_start_and_before_nobody_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    for who in ({}, {"name": "light"}, {"name": "", "version": "1"}, {"name": "x", "version": 3}, [], b"hello"):
+    for who in (
+        {},
+        {"name": "light"},
+        {"name": "", "version": "1"},
+        {"name": "x", "version": 3},
+        {"name": "x", "version": "1\n2"},
+        [],
+        b"hello",
+    ):
         host.who = who
-        with pytest.raises(Refused, match=r"asked who it is, (its answer has no text|it answers no JSON object)"):
+        with pytest.raises(
+            Refused, match=r"asked who it is, (its answer has no line of text|it answers no JSON object)"
+        ):
             scorer(host)
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("a plan connects"))
     assert described("verifier=http", f"verifier.url={host.url}").plan.purchases
@@ -262,6 +272,7 @@ def test_settings_are_checked() -> None:
         ({"url": "http://[::1/"}, "an address"),
         ({"url": "http://host:port/"}, "an address"),
         ({"url": "http://bär/"}, "an address"),
+        ({"url": "http://me:secret@host/"}, "an address"),
         ({"url": None}, "url=None: an address"),
         ({"reads": ["text"]}, r"reads=\['text'\]: a list of some of texts, classes"),
         ({"reads": "texts"}, "reads=texts: a list of some"),

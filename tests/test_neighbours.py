@@ -18,7 +18,7 @@ from noise_search.run.assemble import assemble
 from noise_search.run.execute import run_job
 from noise_search.run.parts import begin
 from noise_search.run.reopen import reopen
-from noise_search.storage.preferences import Bank, Rule, losers
+from noise_search.storage.preferences import Bank, Rule, Source, bank_lines, losers, pair_lines, write_lines
 from noise_search.storage.units import read_units
 
 TOY = ["experiment=toy", "budget.points=[1,2,8]", "budget.search_nfe=4", "budget.final_nfe=6", "logger=none"]
@@ -114,6 +114,18 @@ def test_losers_are_the_worst_or_drawn_by_a_seed() -> None:
     assert drawn == [losers(bank, Rule(0, 1, "random", seed=seed))[1] for seed in range(200)]
     assert counts[1] == counts[3] == 0 and all(count > 25 for k, count in enumerate(counts) if k not in (1, 3))
     assert sorted(losers(bank, Rule(0, 9, "random"))[1]) == [0, 2, 4, 5]
+
+
+def test_a_line_is_a_line_whatever_its_prompt_says(tmp_path: Path) -> None:
+    texts, bank = ['a\u2028b\n\x85 Bär \ud800 "x"'], Bank(0, 0, np.array([[1.0], [0.5]]))
+    path = tmp_path / "lines"
+    assert write_lines(path, pair_lines([bank], Source(["v"], texts, 0, "r"), Rule(0))) == 1
+    (line,) = lines(path)
+    assert line["condition"] == texts[0] and (line["winner"], line["loser"], line["difference"]) == (0, 1, 0.5)
+    nan = Bank(0, 0, np.array([[np.nan]]))
+    with pytest.raises(ValueError, match="Out of range"):
+        write_lines(path, bank_lines([nan], Source(["v"], texts, 0, "r")))
+    assert lines(path) == [line] and [file.name for file in tmp_path.iterdir()] == ["lines"]
 
 
 def test_two_exports_are_the_same_to_the_byte(run: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def export_bank(run: Path, form: str, into: Path | None, options: Mapping[str, s
         if short := images * min(rule.pairs, point - 1) - count:
             said += f", {short:,} fewer than asked for: no others are apart by margin={rule.margin:g} or at all"
     told = into.with_suffix(".settings.json")
-    write_text(told, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    write_text(told, json.dumps(settings, indent=2) + "\n")
     print(f"{into}: {said}\n{told}: what the candidates are made again with")
     return 0
 

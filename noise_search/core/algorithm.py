@@ -124,6 +124,19 @@ class Telling(Protocol):
         """candidate: an address, of a search for `point`."""
 
 
+@runtime_checkable
+class Bounded(Algorithm, Protocol):
+    """An algorithm whose search costs what the scores make it cost: its `cost` says the most, evaluations and scored
+    images, and an image may cost less. Its curve stands at what its budgets allow, its bill at what was spent."""
+
+    bounded: bool
+
+
+def keeps(algorithm: Algorithm, metered: Any, planned: Any) -> bool:
+    """Is what was metered (tensor or array) what the closed form promised; of a `Bounded` algorithm, at most that?"""
+    return bool((metered <= planned if isinstance(algorithm, Bounded) else metered == planned).all())
+
+
 def kept_latents(verifier: Verifier, point: int) -> int:
     """How many of `point` candidates of an image can still win, whatever comes: where each has a score of its own the
     best alone, else all of them, as in an ensemble, whose ranks change with every candidate."""

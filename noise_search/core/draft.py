@@ -39,10 +39,10 @@ NOTHING = LeftOut()
 
 
 class Drafter(NamedTuple):
-    """A draft that is loaded. make: (problem, noises [B, K, ...] at t = 1) -> clean latents [B, K, ...] and views
-    [B, K, L, ...], metered; weights: file name -> sha256 of what it brought with it."""
+    """A draft that is loaded. make: (problem, noises [B, K, ...] at t = 1, images as of `Problem.who`) -> clean latents
+    [B, K, ...] and views [B, K, L, ...], metered; weights: file name -> sha256 of what it brought with it."""
 
-    make: Callable[[Problem, Tensor], tuple[Tensor, Tensor]]
+    make: Callable[[Problem, Tensor, Tensor | None], tuple[Tensor, Tensor]]
     weights: Mapping[str, str] = MappingProxyType({})
 
 
@@ -94,22 +94,24 @@ class Draft(ABC):
         return WHOLE
 
 
-def whole(problem: Problem, noise: Tensor) -> tuple[Tensor, Tensor]:
+def whole(problem: Problem, noise: Tensor, images: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Candidates by the whole model: search_nfe evaluations each."""
-    return problem.solve(noise, problem.grid(problem.search_nfe), problem.verifier.needs)
+    return problem.solve(noise, problem.grid(problem.search_nfe), problem.verifier.needs, images)
 
 
 WHOLE = Drafter(whole)
 
 
-def in_batches(problem: Problem, noise: Tensor, solve: Callable[[Tensor, Tensor], Solution]) -> tuple[Tensor, Tensor]:
+def in_batches(
+    problem: Problem, noise: Tensor, images: Tensor | None, solve: Callable[[Tensor, Tensor], Solution]
+) -> tuple[Tensor, Tensor]:
     """As `whole`, by solve(x [N, ...], who [N]), each batch of rows alone from noise to image: for denoisers that
     remember on the way."""
     import torch
 
     b, k = noise.shape[:2]
     size = max(1, problem.meters.network.batches.size // problem.meters.guidance.rows)
-    rows = zip(noise.flatten(0, 1).split(size), problem.who(k).split(size), strict=True)
+    rows = zip(noise.flatten(0, 1).split(size), problem.who(k, images).split(size), strict=True)
     with problem.watch("denoise"):
         parts = [solve(x, who) for x, who in rows]
     x, views = (torch.cat(column).unflatten(0, (b, k)) for column in zip(*parts, strict=True))

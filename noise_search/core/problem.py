@@ -103,36 +103,47 @@ class Problem:
     def grid(self, nfe: int, start: float = 1.0, end: float = 0.0) -> Grid:
         return self.schedule(nfe, start, end, self.solver)
 
-    def who(self, k: int) -> Tensor:
-        """int64 [B * k] on the CPU: the image that each row of [B, k, ...] works for."""
-        return torch.arange(len(self.ids)).repeat_interleave(k)
+    def who(self, k: int, images: Tensor | None = None) -> Tensor:
+        """int64 [B * k] on the CPU: the image that each row of [B, k, ...] works for. images: int64 [B] on the CPU, the
+        places among the problem's images of those that the rows are of; None: all."""
+        return (torch.arange(len(self.ids)) if images is None else images).repeat_interleave(k)
 
-    def solve(self, x: Tensor, grid: Grid, levels: Sequence[float] = ()) -> tuple[Tensor, Tensor]:
-        """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations."""
+    def solve(
+        self, x: Tensor, grid: Grid, levels: Sequence[float] = (), images: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """x [B, K, ...] at the grid's start -> its end [B, K, ...] and views [B, K, L, ...]; grid.nfe evaluations.
+        images: as of `who`."""
         b, k = x.shape[:2]
         with self.watch("denoise"):
-            solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k), levels)
+            solution = self.flow.solve(x.flatten(0, 1), grid, self.who(k, images), levels)
         return solution.x.unflatten(0, (b, k)), solution.views.unflatten(0, (b, k))
 
-    def predict(self, x: Tensor, t: float) -> Prediction:
-        """x [B, K, ...] at time t -> clean image and noise [B, K, ...] each; one evaluation a candidate."""
+    def predict(self, x: Tensor, t: float, images: Tensor | None = None) -> Prediction:
+        """x [B, K, ...] at time t -> clean image and noise [B, K, ...] each; one evaluation a candidate. images: as of
+        `who`."""
         b, k = x.shape[:2]
         with self.watch("denoise"):
-            out = self.flow.predict(x.flatten(0, 1), t, self.who(k))
+            out = self.flow.predict(x.flatten(0, 1), t, self.who(k, images))
         return Prediction(out.x0.unflatten(0, (b, k)), out.eps.unflatten(0, (b, k)))
 
-    def score(self, x: Tensor, views: Tensor) -> Tensor:
-        """Scores [B, K, V] of clean latents x [B, K, ...] with their views [B, K, L, ...]; no evaluation.
+    def score(self, x: Tensor, views: Tensor, images: Tensor | None = None) -> Tensor:
+        """Scores [B, K, V] of clean latents x [B, K, ...] with their views [B, K, L, ...]; no evaluation. images: as of
+        `who`.
 
         Decoded and scored in batches of the network's size, so that memory does not grow with K; checkpointed where
         a gradient is wanted.
         """
         b, k = x.shape[:2]
-        self.bill(self.who(k), views.shape[2])
-        rows = x.flatten(0, 1), views.flatten(0, 1), self.who(k)
+        who = self.who(k, images)
+        self.bill(who, views.shape[2])
+        rows = x.flatten(0, 1), views.flatten(0, 1), who
         call = partial(checkpoint, self.score_rows, use_reentrant=False) if differentiated(x) else self.score_rows
         scores = torch.cat(self.meters.network.batches(call, *rows)).unflatten(0, (b, k))
-        self.broken.logical_or_(~scores.detach().isfinite().flatten(1).all(1))
+        bad = ~scores.detach().isfinite().flatten(1).all(1)
+        if images is None:
+            self.broken.logical_or_(bad)
+        else:
+            self.broken[images.to(self.device)] |= bad
         return scores
 
     def bill(self, who: Tensor, views: int) -> None:
@@ -176,14 +187,15 @@ class Problem:
             return views
         return self.flow.decode(views.flatten(0, 2)).unflatten(0, views.shape[:3])
 
-    def evaluate(self, noise: Tensor) -> Tensor:
-        """Scores [B, K, V] of candidates noise [B, K, ...] at t = 1; search_nfe evaluations a candidate."""
-        return self.generate(noise)[2]
+    def evaluate(self, noise: Tensor, images: Tensor | None = None) -> Tensor:
+        """Scores [B, K, V] of candidates noise [B, K, ...] at t = 1; search_nfe evaluations a candidate. images: as of
+        `who`."""
+        return self.generate(noise, images)[2]
 
-    def generate(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def generate(self, noise: Tensor, images: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """As `evaluate`, with what was scored: clean latents [B, K, ...], views [B, K, L, ...], scores [B, K, V]."""
-        x, views = self.draft.make(self, noise)
-        return x, views, self.score(x, views)
+        x, views = self.draft.make(self, noise, images)
+        return x, views, self.score(x, views, images)
 
     def combine(self, scores: Tensor, point: int = 0) -> Tensor:
         """[B, K, V] of candidates that are compared -> [B, K], the order in which the verifier prefers them."""

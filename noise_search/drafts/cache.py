@@ -71,7 +71,7 @@ class Cache(Draft):
         assert settings.blocks is not None
         each = settings.blocks.multiply_adds
 
-        def make(problem: Problem, noise: Tensor) -> tuple[Tensor, Tensor]:
+        def make(problem: Problem, noise: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
             meters = problem.meters
 
             def solve(x: Tensor, who: Tensor) -> Solution:
@@ -81,6 +81,6 @@ class Cache(Draft):
                 meters.network.left_out.count.index_add_(0, rows, each * cached.left_out.cpu())
                 return solution
 
-            return in_batches(problem, noise, solve)
+            return in_batches(problem, noise, images, solve)
 
         return Drafter(make)

@@ -46,8 +46,8 @@ class Early(Draft):
     def load(self, model: Model, settings: ModelSettings, device: str) -> Drafter:
         way = self.way(settings)
 
-        def make(problem: Problem, noise: Tensor) -> tuple[Tensor, Tensor]:
-            x, views = problem.solve(noise, way)
-            return problem.predict(x, way.times[-1]).x0, views
+        def make(problem: Problem, noise: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
+            x, views = problem.solve(noise, way, images=images)
+            return problem.predict(x, way.times[-1], images).x0, views
 
         return Drafter(make)

@@ -82,10 +82,10 @@ class GuidanceReuse(Draft):
             raise Refused(f"draft=cfg: {guidance.name} has no null branch; give cfg_scale")
 
     def load(self, model: Model, settings: ModelSettings, device: str) -> Drafter:
-        def make(problem: Problem, noise: Tensor) -> tuple[Tensor, Tensor]:
+        def make(problem: Problem, noise: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
             def solve(x: Tensor, who: Tensor) -> Solution:
                 return by(ReusedNull(problem.meters, problem.flow.interpolant, self.every), problem, x, who)
 
-            return in_batches(problem, noise, solve)
+            return in_batches(problem, noise, images, solve)
 
         return Drafter(make)

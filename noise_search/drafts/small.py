@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from noise_search.core.draft import NOTHING, Draft, Drafter, LeftOut
+from noise_search.core.draft import NOTHING, Draft, Drafter, LeftOut, whole
 from noise_search.core.guidance import NO_GUIDANCE
 from noise_search.core.model import ModelSettings, load_model
 from noise_search.errors import Refused
@@ -57,12 +57,12 @@ class Small(Draft):
 
         small, spared = load_model(self.model, device), self.left_out(1, settings, NO_GUIDANCE).multiply_adds
 
-        def make(problem: Problem, noise: Tensor) -> tuple[Tensor, Tensor]:
+        def make(problem: Problem, noise: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
             own, null = small.condition(problem.index, problem.texts), small.null(problem.index.device)
             meters = problem.meters
             denoiser = metered_denoiser(small.network, own, null, meters.guidance, meters.network.batches)
             flow = Flow(denoiser, small.interpolant, problem.flow.decoder)
-            out = replace(problem, flow=flow).solve(noise, problem.grid(problem.search_nfe), problem.verifier.needs)
+            out = whole(replace(problem, flow=flow), noise, images)
             meters.evaluations.count += denoiser.evaluations.count
             meters.network.rows.count += denoiser.network.rows.count
             meters.network.left_out.count += denoiser.network.rows.count * spared

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from noise_search.core.algorithm import keeps
 from noise_search.measures.judge import Judge
 from noise_search.measures.metric import SCORES, Metric, Value, mean_of
 from noise_search.run.parts import Parts
@@ -106,16 +107,17 @@ def curve(parts: Parts, folder: Path, names: dict[str, Any]) -> list[dict[str, A
 
     Budgets are read one after the other: memory holds the features of one.
     """
-    metrics, out, first = metrics_of(parts), [], None
-    for purchase in parts.run.plan.purchases:
+    plan, metrics, out, first = parts.run.plan, metrics_of(parts), [], None
+    for purchase in plan.purchases:
         rows = measured(folder, parts.run.settings.images, purchase.point)
-        if (rows.nfe != purchase.nfe).any() or (rows.network_rows != purchase.network_rows).any():
+        metered = (rows.nfe, purchase.nfe), (rows.network_rows, purchase.network_rows)
+        if not all(keeps(parts.run.algorithm, *pair) for pair in metered):
             raise RuntimeError(f"point {purchase.point}: the metered NFE or rows differ from the plan")
         first = rows.scores_final if first is None else first
         bought = {k: getattr(purchase, k) for k in COLUMNS if hasattr(purchase, k)}
-        if purchase.gflops is not None:  # less what drafts have left out where that depends on the data
-            less = rows.left_out.mean() - purchase.left_out.multiply_adds
-            bought["gflops"] = purchase.gflops - 2 * float(less) / 1e9
+        if plan.multiply_adds is not None:  # as metered: the plan's may be the most it can be
+            worth = float(rows.network_rows.mean()) + 3 * plan.each * purchase.nfe_backward
+            bought["gflops"] = 2 * (worth * plan.multiply_adds - float(rows.left_out.mean())) / 1e9
         bought |= seconds_of(rows)
         for name, value in values_of(rows, first, parts).items():
             told = {"metric": name, "network": metrics[name].network, "reference": reference(metrics[name], value)}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from noise_search.core.algorithm import Bounded
 from noise_search.errors import Refused
 from noise_search.report.figures import figures
 from noise_search.report.images import write_grids
@@ -142,14 +143,16 @@ def made_with_of(parts: Parts) -> dict[str, str]:
 
 
 def bill(parts: Parts, table: pa.Table) -> dict[str, int]:
-    """What the whole sweep cost, in NFE and network rows over all images, as metered; it must equal the plan."""
+    """What the whole sweep cost, in NFE and network rows over all images, as metered; it must equal the plan, of a
+    `Bounded` algorithm be at most that."""
     once = table.filter(pc.equal(table["point"], parts.run.plan.purchases[0].point))
     address = ["image_id", "candidate", *([] if parts.run.algorithm.anytime else ["point"])]
+    planned = parts.run.plan.sweep_search * once.num_rows
     winners = table.group_by(address).aggregate([("nfe_final", "max")])
     spent = {
         "images": once.num_rows,
         "nfe": pc.sum(once["spent_nfe"]).as_py(),
-        "nfe_search": parts.run.plan.sweep_search * once.num_rows,
+        "nfe_search": planned,
         "nfe_final": pc.sum(winners["nfe_final_max"]).as_py(),
         "nfe_backward": parts.run.plan.sweep_backward * once.num_rows,
         "network_rows": pc.sum(once["spent_rows"]).as_py(),
@@ -162,6 +165,8 @@ def bill(parts: Parts, table: pa.Table) -> dict[str, int]:
         if spent["nfe"] > len(winners) * parts.run.budget.final_nfe:
             raise RuntimeError(f"reading {parts.source} again cost more than rendering every winner: {spent}")
         spent |= {"nfe_search": 0, "nfe_final": spent["nfe"]}
+    if isinstance(parts.run.algorithm, Bounded):  # what it did not need was not searched
+        spent["nfe_search"] = min(planned, spent["nfe"] - spent["nfe_final"])
     if spent["nfe"] != spent["nfe_search"] + spent["nfe_final"]:
         raise RuntimeError(f"the sweep's bill is not what was planned: {spent}")
     return spent

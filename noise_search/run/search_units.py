@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noise_search.core.algorithm import Independent
+from noise_search.core.algorithm import Independent, keeps
 from noise_search.core.driver import Mark, Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
 from noise_search.core.stopwatch import by_stage
@@ -194,28 +194,35 @@ def refuse_broken(problem: Problem) -> None:
 
 
 def check_ledger(parts: Parts, problem: Problem, readouts: list[Readout], finals: dict[Key, dict[str, Any]]) -> None:
-    """All meters must agree with the closed form: for every point, and for the sweep with its distinct winners."""
-    factor, meters = parts.run.guidance.rows, problem.meters
+    """All meters must agree with the closed form: for every point, and for the sweep with its distinct winners. Of a
+    `Bounded` algorithm what was searched and scored is at most that, and rows are still those of the evaluations."""
+    meters, algorithm = problem.meters, parts.run.algorithm
     scored = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_scored)
     planned = torch.full_like(meters.evaluations.count, parts.run.plan.sweep_search)
+    final_nfe = torch.zeros_like(planned)
     for key, final in finals.items():
-        planned[key[0]] += final["nfe_final"]
+        final_nfe[key[0]] += final["nfe_final"]
         scored[key[0]] += 1
-    agrees = torch.equal(problem.scored.count, scored)
-    agrees &= torch.equal(meters.evaluations.count, planned)
-    left_out, network = parts.run.plan.sweep_left_out, meters.network
-
-    def leaves_out(count: Tensor, planned: int) -> bool:
-        return bool((count >= planned if parts.run.draft.bounded else count == planned).all())
-
-    agrees &= torch.equal(network.rows.count, factor * planned - left_out.rows)
-    agrees &= leaves_out(network.left_out.count, left_out.multiply_adds)
+    planned += final_nfe
+    agrees = keeps(algorithm, problem.scored.count, scored)
+    agrees &= keeps(algorithm, meters.evaluations.count, planned)
+    agrees &= bills(parts, Spent.of(meters), meters.evaluations.count - final_nfe)
     agrees &= bool((meters.backward.count == parts.run.plan.sweep_backward).all())
     for purchase, readout in zip(parts.run.plan.purchases, readouts, strict=True):
-        agrees &= bool((readout.spent.evaluations == purchase.nfe_search).all())
+        agrees &= keeps(algorithm, readout.spent.evaluations, purchase.nfe_search)
         agrees &= bool((readout.spent.backward == purchase.nfe_backward).all())
-        agrees &= bool((readout.spent.rows == factor * purchase.nfe_search - purchase.left_out.rows).all())
-        agrees &= leaves_out(readout.spent.left_out, purchase.left_out.multiply_adds)
+        agrees &= bills(parts, readout.spent, readout.spent.evaluations)
         agrees &= all(finals[key]["nfe_final"] == purchase.nfe_final for key in keys_of(readout))
     if not agrees:
         raise RuntimeError("the NFE ledger is wrong: what the meters counted is not what the plan promised")
+
+
+def bills(parts: Parts, spent: Spent, searched: Tensor) -> bool:
+    """Are rows those of the evaluations, less what the draft left out of the candidates that `searched` int64 [B]
+    evaluations made? Of a draft that decides by the data, its multiply-adds are the least."""
+    run = parts.run
+    candidates, less = searched // run.budget.search_nfe, run.left_out
+    rows = run.guidance.rows * spent.evaluations - candidates * less.rows
+    left_out = candidates * less.multiply_adds
+    kept = spent.left_out >= left_out if run.draft.bounded else spent.left_out == left_out
+    return torch.equal(spent.rows, rows) and bool(kept.all())

@@ -99,10 +99,11 @@ def bank_lines(banks: Iterable[Bank], source: Source) -> Iterator[dict[str, Any]
 
 
 def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> int:
-    """Write JSONL, whole or not at all; returns how many lines."""
+    """Write JSONL, whole or not at all, in ASCII, as other characters end a line for some readers; returns how many
+    lines there are."""
     count = 0
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
         for line in lines:
-            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
             count += 1
     return count

@@ -109,8 +109,10 @@ def identity(said: bytes, where: str) -> dict[str, str]:
     """The name and version in an answer."""
     found = read_object(said, where)
     for name in ("name", "version"):
-        if not (isinstance(found.get(name), str) and found[name].strip()):
-            raise Refused(f'{where}, its answer has no text "{name}": every one says {{"name": ..., "version": ...}}')
+        if not (isinstance(found.get(name), str) and found[name].strip() and found[name].isprintable()):
+            raise Refused(
+                f'{where}, its answer has no line of text "{name}": every one says {{"name": ..., "version": ...}}'
+            )
     return {name: found[name] for name in ("name", "version")}
 
 

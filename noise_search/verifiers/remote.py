@@ -109,11 +109,11 @@ class Remote:
 
 
 def is_address(url: Any) -> bool:
-    """Could it be asked? ASCII, with a scheme of the web and a host."""
+    """Could it be asked? ASCII, with a scheme of the web and a host, and no password, which would be stored."""
     if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in url
     except ValueError:  # of a port or an address of IPv6
         return False
