@@ -6,13 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from noise_search.assets import FOLDER
 from noise_search.cli.calibrate import command
 from noise_search.configuration.compose import own_hydra
+from noise_search.datasets.cifar10 import cifar10
 from noise_search.errors import Refused
 from noise_search.measures.capture import agreement, capture, rank_correlation, ranks
-from noise_search.report.capture_page import frontier
+from noise_search.report.capture_page import frontier, page
+from noise_search.run.capture import chosen, halves_of, numbers
+from noise_search.storage.atomic import sha256
 
 FULL = np.random.default_rng(0).normal(size=(400, 16))
+RESULTS = Path(__file__).parents[1] / "docs/results/drafts"
 ASKED = ("experiment=toy", "images=40", "candidates=4")
 
 
@@ -75,6 +80,29 @@ def test_the_command_measures_chooses_and_goes_on(tmp_path: Path) -> None:
     assert changed == [files[-1]]
     assert [row["reported"] for row in again["drafts"]] == [row["reported"] for row in found["drafts"]]
     assert calibrated(tmp_path, drafts, "seed=1")["drafts"] != again["drafts"]  # another seed, other scores
+
+
+def test_the_committed_calibration_is_what_its_scores_give() -> None:
+    """Every capture in docs/results/drafts, its choice and its page; and that they are of the shipped weights."""
+    kept = json.loads((RESULTS / "calibration.json").read_text())
+
+    def scores(name: str) -> np.ndarray:
+        with np.load(RESULTS / "scores" / f"{name}.npz") as stored:
+            return stored["scores"]
+
+    halves = halves_of(cifar10().index(range(kept["images"])))
+    full = scores("full")
+    assert full.shape == (kept["images"], kept["candidates"]) and len(kept["drafts"]) >= 12
+    for row in kept["drafts"]:
+        for half, mask in halves.items():
+            again = numbers(full[mask], scores(row["draft"])[mask], [4, 16])
+            assert json.loads(json.dumps(again)) == row[half], (row["draft"], half)
+    assert chosen(kept["drafts"], "16") == kept["chosen"]
+    assert (RESULTS / "calibration.md").read_text().startswith(page(kept))
+    for name, digest in kept["weights"].items():
+        if (FOLDER / name).is_file():
+            assert sha256(FOLDER / name) == digest, f"{name} has changed: calibrate again"
+    assert {"sit_cifar10.safetensors", "sit_cifar10_small.safetensors"} < set(kept["weights"])
 
 
 def test_no_cheaper_one_captures_more_than_one_on_the_frontier() -> None:
