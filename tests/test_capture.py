@@ -69,7 +69,7 @@ def test_the_command_measures_chooses_and_goes_on(tmp_path: Path) -> None:
     good = [row for row in found["drafts"] if row["choosing"]["capture"]["4"][1] >= 0.9]
     cheapest = min(good, key=lambda row: row["gflops"])["draft"] if good else None
     assert found["chosen"] == cheapest
-    assert "| steps draft.nfe=2" in (tmp_path / "calibration.md").read_text()
+    assert "steps draft.nfe=2" in (tmp_path / "calibration.md").read_text()
     assert (tmp_path / "frontier.svg").read_text().startswith("<?xml")
 
     files = sorted((tmp_path / "scores").iterdir())

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from noise_search.report.comparison import markdown
-from noise_search.report.figures import INK, blank, save
+from noise_search.report.figures import FLOOR, blank, save
+from noise_search.report.paper_figures import COLOURS, MARKERS
 from noise_search.storage.atomic import write_text
 
 
@@ -18,15 +19,20 @@ def frontier(rows: list[Mapping[str, Any]], cost: str, n: str) -> list[Mapping[s
     return out
 
 
+def numbered(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """All drafts by rising GFLOPs, as the table numbers them."""
+    return sorted(found["drafts"], key=lambda row: row["gflops"])
+
+
 def page(found: Mapping[str, Any]) -> str:
     """A table of all drafts by rising GFLOPs, and what was chosen."""
     sizes = list(found["drafts"][0]["reported"]["capture"])
     best = {row["draft"] for row in frontier(found["drafts"], "gflops", sizes[-1])}
-    header = ["draft", "NFE", "GFLOPs", "of full", "seconds", "of full", *(f"capture, n = {n}" for n in sizes)]
+    header = ["#", "draft", "NFE", "GFLOPs", "of full", "seconds", "of full", *(f"capture, n = {n}" for n in sizes)]
     lines = []
-    for row in sorted(found["drafts"], key=lambda row: row["gflops"]):
+    for number, row in enumerate(numbered(found), 1):
         part = row["reported"]
-        cells = [row["draft"] + " *" * (row["draft"] in best), str(row["nfe"])]
+        cells = [str(number), row["draft"] + " *" * (row["draft"] in best), str(row["nfe"])]
         for cost in ("gflops", "seconds"):
             cells += [f"{row[cost]:.3g}", f"{row[cost] / found[cost]:.2f}"]
         cells += [told(part["capture"][n]) for n in sizes]
@@ -51,29 +57,31 @@ def told(value: list[float]) -> str:
 
 
 def draw_frontier(found: Mapping[str, Any], into: Path) -> None:
-    """into/frontier.svg: capture at the largest n against GFLOPs and against seconds, as shares of the full ones."""
+    """into/frontier.svg: capture at the largest n against GFLOPs and against seconds, as shares of the full ones; each
+    draft with its number in the table."""
     n = list(found["drafts"][0]["reported"]["capture"])[-1]
-    figure = blank(9, 3.6)
-    for axes, cost, name in zip(
-        figure.subplots(1, 2, sharey=True), ("gflops", "seconds"), ("GFLOPs", "seconds"), strict=True
-    ):
-        for row in found["drafts"]:
+    drafts = numbered(found)
+    kinds = list(dict.fromkeys(row["draft"].split()[0] for row in drafts))
+    figure = blank(9, 3.8)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, cost, name in zip(panels, ("gflops", "seconds"), ("GFLOPs", "seconds"), strict=True):
+        best = frontier(drafts, cost, n)
+        steps = [(row[cost] / found[cost], row["reported"]["capture"][n][0]) for row in best]
+        axes.step(*zip(*steps, strict=True), where="post", color=FLOOR, linewidth=0.8, zorder=0)
+        axes.axhline(found["enough"], color=FLOOR, linestyle="--", linewidth=0.8)
+        for number, row in enumerate(drafts, 1):
             value, low, high = row["reported"]["capture"][n]
-            x = row[cost] / found[cost]
-            axes.errorbar(x, value, [[value - low], [high - value]], fmt="o", color=INK, markersize=4, linewidth=0.8)
-            axes.annotate(row["draft"], (x, value), (3, 4), textcoords="offset points", fontsize=6)
-        best = frontier(found["drafts"], cost, n)
-        axes.step(
-            [row[cost] / found[cost] for row in best],
-            [row["reported"]["capture"][n][0] for row in best],
-            where="post",
-            color=INK,
-            linewidth=0.8,
-        )
-        axes.axhline(found["enough"], color="#8a8a8a", linestyle="--", linewidth=0.8)
+            x, kind = row[cost] / found[cost], kinds.index(row["draft"].split()[0])
+            look = {"color": COLOURS[kind % len(COLOURS)], "fmt": MARKERS[kind % len(MARKERS)], "label": kinds[kind]}
+            axes.errorbar(x, value, [[value - low], [high - value]], markersize=5, linewidth=0.7, **look)
+            axes.annotate(str(number), (x, value), (4, -9), textcoords="offset points", fontsize=7)
         axes.set_xlabel(f"{name} of a draft, share of a full candidate's")
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]), top=1.03)
-    figure.axes[0].set_ylabel(f"capture at n = {n}")
+        axes.set_ylim(top=1.03)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25, lw=0.5)
+    handles = dict(zip(*reversed(panels[1].get_legend_handles_labels()), strict=True))
+    panels[1].legend(handles.values(), handles, loc="lower right", fontsize=8, framealpha=0.85, edgecolor="none")
+    panels[0].set_ylabel(f"capture at n = {n} (numbers: the table's)")
     save(figure, into, "frontier", ("svg",))
 
 
