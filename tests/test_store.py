@@ -70,7 +70,7 @@ def unit(tmp_path: Path) -> Path:
 
 def test_a_file_is_plain_parquet_that_says_what_made_it(unit: Path) -> None:
     found = pq.read_schema(unit).metadata
-    assert found[b"settings"] == b"abc" and found[b"schema"] == b"5" and {b"weights", b"versions"} <= set(found)
+    assert found[b"settings"] == b"abc" and found[b"schema"] == b"6" and {b"weights", b"versions"} <= set(found)
     assert pq.read_table(unit, page_checksum_verification=True).num_rows == 64
     column = pq.ParquetFile(unit).metadata.row_group(0).column(0)
     assert column.path_in_schema == "image_id"

@@ -32,7 +32,7 @@ def combine_runs(folders: list[Path], into: Path, axis: str | None = None) -> No
     rows: Rows = []
     for folder, name in zip(folders, series_names(folders, records), strict=True):
         with (folder / "curve.csv").open() as file:
-            rows += [{"series": name, **row} for row in csv.DictReader(file)]
+            rows += [{"series": name, "draft": "none", **row} for row in csv.DictReader(file)]  # older: no drafts
     write_csv(into / "curve.csv", rows, ("series", *COLUMNS))
     axis = axis or records[0]["axis"]
     if axis == "seconds":

@@ -65,7 +65,10 @@ def tidy(rows: Rows, into: Path) -> None:
         pq.write_table(pa.table(columns), temporary)
 
 
-WORDS = ("series", "model", "dataset", "algorithm", "verifier", "device", "metric", "network", "reference", "weights")
+WORDS = (
+    *("series", "model", "dataset", "algorithm", "verifier", "draft", "device"),
+    *("metric", "network", "reference", "weights"),
+)
 
 
 def rows_on(rows: Rows, axis: str) -> tuple[Rows, str]:
