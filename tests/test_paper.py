@@ -108,3 +108,16 @@ def test_a_plan_of_table_2_is_quick_and_wants_no_file(tmp_path: Path) -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
     assert "2880  (2880 + 0)" in done.stdout and "expected: " in done.stdout
     assert "memory: weights " in done.stdout and "of 96 finished latents an image" in done.stdout
+
+
+def test_runs_of_two_models_are_not_one_curve() -> None:
+    """Where a panel does not vary the model, its twin shows the model that most runs are of."""
+    from noise_search.report.paper_points import alike
+    from noise_search.report.published import Point
+
+    def point(model: str, value: float) -> Point:
+        return Point({"algorithm": "random"}, {}, "IS", {"nfe": 20.0}, value, 0, 100, 1, {"model": model})
+
+    points = [point("large", 3.3), point("large", 3.5), point("small", 2.8)]
+    assert {p.value for p in alike(points, {})} == {3.3, 3.5}
+    assert {p.value for p in alike(points, {}, "model")} == {3.3, 3.5, 2.8}

@@ -107,8 +107,12 @@ def alike(
     varies: str = "",
     usual: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Point]:
-    """The points of choices that belong somewhere, of the same settings but for `varies`, of as many images."""
+    """The points of choices that belong somewhere, of the same settings and, of runs, the same model, but for `varies`,
+    of as many images."""
     fitting = [point for point in points if all(point.part[group] in names for group, names in where.items())]
+    if varies != "model":
+        model = most_common([point.told["model"] for point in fitting if point.told is not None])
+        fitting = [point for point in fitting if point.told is None or point.told["model"] == model]
     for key in {key for point in fitting for key in point.setting} - {varies}:
         value = usual.get(key, most_common([point.setting[key] for point in fitting if key in point.setting]))
         fitting = [point for point in fitting if point.setting.get(key, value) == value]
