@@ -96,11 +96,12 @@ def kept(folder: Path, name: str, parts: Parts, images: int, candidates: int) ->
             return Scored(old["scores"], float(old["gflops"]))
     started = time.monotonic()
     found = scored(parts, images, candidates)
+    found = found._replace(scores=found.scores.astype(np.float32))  # as they are read again
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as out:
-        np.savez(out, key=key, scores=found.scores.astype(np.float32), gflops=found.gflops)
+        np.savez(out, key=key, scores=found.scores, gflops=found.gflops)
     log.info("%s: %d candidates in %.0f s", name, images * candidates, time.monotonic() - started)
-    return kept(folder, name, parts, images, candidates)
+    return found
 
 
 def calibrate(full: Description, drafts: dict[str, Description], images: int, candidates: int, folder: Path) -> dict:
