@@ -189,9 +189,12 @@ write_unit(folder, first, footer)
 
 def test_a_report_is_made_again_from_units(copy: Path) -> None:
     before = numbers(copy / "run/curve.csv")
-    for name in ("curve.csv", "report.html", "run.json"):
+    for name in ("curve.csv", "report.html"):
         (copy / "run" / name).unlink()
+    seconds = json.loads((copy / "run/run.json").read_text())["seconds"]
     ask(copy, "report", "run")
+    again = json.loads((copy / "run/run.json").read_text())["seconds"]
+    assert sum(seconds.values()) > seconds["evaluate"] and seconds | {"evaluate": 0} == again | {"evaluate": 0}
     assert numbers(copy / "run/curve.csv") == before and (copy / "run/report.html").stat().st_size > 10_000
     (copy / "run/units/00000064-00000127.parquet").unlink()
     assert "incomplete: image ids 64-127 are missing" in ask(copy, "report", "run", code=1).stderr

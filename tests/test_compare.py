@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,10 @@ def test_compare_leaves_tables_and_paired_differences(home: Path, tmp_path: Path
     for heading in ("## At equal NFE", "## At equal seconds", "## At equal GFLOPs", "## Paired differences"):
         assert heading in text
     assert "| random | " in text and (tmp_path / "comparison.tex").read_text().count("\\toprule") >= 10
+    page = (tmp_path / "gallery.html").read_text()
+    assert len(re.findall("; at [^<]*</summary>", page)) == text.count("\n### ") > 20  # the same tables
+    for words in ("at equal NFE", "at equal seconds", "at equal GFLOPs", "at the largest budget of each pair"):
+        assert f"; {words}</summary>" in page
 
 
 def test_compare_refuses_what_does_not_compare(home: Path, tmp_path: Path) -> None:

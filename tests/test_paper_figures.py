@@ -160,5 +160,20 @@ def test_wrong_names_are_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_every_figure_is_told_in_the_papers_order() -> None:
-    assert [len(figure.panels) for figure in FIGURES.values()] == [4, 2, 2, 4, 4, 1, 2, 4, 3, 2, 1, 1, 1, 3]
+    assert [len(figure.panels) for figure in FIGURES.values()] == [4, 2, 2, 4, 4, 1, 2, 4, 3, 2, 1, 1, 1, 3, 1, 2]
     assert sum(isinstance(panel, Scatter) for figure in FIGURES.values() for panel in figure.panels) == 2
+
+
+def test_table_3_is_the_gain_of_search_over_preference_training() -> None:
+    """5.66, .76, 23.54 over 5.59, .74, 22.54, as printed."""
+    (panel,) = FIGURES["table3"].panels
+    assert isinstance(panel, Bars)
+    (bars,) = bars_of(panel, published_table("3")).values()
+    found = {name: round(value, 1) for name, (value,) in bars.items()}
+    assert found == {"Aesthetic": 1.3, "CLIPScore": 2.7, "PickScore": 4.4}
+
+
+def test_panels_of_other_models_have_their_parts_in_the_title() -> None:
+    below = Line([], [], (), False)
+    assert own_words("FLUX.1-dev: CLIPScore and CLIP, FID", below) == "drawn scenes: clip and classifier_b, FD"
+    assert own_words("FLUX.1-dev", Line([], [], (), True)) == "FLUX.1-dev"

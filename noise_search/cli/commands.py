@@ -20,7 +20,7 @@ from noise_search.run.execute import make_and_finish, refuse_other_settings, sta
 from noise_search.run.reopen import reopen
 from noise_search.run.settings import AXES
 from noise_search.storage.checked import Damaged
-from noise_search.storage.run_folder import finished_ids, missing_ids, runs, span, unit_paths, words
+from noise_search.storage.run_folder import finished_ids, missing_ids, read_json, runs, span, unit_paths, words
 from noise_search.storage.units import read_file, read_units
 
 ROUNDING = 2  # levels of 255 by which a pixel may differ when an image is made again in another batch
@@ -110,8 +110,9 @@ def report(folders: list[Path], into: Path | None, axis: str | None = None) -> i
     parts = assemble(described)
     refuse_other_settings(run, described.identity | {"weights": parts.weights})
     start_log(run, "the report is made again")
+    taken = read_json(run / "run.json").get("seconds", {})
     (run / "run.json").unlink(missing_ok=True)
-    make_and_finish(parts, run, NoLogger())
+    make_and_finish(parts, run, NoLogger(), taken)
     return 0
 
 

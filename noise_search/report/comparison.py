@@ -12,6 +12,7 @@ import numpy as np
 from noise_search.measures.metric import Metric
 from noise_search.report.combined import Rows, number
 from noise_search.report.figures import spaced
+from noise_search.report.html import folded, table
 
 COSTS = {"nfe": "NFE", "seconds": "seconds", "gflops": "GFLOPs"}  # an image
 
@@ -32,6 +33,24 @@ class Table(NamedTuple):
     budgets: list[float]
     series: list[str]
     cells: dict[tuple[str, float], Reached]
+
+
+class Written(NamedTuple):
+    """A table in words. notes: sentences that stand beneath it."""
+
+    title: str
+    header: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def markdown(self) -> str:
+        notes = "".join(f"\n{note}\n" for note in self.notes)
+        return f"### {self.title}\n\n{markdown(self.header, self.lines)}\n{notes}"
+
+    def html(self, at: str) -> str:
+        """Folded. at: what the cost of its budgets is, or other words after the title."""
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return folded(f"{self.title}; {at}", table(self.header, self.lines) + notes)
 
 
 def tables(rows: Rows, axis: str) -> list[Table]:

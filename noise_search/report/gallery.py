@@ -29,8 +29,11 @@ class Shown(NamedTuple):
     scores: Sequence[Sequence[float | None]]
 
 
-def write_gallery(path: Path, rows: Rows, metrics: Mapping[str, Metric], sides: Sequence[Shown]) -> None:
-    """rows: of the combined curve; sides: runs that show images of the same ids and conditions."""
+def write_gallery(
+    path: Path, rows: Rows, metrics: Mapping[str, Metric], sides: Sequence[Shown], tables: Sequence[str] = ()
+) -> None:
+    """rows: of the combined curve; sides: runs that show images of the same ids and conditions; tables: HTML, of
+    numbers at equal cost."""
     known = [row for row in rows if row["value"]]
     series = list(dict.fromkeys(row["series"] for row in known))
     spent = sorted({int(row["nfe"]) for row in known})
@@ -47,7 +50,7 @@ def write_gallery(path: Path, rows: Rows, metrics: Mapping[str, Metric], sides: 
         slider([float(value) for value in budgets]),
         section("The same images side by side", side_by_side(sides, numbers, uris, named), SIDES_NOTE),
         section("Curves", f'<div class="charts">{"".join(drawn)}</div>', CURVES_NOTE),
-        section("Tables", '<p>At equal cost, with paired differences: <a href="comparison.md">comparison.md</a>.</p>'),
+        section("At equal cost", "".join(tables), TABLES_NOTE),
     ]
     data = {
         "keys": budgets,
@@ -67,6 +70,11 @@ SIDES_NOTE = (
 )
 CURVES_NOTE = (
     "Means over seeds, with the range of seeds, or the 95 % interval of a single one. On each, the slider's budget."
+)
+
+TABLES_NOTE = (
+    "The dearest point of each run within a budget, and differences on the images that runs share; comparison.md and"
+    " comparison.tex hold the same tables."
 )
 
 

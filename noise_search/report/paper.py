@@ -37,6 +37,7 @@ TWIN_WORDS = {  # of the paper's panels -> what they are in panels of other mode
     "CLIP": "classifier_b",
     "CLIPScore": "clip",
     "Aesthetic": "aesthetic",
+    "FLUX.1-dev": "drawn scenes",
 }
 METRICS = {  # of runs of prompts -> what it is in the paper, or plays the role of on drawn scenes
     **{f"score_final/{name}": name for name in ("aesthetic", "clipscore", "imagereward", "pickscore")},
@@ -225,6 +226,26 @@ FIGURES = {
         tuple(
             Bars(NAMES.get(name, name), TEXTS, "verifier", only(algorithm=name, verifier=ONE_OF_THREE))
             for name in ("random", "zo", "paths")
+        ),
+        table="2",
+    ),
+    "table3": PaperFigure(
+        "search on top of preference training, SDXL-DPO",
+        (
+            Bars(
+                "random search",
+                {"aesthetic": "Aesthetic", "clipscore": "CLIPScore", "pickscore": "PickScore"},
+                "verifier",
+                only(model="sdxl_dpo", algorithm="random", verifier="none ensemble_pickscore"),
+            ),
+        ),
+        table="3",
+    ),
+    "table4": PaperFigure(
+        "two models of prompts, random search",
+        tuple(
+            Bars(NAMES[name], TEXTS, "verifier", only(model=name, algorithm="random", verifier=ONE_OF_THREE))
+            for name in ("flux_dev", "pixart_sigma")
         ),
         table="2",
     ),

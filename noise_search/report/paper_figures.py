@@ -136,7 +136,8 @@ def draw_curves(axes: Axes, panel: Panel | Gains, line: Line, axis: str) -> None
 
 def own_words(title: str, line: Line) -> str:
     """A panel's title; of other models than the paper's with their parts in place of its."""
-    return title if line.paper else re.sub(r"\w+", lambda word: TWIN_WORDS.get(word.group(), word.group()), title)
+    words = "|".join(map(re.escape, TWIN_WORDS))
+    return title if line.paper else re.sub(rf"\b({words})\b", lambda word: TWIN_WORDS[word.group()], title)
 
 
 def titled(title: str, points: Sequence[Point]) -> str:

@@ -11,18 +11,18 @@ from noise_search.report.combined import Rows
 from noise_search.report.comparison import (
     COSTS,
     Table,
+    Written,
     budget_name,
     dominance,
     heading,
     latex,
     lines_of,
-    markdown,
     tables,
 )
 from noise_search.report.figures import unknown
 from noise_search.report.gallery import write_gallery
 from noise_search.run.compared_runs import Runs, opened
-from noise_search.run.paired_runs import PAIRED, paired, paired_text
+from noise_search.run.paired_runs import PAIRED, paired, paired_table
 from noise_search.run.side_by_side import sides
 from noise_search.storage.atomic import replacing, write_text
 from noise_search.storage.curve_csv import write_csv
@@ -35,7 +35,7 @@ def compare(folders: list[Path], into: Path) -> list[Path]:
     tidy(runs.rows, into)
     pairs = list(paired(runs))
     write_csv(into / "paired.csv", pairs, PAIRED)
-    text, tex = ["# Comparison\n"], list[str]()
+    text, tex, html = ["# Comparison\n"], list[str](), list[str]()
     for axis, name in COSTS.items():
         usable, why = rows_on(runs.rows, axis)
         if why:
@@ -43,13 +43,20 @@ def compare(folders: list[Path], into: Path) -> list[Path]:
             continue
         text.append(f"## At equal {name} an image\n\nThe dearest point of each run within the budget.\n")
         for table in tables(usable, axis):
-            told, made = written(table, runs, usable)
-            text.append(told)
-            tex.append(made)
-    text.append(paired_text(pairs, runs.metrics))
+            told = written(table, runs, usable)
+            text.append(told.markdown())
+            tex.append(latex(told.header, told.lines, told.title))
+            html.append(told.html(f"at equal {name}"))
+    text.append("## Paired differences on shared images\n")
+    if pairs:
+        told = paired_table(pairs, runs.metrics)
+        text.append(told.markdown())
+        html.append(told.html("at the largest budget of each pair"))
+    else:
+        text.append("None: these runs share no images of the same condition and seed.\n")
     write_text(into / "comparison.md", "\n".join(text))
     write_text(into / "comparison.tex", "\n".join(tex))
-    write_gallery(into / "gallery.html", runs.rows, runs.metrics, sides(runs))
+    write_gallery(into / "gallery.html", runs.rows, runs.metrics, sides(runs), html)
     tables_of = [into / f"comparison.{form}" for form in ("md", "tex", "csv", "parquet")]
     return [into / "gallery.html", *tables_of, into / "paired.csv"]
 
@@ -81,8 +88,8 @@ def rows_on(rows: Rows, axis: str) -> tuple[Rows, str]:
     return known, ""
 
 
-def written(table: Table, runs: Runs, rows: Rows) -> tuple[str, str]:
-    """A table as Markdown, with who dominates whom, and as LaTeX."""
+def written(table: Table, runs: Runs, rows: Rows) -> Written:
+    """A table in words, with who dominates whom."""
     metric = runs.metrics.get(table.metric) or unknown(table.metric)
     of_metric = [row for row in rows if row["metric"] == table.metric]
     networks = " and ".join(dict.fromkeys(row["network"] for row in of_metric))
@@ -90,15 +97,13 @@ def written(table: Table, runs: Runs, rows: Rows) -> tuple[str, str]:
     label = f"{networks}, n = {' and '.join(f'{n:,}' for n in images)}"
     if table.axis == "seconds":
         label += f", {of_metric[0]['device']}"
-    title, lines = heading(table, metric, label), lines_of(table)
-    header = [COSTS[table.axis], *map(budget_name, table.budgets)]
-    told = f"### {title}\n\n{markdown(header, lines)}\n"
+    notes = []
     if metric.biased and images[0] < 10_000:
-        told += "\nStrongly biased at this n: compare equal n only.\n"
+        notes.append("Strongly biased at this n: compare equal n only.")
     if len(networks.split(" and ")) > 1:
-        told += "\nThese are different scales, each of its own network.\n"
+        notes.append("These are different scales, each of its own network.")
     elif above := dominance(table, metric.better):
-        told += (
-            "\nBy the means, never worse and somewhere better: " + "; ".join(f"{a} than {b}" for a, b in above) + ".\n"
-        )
-    return told, latex(header, lines, title)
+        pairs = "; ".join(f"{a} than {b}" for a, b in above)
+        notes.append(f"By the means, never worse and somewhere better: {pairs}.")
+    header = [COSTS[table.axis], *map(budget_name, table.budgets)]
+    return Written(heading(table, metric, label), header, lines_of(table), notes)

@@ -140,8 +140,9 @@ def begin_folder(parts: Parts, folder: Path, identity: dict[str, Any]) -> Parts:
     return parts
 
 
-def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:
-    """Make what is missing, then everything that is made from it. A file found damaged on the way is made again."""
+def make_and_finish(parts: Parts, folder: Path, logger: Logger, taken: Mapping[str, float] | None = None) -> None:
+    """Make what is missing, then everything that is made from it. A file found damaged on the way is made again.
+    taken: seconds by stage that making the images took before."""
     from noise_search.run.finish import finish
     from noise_search.storage.checked import Damaged
 
@@ -152,6 +153,7 @@ def make_and_finish(parts: Parts, folder: Path, logger: Logger) -> None:
             if is_complete(folder, settings.images, settings.axis):
                 log.info("another worker has found the run complete")
             else:
+                work.took(taken or {})
                 finish(parts, folder, logger, work)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of groups that others have finished
             return

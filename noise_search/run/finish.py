@@ -46,7 +46,7 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
     run, seconds = parts.run, work.seconds
     choices = run.choices
     made = sum(value for stage, value in seconds.items() if stage not in ("judge", "evaluate"))
-    log.info("searched and rendered %d images in %.0f s", work.images, made)
+    log.info("searched and rendered %d images in %.0f s", work.images, made if work.images else 0)
     started = time.monotonic()
     names: dict[str, Any] = {key: choices[key] for key in ("model", "dataset", "algorithm", "verifier", "draft")}
     names |= {"cfg_scale": run.settings.cfg_scale, "seed": run.settings.seed}

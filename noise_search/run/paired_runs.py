@@ -12,7 +12,7 @@ import numpy as np
 
 from noise_search.measures.metric import Metric
 from noise_search.measures.paired import Difference, jackknifed, paired_bootstrap
-from noise_search.report.comparison import markdown, tables
+from noise_search.report.comparison import Written, tables
 from noise_search.report.figures import unknown
 from noise_search.run.compared_runs import Runs
 from noise_search.run.evaluate import Measured, measured
@@ -101,10 +101,8 @@ def sets_apart(metric: Metric, sides: Sequence[tuple[Side, Side]]) -> Difference
     return Difference(mean, mean - half, mean + half, sum(d.images for d in found))
 
 
-def paired_text(pairs: list[dict[str, Any]], metrics: Mapping[str, Metric]) -> str:
-    """The paired differences at the largest budget of each pair, as Markdown."""
-    if not pairs:
-        return "## Paired differences\n\nNone: these runs share no images of the same condition and seed.\n"
+def paired_table(pairs: list[dict[str, Any]], metrics: Mapping[str, Metric]) -> Written:
+    """The paired differences at the largest budget of each pair."""
     last = {(row["metric"], row["a"], row["b"]): row for row in pairs}
     header = ["metric", "better", "NFE", "a", "b", "a - b", "95 % interval", "p", "a better / equal / worse", "images"]
     lines = []
@@ -119,4 +117,4 @@ def paired_text(pairs: list[dict[str, Any]], metrics: Mapping[str, Metric]) -> s
         f"Means over images: {BOOTSTRAP}; p: two-sided. Numbers of sets: {JACKKNIFE}, without p. No correction for many"
         " comparisons. paired.csv has every budget."
     )
-    return f"## Paired differences on shared images\n\n{told}\n\n{markdown(header, lines)}\n"
+    return Written("Paired differences on shared images", header, lines, [told])
