@@ -12,6 +12,7 @@ from PIL import Image
 from noise_search.core.algorithm import Algorithm, Traceable, unsearched
 from noise_search.core.checks import finite, whole
 from noise_search.core.dataset import Dataset
+from noise_search.core.draft import Draft
 from noise_search.core.model import Model, ModelSettings
 from noise_search.core.verifier import Verifier
 from noise_search.errors import Refused
@@ -32,6 +33,7 @@ def search(
     nfe: int | None = None,
     seconds: float | None = None,
     algorithm: str | Algorithm = "random",
+    draft: str | Draft = "none",
     dataset: str | Dataset | None = None,
     search_nfe: int | None = None,
     final_nfe: int | None = None,
@@ -49,7 +51,8 @@ def search(
     reads texts "ensemble" is its own (`scenes_ensemble`), or the paper's of texts, `ensemble_text`.
     One of: n, candidates scored an image at the most (1: the model's plain sample); nfe, evaluations an image at the
     most, the final generation included; seconds, after which no round begins (anytime algorithms only). dataset: names
-    for the classes of a Model of your own. search_nfe, final_nfe: of a candidate's draft, of the final generation.
+    for the classes of a Model of your own. search_nfe, final_nfe: of a candidate, of the final generation. draft: how
+    candidates are made where the whole network is too dear (docs/how-to/drafts.md); not of a loaded Model.
     batch_size: network rows at a time, which bounds the memory whatever n is (paths holds the latents of a round, too).
     progress: a bar; None: on a terminal. Ctrl-C gives the best so far.
     """
@@ -57,7 +60,7 @@ def search(
     require_one(given)
     numbers: dict[str, Any] = {"search_nfe": search_nfe, "final_nfe": final_nfe, "cfg_scale": cfg_scale}
     numbers |= {"seed": seed, "device": device, "batch_size": batch_size}
-    asked = order(model, conditions, verifier, algorithm, dataset, numbers)
+    asked = order(model, conditions, verifier, algorithm, draft, dataset, numbers)
     point = point_of(asked, n, nfe)
     shown = sys.stderr.isatty() if progress is None else progress
     with torch.no_grad():
@@ -85,7 +88,7 @@ def render(
     """
     numbers: dict[str, Any] = {"final_nfe": final_nfe, "cfg_scale": cfg_scale, "seed": seed}
     numbers |= {"device": device, "batch_size": batch_size}
-    asked = order(model, conditions, lambda images, texts: [0.0] * len(texts), algorithm, dataset, numbers)
+    asked = order(model, conditions, lambda images, texts: [0.0] * len(texts), algorithm, "none", dataset, numbers)
     tracing = require_addresses(addresses, asked.algorithm)
     if len(addresses) != len(asked.texts):
         raise Refused(f"addresses: {len(addresses)} for {len(asked.texts)} conditions")

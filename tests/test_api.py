@@ -30,9 +30,11 @@ from noise_search.algorithms.zero_order import ZeroOrder
 from noise_search.core.algorithm import Cost
 from noise_search.core.images import tensor_to_images
 from noise_search.core.problem import open_problem
+from noise_search.drafts.cache import Cache
+from noise_search.drafts.early import Early
 from noise_search.errors import Refused
 from noise_search.front.found import Found
-from noise_search.models.embedded import EmbeddedSiT
+from noise_search.models.embedded import EmbeddedSiT, SmallEmbeddedSiT
 from noise_search.models.toy import Toy
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.likelihood import Likelihood
@@ -66,7 +68,7 @@ def test_the_lines_of_the_readme_run_as_written(
 
 
 def test_the_promised_names_are_there() -> None:
-    numbers = "n nfe seconds algorithm dataset search_nfe final_nfe cfg_scale seed device batch_size progress"
+    numbers = "n nfe seconds algorithm draft dataset search_nfe final_nfe cfg_scale seed device batch_size progress"
     assert list(inspect.signature(search).parameters) == ["model", "conditions", "verifier", *numbers.split()]
     numbers = "algorithm dataset final_nfe cfg_scale seed device batch_size"
     assert list(inspect.signature(render).parameters) == ["model", "conditions", "addresses", *numbers.split()]
@@ -492,3 +494,28 @@ def test_a_candidate_of_the_final_nfe_is_the_image() -> None:
     assert found.nfe == 30 and found.bill["evaluations"] == 30 * len(WAVES)
     assert [nfe for nfe, _ in found.curve] == [6, 12, 18, 24, 30]
     assert search("toy", WAVES, "likelihood", n=1, search_nfe=6, final_nfe=6, progress=False).nfe == 6
+
+
+def test_a_draft_ranks_and_the_whole_network_renders() -> None:
+    """Blocks are left out of candidates alone; what was found is rendered again without a draft."""
+    asked = {"final_nfe": 6, "search_nfe": 4, "batch_size": 8, "device": "cpu"}
+    found = search("sit_cifar10_small", ["cat"], "classifier", n=3, draft=Cache(every=2), **asked)
+    blocks = SmallEmbeddedSiT(name="sit_cifar10_small").blocks
+    assert blocks is not None and found.nfe == 3 * 4 + 6 == found.bill["network_rows"]
+    assert found.bill["left_out"] == 3 * 2 * (blocks.depth - 1) * blocks.multiply_adds
+    assert found.addresses is not None
+    again = render("sit_cifar10_small", ["cat"], found.addresses, final_nfe=6, batch_size=8, device="cpu")
+    assert np.abs(np.asarray(again[0], np.int64) - np.asarray(found.images[0], np.int64)).max() <= 2
+    early = search("sit_cifar10_small", ["cat"], "classifier", n=3, draft=Early(steps=3, time=0.5), **asked)
+    assert early.nfe == 3 * 3 + 6 and early.bill["left_out"] == 0
+
+
+def test_drafts_that_cannot_serve_are_refused() -> None:
+    with pytest.raises(Refused, match="draft=cache: the blocks of toy"):
+        search("toy", WAVES, "brightness", n=2, draft="cache")
+    with pytest.raises(Refused, match="draft=early: of toy, a loaded Model"):
+        search(Toy(name="toy").load("cpu"), [0, 1], bright, n=2, draft="early", batch_size=4)
+    with pytest.raises(Refused, match="draft='nothing': one of cache, cfg, early"):
+        search("toy", WAVES, "brightness", n=2, draft="nothing")
+    with pytest.raises(Refused, match="draft=3: a name or a draft"):
+        search("toy", WAVES, "brightness", n=2, draft=3)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from noise_search.core.algorithm import Algorithm
     from noise_search.core.denoiser import Denoiser
+    from noise_search.core.driver import Spent
     from noise_search.core.flow import Solution
     from noise_search.core.guidance import Guidance
     from noise_search.core.model import Model, ModelSettings
@@ -92,6 +93,16 @@ class Draft(ABC):
     def load(self, model: Model, settings: ModelSettings, device: str) -> Drafter:
         """What makes candidates for `model`, which was loaded from `settings`, on `device`."""
         return WHOLE
+
+
+def bills(draft: Draft, less: LeftOut, c: int, rows: int, spent: Spent, searched: Tensor) -> bool:
+    """Are network rows `rows` times the evaluations, less what the draft left out of the candidates that `searched`
+    int64 [B] evaluations made, c each? Of a draft that decides by the data, `less` has the least multiply-adds."""
+    candidates = searched // c
+    made = rows * spent.evaluations - candidates * less.rows
+    left_out = candidates * less.multiply_adds
+    kept = spent.left_out >= left_out if draft.bounded else spent.left_out == left_out
+    return bool((spent.rows == made).all()) and bool(kept.all())
 
 
 def whole(problem: Problem, noise: Tensor, images: Tensor | None = None) -> tuple[Tensor, Tensor]:

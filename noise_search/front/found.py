@@ -24,7 +24,8 @@ class Found:
 
     scores: float32 [B], the verifier's, of these very images; [B, V] of a verifier of V members. nfe: evaluations an
     image, search and final generation. curve: (nfe, mean score of the best so far, as the search saw it) at each point
-    on the way. bill, over all images: evaluations, backward, network_rows, scored, decoded, seconds.
+    on the way. bill, over all images: evaluations, backward, network_rows, scored, decoded, left_out (multiply-adds
+    that drafts left out of the rows), seconds.
     addresses: of each image its number and those it is made again from, by `render` with the same `algorithm`: (image,
     candidate) of random search; (image, start, neighbour of each move) of zo; (image, noise, re-noising of each round)
     of paths. None of first_order, which follows the verifier's gradient: there the same search with the same seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,10 +17,12 @@ from noise_search.core.budget import Budget
 from noise_search.core.checks import whole
 from noise_search.core.dataset import Dataset
 from noise_search.core.denoiser import Batches
+from noise_search.core.draft import NOTHING, WHOLE, Draft, Drafter, LeftOut
 from noise_search.core.model import Model, ModelSettings, load_model
 from noise_search.core.population import Population
 from noise_search.core.problem import Problem, open_problem
 from noise_search.core.verifier import Candidates, Surroundings, Verifier, load_verifier, require_contract
+from noise_search.drafts.none import NoDraft
 from noise_search.errors import Refused
 from noise_search.measures.judge import JudgeSettings, load_judge
 from noise_search.run.assemble import device_of, precision_of, settled
@@ -68,11 +71,15 @@ class Own(Verifier):
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for, built and checked. index: int64 [B] on the device; texts: the same in words."""
+    """What was asked for, built and checked. left_out: by the draft of a candidate; index: int64 [B] on the device;
+    texts: the same in words."""
 
     model: Model
     verifier: Verifier
     algorithm: Algorithm
+    draft: Draft
+    drafter: Drafter
+    left_out: LeftOut
     budget: Budget
     settings: Settings
     index: Tensor
@@ -82,7 +89,7 @@ class Order:
         s, budget = self.settings, self.budget
         size = batch_size(self.model, str(self.index.device)) if s.batch_size == "auto" else int(s.batch_size)
         given = (ids, budget.search_nfe, budget.final_nfe, s.guidance, s.seed, Batches(size), self.texts)
-        return open_problem(self.model, self.verifier, self.index, *given)
+        return open_problem(self.model, self.verifier, self.index, *given, draft=self.drafter)
 
 
 def order(
@@ -90,12 +97,13 @@ def order(
     conditions: Condition | Sequence[Condition],
     verifier: str | Verifier | OwnVerifier,
     algorithm: str | Algorithm,
+    draft: str | Draft,
     dataset: str | Dataset | None,
     numbers: dict[str, Any],
 ) -> Order:
     """Everything that was named is composed as `python run.py` would; numbers: of the configuration, None: its own."""
-    refuse_kinds(model, conditions, verifier, algorithm, dataset)
-    named = {"model": model, "verifier": verifier, "algorithm": algorithm, "dataset": dataset}
+    refuse_kinds(model, conditions, verifier, algorithm, draft, dataset)
+    named = {"model": model, "verifier": verifier, "algorithm": algorithm, "draft": draft, "dataset": dataset}
     names = {group: name for group, name in named.items() if isinstance(name, str)}
     config = configuration(names)
     asked = build(config["model"], "model", ModelSettings) if isinstance(model, str) else model
@@ -130,16 +138,33 @@ def order(
             what = f"{asked.name} has class ids only"
             raise Refused(f"verifier {name} reads texts, {what}: give dataset=..., whose classes have names")
     chosen.refuse(choosing)
+    drafted: Draft = draft if not isinstance(draft, str) else build(config["draft"], "draft", Draft)
+    left_out = NOTHING
+    if isinstance(asked, ModelSettings):
+        drafted.refuse(asked, choosing, chosen, settings.guidance, budget.search_nfe, budget.final_nfe)
+        budget = budget.with_search_nfe(drafted.evaluations(budget.search_nfe, asked))
+        left_out = drafted.left_out(budget.search_nfe, asked, settings.guidance)
+    elif not isinstance(drafted, NoDraft):
+        raise Refused(f"draft={drafted.name}: of {asked.name}, a loaded Model, too little is known; give its settings")
 
     device = device_of(where(model, settings.device))
     precision = precision_of(settings.precision, device)
     for _, one in verifiers_in(choosing, choosing.name):
         settled(one, precision)
-    built = load_model(settled(asked, precision), device) if isinstance(asked, ModelSettings) else asked
+    built, drafter = (asked, WHOLE) if isinstance(asked, Model) else loaded(asked, drafted, precision, device)
     words = texts if asked.classes is None or source is None else source.texts
     load_verifier(choosing, Surroundings(device, source, load_judge(judged, device, words) if judged else None))
     settings = replace(settings, guidance=replace(settings.guidance, distilled=built.distilled))
-    return Order(built, choosing, chosen, budget, settings, torch.tensor(classes, device=device), texts)
+    index = torch.tensor(classes, device=device)
+    return Order(built, choosing, chosen, drafted, drafter, left_out, budget, settings, index, texts)
+
+
+def loaded(settings: ModelSettings, draft: Draft, precision: str, device: str) -> tuple[Model, Drafter]:
+    """The model, and what makes candidates for it."""
+    settle = partial(settled, precision=precision)
+    settings = settle(settings)
+    model = load_model(settings, device)
+    return model, draft.settled(settle).load(model, settings, device)
 
 
 def ensemble_of(model: str | Model | ModelSettings) -> str:
@@ -175,7 +200,7 @@ def refuse_unsaid(name: str, verifier: Verifier, model: Model | ModelSettings) -
         raise Refused(f"verifier {name} scores classes: give dataset=..., whose classes {model.name} makes")
 
 
-def refuse_kinds(model: Any, conditions: Any, verifier: Any, algorithm: Any, dataset: Any) -> None:
+def refuse_kinds(model: Any, conditions: Any, verifier: Any, algorithm: Any, draft: Any, dataset: Any) -> None:
     """Arguments that are nothing of what may stand there."""
     if not isinstance(model, str | Model | ModelSettings):
         raise Refused(f"model={model!r}: a name, a Model, or the settings of one")
@@ -185,6 +210,8 @@ def refuse_kinds(model: Any, conditions: Any, verifier: Any, algorithm: Any, dat
         raise Refused(f"verifier={verifier!r}: a name, a Verifier, or a function (images, texts) -> [N]")
     if isinstance(algorithm, type) or not isinstance(algorithm, str | Algorithm):
         raise Refused(f"algorithm={algorithm!r}: a name or an algorithm")
+    if isinstance(draft, type) or not isinstance(draft, str | Draft):
+        raise Refused(f"draft={draft!r}: a name or a draft")
     if dataset is not None and not isinstance(dataset, str | Dataset):
         raise Refused(f"dataset={dataset!r}: a name or a Dataset")
 

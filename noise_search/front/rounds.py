@@ -15,7 +15,8 @@ from noise_search.algorithms.none import NoSearch
 from noise_search.algorithms.random import RandomState
 from noise_search.core.algorithm import Algorithm, Result, Traceable, keeps, unsearched
 from noise_search.core.budget import largest
-from noise_search.core.driver import search
+from noise_search.core.draft import bills
+from noise_search.core.driver import Spent, search
 from noise_search.core.gather import take
 from noise_search.core.images import images_to_tensor, tensor_to_images
 from noise_search.core.problem import Problem
@@ -144,6 +145,7 @@ def bill(problem: Problem) -> dict[str, float]:
         "network_rows": meters.network.rows,
         "scored": problem.scored,
         "decoded": problem.decoded,
+        "left_out": meters.network.left_out,
     }
     return {name: int(meter.count.sum()) for name, meter in counts.items()}
 
@@ -158,9 +160,11 @@ def check(asked: Order, problem: Problem, point: int, rounds: int) -> None:
     counts = {
         "evaluations": (meters.evaluations, nfe),
         "backward": (meters.backward, cost.backward),
-        "network rows": (meters.network.rows, meters.guidance.rows * nfe),
         "scored": (problem.scored, cost.scored + 1),
     }
     for name, (meter, planned) in counts.items():
         if not keeps(algorithm, meter.count, planned):
             raise RuntimeError(f"the ledger is wrong: {name} {meter.count.tolist()} an image, {planned} were planned")
+    spent = Spent.of(meters)
+    if not bills(asked.draft, asked.left_out, c, meters.guidance.rows, spent, spent.evaluations - cost.final):
+        raise RuntimeError(f"the ledger is wrong: network rows {spent.rows.tolist()} an image, of {nfe} evaluations")

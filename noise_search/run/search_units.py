@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from noise_search.core.algorithm import Independent, keeps
+from noise_search.core.draft import bills
 from noise_search.core.driver import Mark, Readout, Spent, sweep_points
 from noise_search.core.problem import Problem
 from noise_search.core.stopwatch import by_stage
@@ -206,23 +207,14 @@ def check_ledger(parts: Parts, problem: Problem, readouts: list[Readout], finals
     planned += final_nfe
     agrees = keeps(algorithm, problem.scored.count, scored)
     agrees &= keeps(algorithm, meters.evaluations.count, planned)
-    agrees &= bills(parts, Spent.of(meters), meters.evaluations.count - final_nfe)
+    run = parts.run
+    drafted = (run.draft, run.left_out, run.budget.search_nfe, run.guidance.rows)
+    agrees &= bills(*drafted, Spent.of(meters), meters.evaluations.count - final_nfe)
     agrees &= bool((meters.backward.count == parts.run.plan.sweep_backward).all())
     for purchase, readout in zip(parts.run.plan.purchases, readouts, strict=True):
         agrees &= keeps(algorithm, readout.spent.evaluations, purchase.nfe_search)
         agrees &= bool((readout.spent.backward == purchase.nfe_backward).all())
-        agrees &= bills(parts, readout.spent, readout.spent.evaluations)
+        agrees &= bills(*drafted, readout.spent, readout.spent.evaluations)
         agrees &= all(finals[key]["nfe_final"] == purchase.nfe_final for key in keys_of(readout))
     if not agrees:
         raise RuntimeError("the NFE ledger is wrong: what the meters counted is not what the plan promised")
-
-
-def bills(parts: Parts, spent: Spent, searched: Tensor) -> bool:
-    """Are rows those of the evaluations, less what the draft left out of the candidates that `searched` int64 [B]
-    evaluations made? Of a draft that decides by the data, its multiply-adds are the least."""
-    run = parts.run
-    candidates, less = searched // run.budget.search_nfe, run.left_out
-    rows = run.guidance.rows * spent.evaluations - candidates * less.rows
-    left_out = candidates * less.multiply_adds
-    kept = spent.left_out >= left_out if run.draft.bounded else spent.left_out == left_out
-    return torch.equal(spent.rows, rows) and bool(kept.all())
