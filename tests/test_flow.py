@@ -34,6 +34,26 @@ def test_order_of_convergence(solver: str, order: int, path: str) -> None:
         assert 2 ** (order - 0.25) < coarse / fine < 2 ** (order + 0.4)
 
 
+@pytest.mark.parametrize("path", ["linear", "cosine", "ddpm"])
+def test_steps_along_a_line_are_of_second_order_on_any_knots(path: str) -> None:
+    """At one evaluation each; the first is Euler's. Knots lie closer and closer towards the clean end."""
+
+    def end(steps: int) -> torch.Tensor:
+        setup = make_setup(images=16, path=path)
+        x, before = setup.problem.noise(0).double(), None
+        knots = [1 - (i / steps) ** 1.3 for i in range(steps + 1)][::-1]
+        for t, s in itertools.pairwise([1 - k for k in knots]):
+            now = setup.problem.flow.predict(x, t, torch.arange(16))
+            x, before = setup.problem.flow.step(x, t, s, now, before), (t, now)
+        assert (setup.guided.evaluations.count == steps).all()
+        return x
+
+    exact = endpoint(4000, "heun", path)
+    errors = [float((end(steps) - exact).abs().mean()) for steps in (100, 200, 400)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert 2**1.6 < coarse / fine < 2**2.5
+
+
 @pytest.mark.parametrize("nfe", [1, 2, 7, 25, 50])
 @pytest.mark.parametrize("solver", ["euler", "heun"])
 def test_grid_makes_exactly_nfe_evaluations(nfe: int, solver: str) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, kept_latents, no_views, require_point, unsearched
+from noise_search.core.algorithm import (
+    Cost,
+    Leg,
+    NoiseOfNumber,
+    Result,
+    kept_latents,
+    no_views,
+    require_point,
+    unsearched,
+)
 from noise_search.core.gather import take
 
 if TYPE_CHECKING:
@@ -38,7 +46,7 @@ def place(numbers: Tensor, candidate: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(NoiseOfNumber):
     """Keep the best of N noises; one round draws and scores one more. Its points are N = 1, 2, 4, ...
 
     Cost of N > 1: c N evaluations to search, the final generation to render; N = 1 needs no search. With as many NFE
@@ -50,7 +58,6 @@ class Random:
     name: ClassVar[str] = "random"
     anytime: ClassVar[bool] = True
     scores_noises: ClassVar[bool] = True
-    address: ClassVar[str] = "(image, candidate)"
 
     def refuse(self, verifier: Verifier) -> None:
         """Any will do."""
@@ -112,12 +119,3 @@ class Random:
             return Result(x, 1.0, score, candidate, no_views(x), lineage)
         x, views = (take(values, place(state.numbers, candidate)) for values in (state.x, state.views))
         return Result(x, 0.0, score, candidate, views, lineage)
-
-    def tell(self, candidate: int, point: int) -> str:
-        return f"candidate {candidate}" if candidate >= 0 else "the first noise"
-
-    def owns(self, lineage: Sequence[int]) -> bool:
-        return len(lineage) == 1
-
-    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
-        return problem.noise(problem.index.new_tensor(lineages)[:, 0]), 1.0

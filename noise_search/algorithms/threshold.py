@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unsearched
+from noise_search.core.algorithm import Cost, Leg, NoiseOfNumber, Result, no_views, require_point, unsearched
 from noise_search.errors import Refused
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class ThresholdState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(NoiseOfNumber):
     """Independent noises, one a round, until one scores at least `enough`; its points are N, the most of an image.
     Anytime.
 
@@ -42,7 +41,6 @@ class Threshold:
     anytime: ClassVar[bool] = True
     scores_noises: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
-    address: ClassVar[str] = "(image, candidate)"
 
     def refuse(self, verifier: Verifier) -> None:
         if not verifier.ranks_alone:
@@ -83,12 +81,3 @@ class Threshold:
     def result(self, problem: Problem, state: ThresholdState, point: int) -> Result:
         x = state.best
         return Result(x, 1.0, state.best_score, state.best_address, no_views(x), state.best_address[:, None])
-
-    def tell(self, candidate: int, point: int) -> str:
-        return f"candidate {candidate}"
-
-    def owns(self, lineage: Sequence[int]) -> bool:
-        return len(lineage) == 1
-
-    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
-        return problem.noise(problem.index.new_tensor(lineages)[:, 0]), 1.0

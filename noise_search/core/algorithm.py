@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from noise_search.errors import Refused
 
@@ -155,6 +155,22 @@ class Traceable(Algorithm, Protocol):
 
     def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
         """x [B, ...] and its t, as of `Result`, from the lineage of each image."""
+
+
+class NoiseOfNumber:
+    """`Traceable` and `Telling`, for algorithms whose result is one of an image's noises 0, 1, 2, ... by number; -1:
+    the first, rendered without a search."""
+
+    address: ClassVar[str] = "(image, candidate)"
+
+    def tell(self, candidate: int, point: int) -> str:
+        return f"candidate {candidate}" if candidate >= 0 else "the first noise"
+
+    def owns(self, lineage: Sequence[int]) -> bool:
+        return len(lineage) == 1
+
+    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
+        return problem.noise(problem.index.new_tensor(lineages)[:, 0]), 1.0
 
 
 def unsearched(problem: Problem) -> Result:

@@ -62,6 +62,21 @@ class Flow:
         views = torch.stack([seen[k] for k in knots], 1) if knots else x.new_empty(len(x), 0, *x.shape[1:])
         return Solution(x, views)
 
+    def step(self, x: Tensor, t: float, s: float, now: Prediction, before: tuple[float, Prediction] | None) -> Tensor:
+        """x [N, ...] from t to s < t by `now`, predicted of x at t, and `before`: an earlier time and what was
+        predicted there (None: an Euler step). No evaluation.
+
+        The prediction's parts are carried along lines through the two, x0 in a and eps in s, to the middle of the step
+        (Adams and Bashforth's second order): Heun's order at one evaluation a step.
+        """
+        (a_t, a_s), (s_t, s_s) = self.coefficients((t, s))
+        x0, eps = now
+        if before is not None:
+            (a,), (noise,) = self.coefficients((before[0],))
+            x0 = x0 + (a_s - a_t) / 2 / (a_t - a) * (x0 - before[1].x0)
+            eps = eps + (s_s - s_t) / 2 / (s_t - noise) * (eps - before[1].eps)
+        return x + (a_s - a_t) * x0 + (s_s - s_t) * eps
+
     def jump(self, prediction: Prediction, t: float, s: float, eta: float, eps: Tensor) -> Tensor:
         """From t to s < t with fresh noise eps [N, ...]; prediction: of x [N, ...] at t. No evaluation.
 
