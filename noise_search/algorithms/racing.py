@@ -54,9 +54,8 @@ class Racing(NoiseOfNumber):
     one in `factor` goes on, rounded up, the earlier of equals; those that reach t = 0 are scored as they are. The best
     one's noise is rendered, as in random search.
 
-    common_start: what a network predicts at t = 1, where there is nothing but noise to be seen, is the mean of what it
-    could make; it is evaluated once an image and serves all its candidates. Not for models that are distilled to few
-    steps, which predict an image there.
+    common_start: at t = 1, where nothing but noise is seen, a network predicts the mean of what it could make; it is
+    asked once an image, for all candidates. Not for models distilled to few steps, which predict an image there.
     Cost of N > 1, with K_i left after rung r_i: N r_1 + K_1 (r_2 - r_1) + ... + K_last (steps - r_last) + final, less
     N - 1 with a common start; scored: N + K_1 + ... + K_last.
     """
@@ -73,8 +72,10 @@ class Racing(NoiseOfNumber):
         rungs = list(self.rungs) if isinstance(self.rungs, Sequence) and not isinstance(self.rungs, str) else []
         good = bool(rungs) and all(map(whole, rungs)) and all(a < b for a, b in pairwise([0, *rungs, self.steps]))
         require("rungs", self.rungs, good, f"growing whole numbers from 1 to {self.steps - 1}, below steps")
-        good = not self.common_start or rungs[0] > 1
-        require("rungs", self.rungs, good, "from 2 on with common_start: after one evaluation all look alike")
+        if self.common_start:
+            require(
+                "rungs", self.rungs, rungs[0] > 1, "from 2 on with common_start: after one evaluation all look alike"
+            )
         require("factor", self.factor, whole(self.factor) and self.factor >= 2, "a whole number, at least 2")
         object.__setattr__(self, "rungs", tuple(rungs))
 
@@ -83,18 +84,14 @@ class Racing(NoiseOfNumber):
 
     def left(self, point: int) -> list[int]:
         """How many run to each rung, and to the end."""
-        out = [point]
-        for _ in self.rungs:
-            out.append(-(-out[-1] // self.factor))
-        return out
+        return [-(-point // self.factor**i) for i in range(len(self.rungs) + 1)]
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
         if point < 2:
             return Cost(0, final, final)
         legs = [b - a for a, b in pairwise([0, *self.rungs, self.steps])]
-        search = sum(k * leg for k, leg in zip(self.left(point), legs, strict=True))
-        search -= (point - 1) * self.common_start
+        search = sum(k * leg for k, leg in zip(self.left(point), legs, strict=True)) - (point - 1) * self.common_start
         return Cost(search, final, search + final, sum(self.left(point)))
 
     def legs(self, c: int, final: int) -> list[Leg]:
@@ -119,19 +116,18 @@ class Racing(NoiseOfNumber):
 
         times = problem.schedule(self.steps, solver="euler").times
         done, stop = [0, *self.rungs, self.steps][state.round : state.round + 2]
-        begun = state.x0 is not None and state.eps is not None
-        x, before = state.x, (times[done - 1], Prediction(state.x0, state.eps)) if begun else None
+        x, before = state.x, None
+        if state.x0 is not None and state.eps is not None:
+            before = times[done - 1], Prediction(state.x0, state.eps)
         for i in range(done, stop):
             now = self.first(problem, x, times[0]) if i == 0 else problem.predict(x, times[i])
-            x = problem.flow.step(x, times[i], times[i + 1], now, before)
-            before = times[i], now
+            x, before = problem.flow.step(x, times[i], times[i + 1], now, before), (times[i], now)
         last, count = stop == self.steps, x.shape[1]
+        cut = 1 if last else -(-count // self.factor)
         score = problem.score(x if last else now.x0, no_views_of(x))
-        order = problem.combine(score, count)
-        ranking, cut = top(order, count), 1 if last else -(-count // self.factor)
-        ordered = take(order, ranking)
+        ranking = top(order := problem.combine(score, count), count)
+        ordered, kept = take(order, ranking), ranking[:, :cut]
         ties = state.ties + (ordered[:, cut:] == ordered[:, cut - 1 : cut]).sum(1)
-        kept = ranking if last else ranking[:, :cut]
         x, number, score, x0, eps = (take(part, kept) for part in (x, state.number, score, *now))
         return RacingState(state.round + 1, x, number, score, ties, x0, eps)
 
