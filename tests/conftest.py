@@ -28,6 +28,9 @@ from noise_search.networks import transformer
 from noise_search.networks.mixture import Mixture, MixtureNetwork
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.ensemble import Ensemble
+from noise_search.verifiers.ensemble_mean import EnsembleMean
+from noise_search.verifiers.group import Group, Sets
+from noise_search.verifiers.held_out import HeldOut
 from noise_search.verifiers.oracle_fid import OracleFID
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: a thread each, in the runs that they start too
@@ -107,12 +110,30 @@ def population() -> OracleFID:
     return OracleFID(50).load(Surroundings(judge=judge)).against(sets)
 
 
+class Eyes(Brightness):
+    """The toy's two numbers as features."""
+
+    width = 2
+
+    def features(self, images: Tensor) -> Tensor:
+        return images.flatten(1)
+
+
+def grouped() -> Group:
+    """Brightness and diversity, frozen at a set of seven images of each class, another for every point."""
+    sums = {point: {c: np.array([1.0, -2.0]) * (c + point) for c in (0, 1)} for point in range(13)}
+    return Group(Brightness(), Eyes(), weight=0.5).against(Sets({0: 7, 1: 7}, sums))
+
+
 KINDS = {
     "pointwise": Brightness,
     "self-supervised": Likeness,
     "ensemble": lambda: Ensemble({"brightness": Brightness(), "likeness": Likeness()}),
     "observed": lambda: Observed(Brightness(), {"likeness": Likeness()}),
+    "mean": lambda: EnsembleMean({"brightness": Brightness(), "likeness": Likeness()}, scales={"likeness": 2.0}),
+    "held out": lambda: HeldOut(Brightness(), Likeness()),
     "population": population,
+    "group": grouped,
 }
 
 

@@ -49,6 +49,7 @@ FITTING = {  # choices that the default data set does not fit: what they come wi
     "scenes": ("model=scenes",),
     "http": ("verifier.url=http://127.0.0.1:9/",),  # where nobody is
     "cfg": ("cfg_scale=2",),
+    "held_out": ("algorithm=first_order",),
     "prompts": ("experiment=paper/fig8", f"dataset.file={EXAMPLE}"),
 }
 WANTING = {  # choices whose weights are not in the package: what they say

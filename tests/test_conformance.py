@@ -51,8 +51,9 @@ ALGORITHMS = {
     "evolution": Evolution(population=5, elites=2),
     "evolution drift": Evolution(population=4, elites=1, mutation=1.0, tournament=0.3),
 }
-GRADIENT = ("pointwise", "self-supervised", "observed")  # the kinds that have one
-REFUSED = {(a, "population") for a in ALGORITHMS if a != "random"}
+GRADIENT = ("pointwise", "self-supervised", "observed", "mean", "held out")  # the kinds that have one
+REFUSED = {(a, kind) for a in ALGORITHMS for kind in ("population", "group") if a != "random"}
+REFUSED |= {(a, "held out") for a in ALGORITHMS if a not in ("first_order", "dno")}
 REFUSED |= {(a, kind) for a in ("first_order", "dno") for kind in KINDS if kind not in GRADIENT}
 ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd", "epsilon_greedy", "rbf", "racing")  # they score clean predictions
 REFUSED |= {

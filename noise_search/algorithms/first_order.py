@@ -54,6 +54,7 @@ class GradientSearch:
     name: ClassVar[str]
     anytime: ClassVar[bool] = True
     scores_noises: ClassVar[bool] = True
+    climbs: ClassVar[bool] = True
 
     def refuse(self, verifier: Verifier) -> None:
         if not verifier.differentiable:
@@ -80,15 +81,15 @@ class GradientSearch:
 def scored_gradient(
     problem: Problem, x: Tensor, beside: Callable[[Tensor], Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Scores [B, V] of noises x [B, ...] and the gradient [B, ...] of what they are compared by plus what `beside` says
-    of them, [B]. c evaluations, differentiated."""
+    """Scores [B, V] of noises x [B, ...] and the gradient [B, ...] of what the verifier has climbed plus what `beside`
+    says of them, [B]. c evaluations, differentiated."""
     import torch
 
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         scores = problem.evaluate(x[:, None])
         with problem.watch("denoise"):
-            climbed = problem.combine(scores).sum()
+            climbed = problem.verifier.climb(scores).sum()
             if beside is not None:
                 climbed = climbed + beside(x).sum()
             (gradient,) = torch.autograd.grad(climbed, x)

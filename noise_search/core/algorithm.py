@@ -117,6 +117,13 @@ class Draftable(Algorithm, Protocol):
 
 
 @runtime_checkable
+class Climbing(Protocol):
+    """An algorithm that follows a gradient: it can climb one number of a verifier and choose by another."""
+
+    climbs: bool
+
+
+@runtime_checkable
 class Telling(Protocol):
     """An algorithm that says in words where it found a candidate."""
 

@@ -22,7 +22,7 @@ class Observed(Several):
         super().__init__({"": verifier, **observers})
         self.verifier, self.observers = verifier, dict(observers)
         self.name, self.differentiable = verifier.name, verifier.differentiable
-        self.members = (*verifier.members, *observers)
+        self.climbs_apart, self.members = verifier.climbs_apart, (*verifier.members, *observers)
 
     def load(self, into: Surroundings) -> Observed:
         super().load(into)
@@ -40,6 +40,9 @@ class Observed(Several):
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
         return self.verifier.combine(scores[..., : len(self.verifier.members)], point)
+
+    def climb(self, scores: Tensor) -> Tensor:
+        return self.verifier.climb(scores[..., : len(self.verifier.members)])
 
     @property
     def ranks_alone(self) -> bool:

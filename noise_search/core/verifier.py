@@ -48,6 +48,7 @@ class Verifier:
     levels t whose clean predictions it compares with; members: metric suffixes of its scores' columns; differentiable:
     may `score` be differentiated in its images? reads: what of the condition it looks at, of "classes" and "texts".
     class_set: whose classes it knows (`Dataset.class_set`); None: any. needs_judge: does it look through the judge?
+    climbs_apart: is what a gradient climbs (`climb`) another number than what chooses (`combine`)?
     sources, weight_bytes: as of `ModelSettings`.
     """
 
@@ -59,6 +60,7 @@ class Verifier:
     reads: tuple[str, ...] = ()
     class_set: str | None = None
     needs_judge: bool = False
+    climbs_apart: bool = False
     sources: Sequence[Source] = ()
     weight_bytes: int | None = None
 
@@ -91,6 +93,10 @@ class Verifier:
     def combine(self, scores: Tensor, point: int) -> Tensor:
         """scores [B, K, V] of a set of candidates that is compared -> [B, K]; point: of the budget it is for."""
         return scores[..., 0]
+
+    def climb(self, scores: Tensor) -> Tensor:
+        """scores [B, K, V] -> [B, K], what a search with gradients differentiates."""
+        return self.combine(scores, 0)
 
     @property
     def ranks_alone(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from noise_search.core.algorithm import Algorithm, Independent
+from noise_search.core.algorithm import Algorithm, Climbing, Independent
 from noise_search.core.budget import Plan
 from noise_search.core.dataset import Dataset
 from noise_search.core.draft import Draft
@@ -40,6 +40,10 @@ def refuse_misfits(
         raise Refused(f"metrics: {', '.join(wanting)} needs classes, dataset {dataset.name} has prompts")
     if (guidance.channels or 0) > model.shape[0]:
         raise Refused(f"guidance.channels={guidance.channels}: {model.name} has {model.shape[0]}")
+    if verifier.climbs_apart and not isinstance(algorithm, Climbing):
+        raise Refused(
+            f"verifier {choice} climbs one part and chooses by another: not with {algorithm.name}, no gradient"
+        )
     algorithm.refuse(verifier)
 
 

@@ -15,13 +15,15 @@ from noise_search.storage.atomic import sha256
 if TYPE_CHECKING:
     from torch import Tensor
 
-OUTPUTS = ("logit", "probability")
+OUTPUTS = ("logit", "probability", "log_probability")
 
 
 def class_scores(logits: Tensor, candidates: Candidates, output: str) -> Tensor:
-    """logits [B * K, classes] -> [B, K]: those of the conditioning class, or its probability."""
+    """logits [B * K, classes] -> [B, K]: those of the conditioning class, its probability or that one's logarithm."""
     b, k = candidates.images.shape[:2]
-    values = logits if output == "logit" else logits.softmax(1)
+    values = logits.softmax(1) if output == "probability" else logits
+    if output == "log_probability":
+        values = logits.log_softmax(1)
     return values.gather(1, candidates.condition.repeat_interleave(k)[:, None]).view(b, k)
 
 
@@ -29,7 +31,8 @@ def class_scores(logits: Tensor, candidates: Candidates, output: str) -> Tensor:
 class Classifier(Verifier):
     """EfficientNet-Lite `size` and the shipped CIFAR-10 head: the embedded twin of the paper's DINO and CLIP verifiers.
 
-    output: "logit" (unbounded) or "probability" (0 to 1) of the class that the image was asked to show.
+    output: "logit" (unbounded), "probability" (0 to 1) or "log_probability" (at most 0, in nats) of the class that the
+    image was asked to show.
     resolution: pixels the image is enlarged to. precision: "float32" or "bfloat16". Cost: one forward an image.
     Differentiable in the image.
     """
@@ -66,6 +69,11 @@ class Classifier(Verifier):
         self.features = EfficientNetLite(self.size, self.resolution, self.precision).to(into.device)
         self.weight, self.bias = state["weight"].to(into.device), state["bias"].to(into.device)
         return self
+
+    @property
+    def width(self) -> int:
+        """How many numbers `features` makes of an image."""
+        return self.weight.shape[1]
 
     def score(self, candidates: Candidates) -> Tensor:
         logits = self.features(candidates.images.flatten(0, 1)) @ self.weight.T + self.bias

@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def require_members(members: Mapping[str, Verifier]) -> None:
+    """Of an ensemble: by their names, with one score each."""
+    named = isinstance(members, Mapping) and bool(members)
+    require("members", members, named, "verifiers by their names, at least one")
+    for name, part in members.items():
+        require(f"members.{name}", part, isinstance(part, Verifier), "a verifier")
+    single = [name for name, part in members.items() if len(part.members) != 1]
+    require("members", ", ".join(single), not single, "an ensemble's members give one score each")
+
+
+def scores_of_members(ensemble: Several, candidates: Candidates) -> Tensor:
+    """[B, K, V]: a column each."""
+    import torch
+
+    return torch.stack([member.score(seen) for member, seen in ensemble.each(candidates)], 2)
+
+
 class Ensemble(Several):
     """members: name -> verifier; rank_weights: name -> its share, any missing: 1.
 
@@ -21,12 +38,7 @@ class Ensemble(Several):
     """
 
     def __init__(self, members: Mapping[str, Verifier], rank_weights: Mapping[str, float] | None = None) -> None:
-        named = isinstance(members, Mapping) and bool(members)
-        require("members", members, named, "verifiers by their names, at least one")
-        for name, part in members.items():
-            require(f"members.{name}", part, isinstance(part, Verifier), "a verifier")
-        single = [name for name, part in members.items() if len(part.members) != 1]
-        require("members", ", ".join(single), not single, "an ensemble's members give one score each")
+        require_members(members)
         allowed, weights = f"numbers of at least 0 for some of {', '.join(members)}, null for none", rank_weights
         known = weights is None or (isinstance(weights, Mapping) and not set(weights) - set(members))
         good = known and all(finite(share) and share >= 0 for share in (weights or {}).values())
@@ -42,9 +54,7 @@ class Ensemble(Several):
         return self
 
     def scores(self, candidates: Candidates) -> Tensor:
-        import torch
-
-        return torch.stack([member.score(seen) for member, seen in self.each(candidates)], 2)
+        return scores_of_members(self, candidates)
 
     def combine(self, scores: Tensor, point: int) -> Tensor:
         import torch
