@@ -7,8 +7,10 @@ import pytest
 
 from noise_search.errors import Refused
 from noise_search.report.figures import blank
-from noise_search.report.paper import FIGURES, Bars, Gains, Panel, Scatter
-from noise_search.report.paper_figures import draw_ours, notes, own_words, paper_figure, titled
+from noise_search.report.paper import FIGURES
+from noise_search.report.paper_axes import draw_ours, own_words, titled
+from noise_search.report.paper_figures import notes, paper_figure
+from noise_search.report.paper_panels import Bars, Gains, Panel, Scatter
 from noise_search.report.paper_points import Line, bars_of, curves, gains_of, points_of
 from noise_search.report.published import Point, published, published_table
 from noise_search.storage.curve_csv import COLUMNS, write_csv

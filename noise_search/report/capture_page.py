@@ -6,7 +6,7 @@ from typing import Any
 
 from noise_search.report.comparison import markdown
 from noise_search.report.figures import FLOOR, blank, save
-from noise_search.report.paper_figures import COLOURS, MARKERS
+from noise_search.report.paper_axes import COLOURS, MARKERS
 from noise_search.storage.atomic import write_text
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from noise_search.report.matrix import banks
-from noise_search.report.paper import METRICS, NAMES, Bars, Gains, Panel, Scatter
+from noise_search.report.paper_panels import METRICS, NAMES, Bars, Gains, Panel, Scatter
 from noise_search.report.published import GROUPS, OWN, PAPER_MODELS, Point
 from noise_search.storage.run_folder import finished_record, flatten, identity_of
 from noise_search.storage.units import read_units
