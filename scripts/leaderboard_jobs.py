@@ -102,7 +102,7 @@ METHODS = (  # the cheapest first: it may be stopped anywhere
     drafted("early", *((f"draft.steps={n}", f"draft.time={t}") for n, t in ((6, 0.5), (4, 0.5), (4, 0.3)))),
     searched("smc", *grid(resamplings=(2,), strength=(10.0, 1.0, 3.0))),
     searched("beam", *grid(beams=(2,), choices=(2, 3, 4))),
-    searched("epsilon_greedy", *grid(candidates=(2,), epsilon=(0.4, 0.8), radius=(0.15,))),
+    searched("epsilon_greedy", *grid(candidates=(2,), epsilon=(0.4, 0.7, 1.0))),
     searched("svdd", *grid(temperature=(0.0, 0.3, 1.0))),
     searched("rbf", *grid(particles=(2, 1, 4))),
 )

@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from noise_search.configuration.compose import composed
 from noise_search.core.budget import Purchase
-from noise_search.run.assemble import assemble
-from noise_search.run.description import describe
+from noise_search.core.denoiser import Batches
+from noise_search.run.assemble import assemble, settled
+from noise_search.run.description import Description, describe
 from noise_search.run.evaluate import Measured, measured
 from noise_search.run.execute import begin_folder, identity_of_parts, make_missing_images, refuse_other_settings
 from noise_search.run.parts import Parts
@@ -40,13 +42,29 @@ class Made:
 def make(options: Sequence[str], folder: Path) -> Made:
     """Search and render what the folder lacks; nothing is drawn."""
     started = time.process_time()
-    run = describe(*composed([*options, *PLAIN]))
-    parts = assemble(run)
+    parts = loaded(describe(*composed([*options, *PLAIN])))
     refuse_other_settings(folder, identity_of_parts(parts))
     folder.mkdir(parents=True, exist_ok=True)
     parts = begin_folder(parts, folder, identity_of_parts(parts))
     make_missing_images(parts, folder)
     return Made(parts, folder, time.process_time() - started)
+
+
+LOADED: dict[str, Parts] = {}  # what has been loaded so far: most runs differ in their algorithm alone
+
+
+def loaded(run: Description) -> Parts:
+    """As `assemble`; the networks of an earlier run with the same model, verifier and judge."""
+    key = json.dumps([run.config[name] for name in ("model", "dataset", "verifier", "metrics", "cfg_scale")])
+    if key not in LOADED:
+        LOADED[key] = assemble(run)
+        return LOADED[key]
+    parts = LOADED[key]
+    settle = partial(settled, precision=parts.tuning.precision)
+    run = replace(run, model=settle(run.model), draft=run.draft.settled(settle))
+    draft = run.draft.load(parts.model, run.model, parts.device)
+    made_with = {**parts.made_with, "settings": run.digest}
+    return replace(parts, run=run, draft=draft, made_with=made_with, batches=Batches(parts.tuning.batch_size))
 
 
 def own_scores(made: Made, point: int) -> np.ndarray:
