@@ -28,7 +28,10 @@ class Size:
 
 PROTOCOL = Size(10, 20, (40, 60, 100, 180, 340), 100, 256, 64)
 TEXT_PROTOCOL = Size(10, 20, (40, 60, 100, 140, 180), 100, 96, 64)
-SMALL = Size(6, 12, (24, 30, 36, 48, 60), 36, 10, 10)  # for a machine that is busy with other things
+SMALL = Size(6, 12, (24, 30, 36, 48, 60), 36, 10, 5)  # for a machine that is busy with other things
+
+
+CHOSEN = {name: (f"dataset.classes={list(ids)}".replace(" ", ""),) for name, ids in CLASSES.items()}
 
 
 @dataclass(frozen=True)
@@ -43,18 +46,22 @@ class Board:
 
 
 def of_classes(model: str) -> Board:
-    asked = {name: (f"dataset.classes={list(ids)}".replace(" ", ""),) for name, ids in CLASSES.items()}
     sizes = {"protocol": PROTOCOL, "small": SMALL}
-    return Board(model, MAIN, (f"model={model}", "dataset=cifar10", "metrics=lite2"), asked, sizes)
+    return Board(model, MAIN, (f"model={model}", "dataset=cifar10", "metrics=lite2", "batch_size=64"), CHOSEN, sizes)
 
 
+EXACT = {  # the mixture's: a busy machine can do it, at the protocol's budgets
+    "protocol": PROTOCOL,
+    "small": Size(10, 20, (40, 60, 100, 140, 180), 100, 32, 20),
+}
 BOARDS = {
+    "toy": Board("toy", ("likelihood", "oracle_is", "brightness"), ("experiment=toy", "batch_size=4096"), CHOSEN, EXACT),
     "small": of_classes("sit_cifar10_small"),
     "class": of_classes("sit_cifar10"),
     "text": Board(
         "scenes",
         ("scenes_clip", "scenes_aesthetic"),
-        ("model=scenes",),
+        ("model=scenes", "batch_size=64"),
         {"board": (), "tuning": ()},  # other captions: `first` below
         {"protocol": TEXT_PROTOCOL, "small": SMALL},
     ),
@@ -107,6 +114,7 @@ METHODS = (  # the cheapest first: it may be stopped anywhere
     searched("rbf", *grid(particles=(2, 1, 4))),
 )
 THRESHOLDS = {"classifier": (5.0, 4.0, 7.0), "classifier_b": (5.0, 4.0, 7.0), "classifier_probability": (0.9, 0.7, 0.97)}
+THRESHOLDS |= {"likelihood": (-1.0, -2.0, -0.5), "oracle_is": (0.9, 0.7, 0.99), "brightness": (0.1, 0.0, 0.2)}
 THRESHOLDS |= {"scenes_clip": (0.8, 0.6, 0.9), "scenes_aesthetic": (2.0, 0.0, 4.0)}
 
 
@@ -118,6 +126,5 @@ def settings_of(method: Method, verifier: str) -> tuple[tuple[str, ...], ...]:
 
 def pairs(board: Board) -> Iterator[tuple[Method, str]]:
     """Every method with every verifier; what does not search, once."""
-    for method in METHODS:
-        for verifier in board.verifiers if method.searches else board.verifiers[:1]:
-            yield method, verifier
+    for verifier in board.verifiers:
+        yield from ((method, verifier) for method in METHODS if method.searches or verifier == board.verifiers[0])

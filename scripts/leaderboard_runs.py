@@ -20,7 +20,7 @@ from noise_search.run.execute import begin_folder, identity_of_parts, make_missi
 from noise_search.run.parts import Parts
 from noise_search.storage.units import read_units
 
-PLAIN = ("logger=none", "keep_images=false", "keep_bank=0", "precision=float32", "compile=false", "batch_size=64")
+PLAIN = ("logger=none", "keep_images=false", "keep_bank=0", "precision=float32", "compile=false")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ LOADED: dict[str, Parts] = {}  # what has been loaded so far: most runs differ i
 
 def loaded(run: Description) -> Parts:
     """As `assemble`; the networks of an earlier run with the same model, verifier and judge."""
-    key = json.dumps([run.config[name] for name in ("model", "dataset", "verifier", "metrics", "cfg_scale")])
+    key = run.dataset.digest + json.dumps([run.config[name] for name in ("model", "dataset", "verifier", "metrics", "cfg_scale")])
     if key not in LOADED:
         LOADED[key] = assemble(run)
         return LOADED[key]
@@ -121,19 +121,13 @@ def kept(made: Sequence[Made]) -> dict[str, Any]:
     return {"weights": dict(first.parts.weights), "points": points}
 
 
-def distances(parts: Parts, rows: Sequence[Measured], groups: int = 10) -> list[float]:
+def distances(parts: Parts, rows: Sequence[Measured]) -> list[float]:
     """Kernel distance of all images together, and without each of ten groups of neighbours, seed after seed."""
     metric = next(metric for metric in parts.judge.metrics if metric.name == "kernel_distance")
     assert metric.of_set is not None
     features = np.concatenate([r.features for r in rows])
-    condition = np.concatenate([r.condition for r in rows])
-    n = len(features)
-    group = np.arange(n) * groups // n
-    out = [metric.of_set(features, condition).value]
-    for g in range(groups):
-        left = np.ascontiguousarray(features[group != g])
-        out.append(metric.of_set(left, condition[group != g]).value)
-    return rounded(np.array(out))
+    value = metric.of_set(features, np.concatenate([r.condition for r in rows]))
+    return rounded(np.array([value.value, *value.left_out]))
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

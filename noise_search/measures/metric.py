@@ -24,6 +24,7 @@ class Value:
     """value, 95 % interval; None where there is none: too few images, or an interval the metric does not allow.
 
     images: how many of the set it has seen; None: all. real: against how many of the reference's, where it matters.
+    left_out: without each group of a jackknife, where there is one.
     """
 
     value: float | None = None
@@ -31,6 +32,7 @@ class Value:
     high: float | None = None
     images: int | None = None
     real: int | None = None
+    left_out: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def with_interval(estimate: Estimate, **counts: int) -> Value:
     """A number of a set with its jackknife interval, where groups were left out. counts: `Value.images` and `real`."""
     value, left_out = estimate
     half = half_width(left_out) if len(left_out) else None
-    return Value(value, *((None, None) if half is None else (value - half, value + half)), **counts)
+    ends = (None, None) if half is None else (value - half, value + half)
+    return Value(value, *ends, **counts, left_out=tuple(left_out.tolist()))
 
 
 def once(measure: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T]:
