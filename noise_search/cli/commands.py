@@ -68,7 +68,7 @@ def replay(run: Path, described: Description, ids: list[int]) -> list[str]:
     work = begin_work(parts, len(ids))
     again = {(row["image_id"], row["point"]): row for row in search_and_render(parts, begin(parts, ids), work)}
     work.close()
-    stored = read_units(run, ["image_id", "point", "candidate", "digest", "png"])
+    stored = read_units(run, ["image_id", "point", "candidate", "digest", "png", "scores_final"])
     rows = [row for row in stored.to_pylist() if row["image_id"] in ids]
     same = sum(row["digest"] == again[row["image_id"], row["point"]]["digest"] for row in rows)
     print(
@@ -83,6 +83,10 @@ def replay(run: Path, described: Description, ids: list[int]) -> list[str]:
             problems.append(f"{where}: other pixels, by how much cannot be told (keep_images=false)")
         elif row["digest"] != new["digest"] and (away := pixels_away(row["png"], new["png"])) > ROUNDING:
             problems.append(f"{where}: pixels differ by up to {away} of 255")
+        elif row["digest"] == new["digest"] and not np.allclose(
+            row["scores_final"], new["scores_final"], rtol=1e-3, atol=1e-3, equal_nan=True
+        ):
+            problems.append(f"{where}: the same pixels score {new['scores_final']} now, not {row['scores_final']}")
     return problems
 
 

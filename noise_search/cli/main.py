@@ -11,6 +11,7 @@ noise-search export RUN as=npz|png|scores|pairs|bank|t2i_compbench [points=1,4] 
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
 noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
+noise-search submit RUN [into=leaderboard.jsonl] [images=8]  adds its rows to the leaderboard, once images are made again
 noise-search calibrate [overrides] into=FOLDER     drafts against the full model: capture, cost, which is good enough
 noise-search doctor                                libraries, plug-ins, weights, references and data that are here
 noise-search prefetch [overrides]                  fetches all that a configuration needs
@@ -43,6 +44,7 @@ OPTIONS = {  # command -> the fewest and most runs that it takes, and its option
     "export": (1, 1, {"as", "points", "into", "verifier", "pairs", "against", "margin", "seed"}),
     "import": (1, 1, {"as", "from"}),
     "log": (1, 1, {"project", "group"}),
+    "submit": (1, 1, {"into", "images"}),
     "select": (1, 1, {"verifier", "points", "into"}),
     "doctor": (0, 0, set()),
 }
@@ -132,6 +134,10 @@ def done(
         return figures(runs, named, into, options.get("axis"), options.get("as"))
     if name == "doctor":
         return doctor()
+    if name == "submit":
+        from noise_search.cli.submit import submit
+
+        return submit(runs[0], into or Path("leaderboard.jsonl"), images)
     if "verifier" not in options:
         raise Refused(f"usage: {USAGE[name]}")
     return commands.select(runs[0], options["verifier"], into, points)
