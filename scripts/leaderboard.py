@@ -39,7 +39,7 @@ class Runs:
 
     def make(self, method: Method, verifier: str) -> None:
         """Tune, run all seeds, keep; nothing where that is done."""
-        name = f"{method.name.replace(', ', '-').replace(' ', '_')}-{verifier}"
+        name = f"{method.file}-{verifier}"
         path = self.into / self.board.model / f"{name}.json"
         if read_json(path).get("images") == self.images:
             return
@@ -83,11 +83,11 @@ def main(arguments: list[str]) -> None:
     only = options.pop("only", "").split(",")
     out = Path(options.pop("out", "outputs/leaderboard")) / board.model
     runs = Runs(board, size, images, seeds, out, Path(options.pop("kept", KEPT)))
-    if options or set(only) - {"", *(method.name for method in METHODS)}:
+    if options or set(only) - {"", *(method.file for method in METHODS)}:
         raise SystemExit(f"{options or only}: options are board, size, images, seeds, only, out, kept")
     with own_hydra():
         for method, verifier in pairs(board):
-            if only == [""] or method.name in only:
+            if only == [""] or method.file in only:
                 runs.make(method, verifier)
 
 

@@ -62,7 +62,7 @@ BOARDS = {
         "scenes",
         ("scenes_clip", "scenes_aesthetic"),
         ("model=scenes", "batch_size=64"),
-        {"board": (), "tuning": ()},  # other captions: `first` below
+        {"board": (), "tuning": (f"dataset.classes={list(range(150, 300))}".replace(" ", ""),)},  # captions; 0 to 95 are the board's
         {"protocol": TEXT_PROTOCOL, "small": SMALL},
     ),
 }
@@ -76,6 +76,11 @@ class Method:
     options: tuple[str, ...]
     settings: tuple[tuple[str, ...], ...] = ((),)
     searches: bool = True  # with a verifier, and so once for each
+
+    @property
+    def file(self) -> str:
+        """Its name as a part of files' names."""
+        return self.name.replace(", ", "-").replace(" ", "_")
 
 
 def grid(**values: tuple[object, ...]) -> tuple[tuple[str, ...], ...]:

@@ -1,6 +1,7 @@
 """The leaderboard's rows from the scores that its runs have kept."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,14 +61,24 @@ def dearest(points: list[dict[str, Any]], unit: str, budget: float) -> dict[str,
 def numbers(point: dict[str, Any], against: dict[str, Any] | None) -> Iterator[tuple[str, str, tuple[float | None, ...]]]:
     """(metric, better, value, its interval, difference to random search, its interval) of all images together."""
     for name, seeds in point["scores"].items():
-        own = np.concatenate([np.array(values) for values in seeds])
-        half = 1.96 * float(own.std(ddof=1)) / len(own) ** 0.5
-        mean, apart = float(own.mean()), (None, None, None)
-        if against is not None and name in against["scores"]:
-            found = paired_bootstrap(own, np.concatenate(against["scores"][name]), "higher")
-            apart = found.difference, found.ci_low, found.ci_high
-        yield name, "higher", (mean, mean - half, mean + half, *apart)
+        own, other = joined(seeds), joined(against["scores"].get(name, ())) if against else ()
+        yield name, "higher", of_images(own, other)
     yield "kernel_distance", "lower", distance(point["kid"], against and against["kid"])
+
+
+def joined(seeds: list[list[float]]) -> tuple[float, ...]:
+    return tuple(value for values in seeds for value in values)
+
+
+@cache
+def of_images(own: tuple[float, ...], other: tuple[float, ...]) -> tuple[float | None, ...]:
+    """Mean of numbers of images, with its interval; difference to others' of the same images, with its interval."""
+    half = 1.96 * float(np.std(own, ddof=1)) / len(own) ** 0.5
+    mean = float(np.mean(own))
+    if not other:
+        return mean, mean - half, mean + half, None, None, None
+    found = paired_bootstrap(np.array(own), np.array(other), "higher")
+    return mean, mean - half, mean + half, found.difference, found.ci_low, found.ci_high
 
 
 def distance(own: list[float], other: list[float] | None) -> tuple[float | None, ...]:
