@@ -91,6 +91,17 @@ scale ?= 1000
 reproduce: setup ## the paper on the embedded models; scale=16 is a rehearsal (about 15 minutes), 1000 takes many hours
 	$(BIN)/python -m scripts.reproduce scale=$(scale)
 
+board ?= class
+size ?= protocol
+
+leaderboard: setup ## all searches under one ledger, then docs/leaderboard.md; board=class, text, small, toy; size=small (hours)
+	$(BIN)/python -m scripts.leaderboard board=$(board) size=$(size)
+	$(BIN)/python -m scripts.leaderboard_rates board=$(board)
+	$(BIN)/python -m scripts.leaderboard_page
+
+leaderboard-page: setup ## docs/leaderboard.md and its table again, from the scores in docs/leaderboard (a minute)
+	$(BIN)/python -m scripts.leaderboard_page
+
 ONLY ?=
 DEVICE ?= cpu
 
@@ -101,4 +112,4 @@ clean: ## remove caches; outputs/, data/ and .venv/ stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup demo demo-text test test-pages test-oldest test-newest test-wheel test-slurm lint docs figures readme-figures reproduce bench clean
+.PHONY: help setup demo demo-text test test-pages test-oldest test-newest test-wheel test-slurm lint docs figures readme-figures reproduce leaderboard leaderboard-page bench clean

@@ -66,7 +66,11 @@ class Runs:
             return {"chosen": settings[0], "tried": []}
         for number, setting in enumerate(settings):
             asked = [*self.options(method, verifier, setting), *self.board.conditions["tuning"]]
-            asked += [f"budget.nfe=[{self.size.tuning_nfe}]", f"images={self.size.tuning_images}", f"seed={TUNING_SEED}"]
+            asked += [
+                f"budget.nfe=[{self.size.tuning_nfe}]",
+                f"images={self.size.tuning_images}",
+                f"seed={TUNING_SEED}",
+            ]
             made = make(asked, self.out / f"tuning-{name}-{number}")
             purchase = made.purchases[-1]
             score = float(np.mean(own_scores(made, purchase.point)))

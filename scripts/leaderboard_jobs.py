@@ -4,7 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-MAIN = ("classifier", "classifier_b", "classifier_probability")  # logits of two networks; a probability, which saturates
+MAIN = (
+    "classifier",
+    "classifier_b",
+    "classifier_probability",
+)  # logits of two networks; a probability, which saturates
 CLASSES = {"board": (0, 2, 4, 6, 8), "tuning": (1, 3, 5, 7, 9)}  # of CIFAR-10: settings are chosen on others
 TUNING_SEED = 1000
 
@@ -39,6 +43,7 @@ class Board:
     """A model with its verifiers, options that every run of it has, and options of its conditions, by what for."""
 
     model: str
+    dataset: str
     verifiers: tuple[str, ...]
     options: tuple[str, ...]
     conditions: dict[str, tuple[str, ...]]
@@ -47,7 +52,9 @@ class Board:
 
 def of_classes(model: str) -> Board:
     sizes = {"protocol": PROTOCOL, "small": SMALL}
-    return Board(model, MAIN, (f"model={model}", "dataset=cifar10", "metrics=lite2", "batch_size=64"), CHOSEN, sizes)
+    return Board(
+        model, "cifar10", MAIN, (f"model={model}", "dataset=cifar10", "metrics=lite2", "batch_size=64"), CHOSEN, sizes
+    )
 
 
 EXACT = {  # the mixture's: a busy machine can do it, at the protocol's budgets
@@ -55,14 +62,20 @@ EXACT = {  # the mixture's: a busy machine can do it, at the protocol's budgets
     "small": Size(10, 20, (40, 60, 100, 140, 180), 100, 32, 20),
 }
 BOARDS = {
-    "toy": Board("toy", ("likelihood", "oracle_is", "brightness"), ("experiment=toy", "batch_size=4096"), CHOSEN, EXACT),
+    "toy": Board(
+        "toy", ("likelihood", "oracle_is", "brightness"), ("experiment=toy", "batch_size=4096"), CHOSEN, EXACT
+    ),
     "small": of_classes("sit_cifar10_small"),
     "class": of_classes("sit_cifar10"),
     "text": Board(
         "scenes",
+        "scenes",
         ("scenes_clip", "scenes_aesthetic"),
         ("model=scenes", "batch_size=64"),
-        {"board": (), "tuning": (f"dataset.classes={list(range(150, 300))}".replace(" ", ""),)},  # captions; 0 to 95 are the board's
+        {
+            "board": (),
+            "tuning": (f"dataset.classes={list(range(150, 300))}".replace(" ", ""),),
+        },  # captions; 0 to 95 are the board's
         {"protocol": TEXT_PROTOCOL, "small": SMALL},
     ),
 }
@@ -118,7 +131,11 @@ METHODS = (  # the cheapest first: it may be stopped anywhere
     searched("svdd", *grid(temperature=(0.0, 0.3, 1.0))),
     searched("rbf", *grid(particles=(2, 1, 4))),
 )
-THRESHOLDS = {"classifier": (5.0, 4.0, 7.0), "classifier_b": (5.0, 4.0, 7.0), "classifier_probability": (0.9, 0.7, 0.97)}
+THRESHOLDS = {
+    "classifier": (5.0, 4.0, 7.0),
+    "classifier_b": (5.0, 4.0, 7.0),
+    "classifier_probability": (0.9, 0.7, 0.97),
+}
 THRESHOLDS |= {"likelihood": (-1.0, -2.0, -0.5), "oracle_is": (0.9, 0.7, 0.99), "brightness": (0.1, 0.0, 0.2)}
 THRESHOLDS |= {"scenes_clip": (0.8, 0.6, 0.9), "scenes_aesthetic": (2.0, 0.0, 4.0)}
 

@@ -132,7 +132,9 @@ def chosen(board: Board, scores: Path) -> str:
     for one in sorted(found, key=lambda e: (e.method, e.verifier)):
         tuning = one.content["tuning"]
         tried = tuning["tried"]
-        words = " ".join(setting.removeprefix("algorithm.") for setting in tuning["chosen"]) or "as published or shipped"
+        words = (
+            " ".join(setting.removeprefix("algorithm.") for setting in tuning["chosen"]) or "as published or shipped"
+        )
         spread = f"{min(t['score'] for t in tried):.3g} to {max(t['score'] for t in tried):.3g}" if tried else ""
         cost = f"{sum(t['nfe'] * t['images'] for t in tried):,}" if tried else "0: nothing to tune"
         lines.append([one.method, one.verifier, words, str(len(tried)), spread, cost])

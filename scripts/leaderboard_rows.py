@@ -58,7 +58,9 @@ def dearest(points: list[dict[str, Any]], unit: str, budget: float) -> dict[str,
     return max(within, key=lambda p: p["cost"][unit], default=None)
 
 
-def numbers(point: dict[str, Any], against: dict[str, Any] | None) -> Iterator[tuple[str, str, tuple[float | None, ...]]]:
+def numbers(
+    point: dict[str, Any], against: dict[str, Any] | None
+) -> Iterator[tuple[str, str, tuple[float | None, ...]]]:
     """(metric, better, value, its interval, difference to random search, its interval) of all images together."""
     for name, seeds in point["scores"].items():
         own, other = joined(seeds), joined(against["scores"].get(name, ())) if against else ()
@@ -125,7 +127,7 @@ def rows_at(
         assert value is not None
         yield Row(
             model=content["model"],
-            dataset=content.get("dataset", content["model"]),
+            dataset=next(board.dataset for board in BOARDS.values() if board.model == content["model"]),
             method=entry.method,
             verifier=entry.verifier,
             unit=unit,

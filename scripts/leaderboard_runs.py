@@ -55,7 +55,9 @@ LOADED: dict[str, Parts] = {}  # what has been loaded so far: most runs differ i
 
 def loaded(run: Description) -> Parts:
     """As `assemble`; the networks of an earlier run with the same model, verifier and judge."""
-    key = run.dataset.digest + json.dumps([run.config[name] for name in ("model", "dataset", "verifier", "metrics", "cfg_scale")])
+    key = run.dataset.digest + json.dumps(
+        [run.config[name] for name in ("model", "dataset", "verifier", "metrics", "cfg_scale")]
+    )
     if key not in LOADED:
         LOADED[key] = assemble(run)
         return LOADED[key]
@@ -106,7 +108,11 @@ def point_of(made: Made, purchase: Purchase) -> dict[str, Any]:
         "differentiated": purchase.nfe_backward / c,  # candidates through whose decoder and verifier a gradient went
         "finished": 1 if purchase.nfe_final else 0,  # decoded once more
     }
-    return {"point": purchase.point, "cost": cost, "scores": {"score": rounded(rows.scores_final[:, 0]), **judged(made, rows)}}
+    return {
+        "point": purchase.point,
+        "cost": cost,
+        "scores": {"score": rounded(rows.scores_final[:, 0]), **judged(made, rows)},
+    }
 
 
 def kept(made: Sequence[Made]) -> dict[str, Any]:

@@ -264,7 +264,7 @@ def test_prefetch_loads_what_a_configuration_needs(tmp_path: Path) -> None:
         (
             ["nonsense"],
             "nonsense: the commands are status, verify, report, compare, view, figures, export, import, log, select,"
-            " calibrate, doctor, prefetch",
+            " submit, calibrate, doctor, prefetch",
         ),
         (["status"], "usage: noise-search status RUN"),
         (["verify", "run", "images=x"], "usage: noise-search verify RUN"),

@@ -11,7 +11,7 @@ noise-search export RUN as=npz|png|scores|pairs|bank|t2i_compbench [points=1,4] 
 noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said: means by category
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
 noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
-noise-search submit RUN [into=leaderboard.jsonl] [images=8]  adds its rows to the leaderboard, once images are made again
+noise-search submit RUN [into=leaderboard.jsonl] [images=8]  rows for the leaderboard, once images were made again
 noise-search calibrate [overrides] into=FOLDER     drafts against the full model: capture, cost, which is good enough
 noise-search doctor                                libraries, plug-ins, weights, references and data that are here
 noise-search prefetch [overrides]                  fetches all that a configuration needs

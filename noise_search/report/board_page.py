@@ -23,8 +23,8 @@ def write_board(path: Path, rows: Sequence[Row]) -> None:
         lines.setdefault(told, []).append(row)
     head = "".join(f'<th scope="col" data-sorts>{name}</th>' for name in HEAD)
     note = (
-        "Costs are of an image. Beside a number, in brackets: its difference to random search's at the same budget, on the"
-        " same images, with a 95 % interval."
+        "Costs are of an image. Beside a number, in brackets: its difference to random search's at the same budget, on"
+        " the same images, with a 95 % interval."
     )
     body = (
         f'<p class="note">{note}</p><table class="index"><thead><tr>{head}</tr></thead>'
@@ -36,7 +36,9 @@ def write_board(path: Path, rows: Sequence[Row]) -> None:
 def line(rows: Sequence[Row]) -> str:
     """One method with one verifier at one budget."""
     first = rows[0]
-    cells: list[tuple[object, str]] = [(value, value) for value in (first.model, first.method, first.verifier, first.unit)]
+    cells: list[tuple[object, str]] = [
+        (value, value) for value in (first.model, first.method, first.verifier, first.unit)
+    ]
     cells += [(first.budget, number(first.budget)), (first.cost, number(first.cost))]
     for names in KINDS.values():
         row = next((row for row in rows if row.metric in names), None)

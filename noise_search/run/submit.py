@@ -90,7 +90,9 @@ def command_of(run: Path, composed: Composed) -> str:
         words.append(f"{key}={told(value)}")
     again = composed([*words, "logger=none"])[0]
     if settings_digest(again) != settings_digest(config):
-        raise Refused(f"{run}: no command with these choices gives its settings; it was made with other files of settings")
+        raise Refused(
+            f"{run}: no command with these choices gives its settings; it was made with other files of settings"
+        )
     return " ".join(["noise-search", *words])
 
 

@@ -1,4 +1,4 @@
-"""The leaderboard's file: one JSON object a line, each a number of one method at one budget (docs/how-to/leaderboard.md)."""
+"""The leaderboard's file: a JSON object a line, a number of one method at one budget (docs/how-to/leaderboard.md)."""
 
 from __future__ import annotations
 
@@ -108,5 +108,7 @@ def added(there: list[Row], new: list[Row], path: Path) -> list[Row]:
     known = {row.key for row in there}
     if again := [row for row in new if row.key in known]:
         row = again[0]
-        raise Refused(f"{path} has it already: {row.method} with {row.verifier}, {row.unit}={row.budget:g}, {row.metric}")
+        raise Refused(
+            f"{path} has it already: {row.method} with {row.verifier}, {row.unit}={row.budget:g}, {row.metric}"
+        )
     return there + new
