@@ -57,13 +57,19 @@ def of_classes(model: str) -> Board:
     )
 
 
+OTHER_CAPTIONS = f"dataset.classes={list(range(150, 300))}".replace(" ", "")  # 0 to 95 are the board's
 EXACT = {  # the mixture's: a busy machine can do it, at the protocol's budgets
     "protocol": PROTOCOL,
     "small": Size(10, 20, (40, 60, 100, 140, 180), 100, 32, 20),
 }
 BOARDS = {
     "toy": Board(
-        "toy", ("likelihood", "oracle_is", "brightness"), ("experiment=toy", "batch_size=4096"), CHOSEN, EXACT
+        "toy",
+        "mixture",
+        ("likelihood", "oracle_is", "brightness"),
+        ("experiment=toy", "batch_size=4096"),
+        CHOSEN,
+        EXACT,
     ),
     "small": of_classes("sit_cifar10_small"),
     "class": of_classes("sit_cifar10"),
@@ -72,10 +78,7 @@ BOARDS = {
         "scenes",
         ("scenes_clip", "scenes_aesthetic"),
         ("model=scenes", "batch_size=64"),
-        {
-            "board": (),
-            "tuning": (f"dataset.classes={list(range(150, 300))}".replace(" ", ""),),
-        },  # captions; 0 to 95 are the board's
+        {"board": (), "tuning": (OTHER_CAPTIONS,)},
         {"protocol": TEXT_PROTOCOL, "small": SMALL},
     ),
 }

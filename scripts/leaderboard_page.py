@@ -2,8 +2,8 @@
 
     python -m scripts.leaderboard_page [from=docs/leaderboard] [into=docs]
 
-FROM holds scores/, rates.json and made.json (the commit that made the runs, and words about them). Rows that others have
-submitted to leaderboard.jsonl stay.
+FROM holds scores/, rates.json and made.json (the commit that made the runs, and words about them). Rows that others
+have submitted to leaderboard.jsonl stay.
 """
 
 import json
@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from noise_search.measures.board import UNITS, Row, read_rows, write_rows
 from noise_search.report.board_page import write_board
 from noise_search.report.comparison import markdown
 from noise_search.storage.atomic import write_text
-from noise_search.storage.board import UNITS, Row, read_rows, write_rows
 from noise_search.storage.run_folder import read_json
 from scripts.leaderboard_jobs import BOARDS, METHODS, Board
 from scripts.leaderboard_rows import all_rows, entries
@@ -113,8 +113,8 @@ def sizes(board: Board, scores: Path) -> Iterator[str]:
     tuned = [t for one in found for t in one.content["tuning"]["tried"]]
     spent = sum(t["nfe"] * t["images"] for t in tuned)
     yield (
-        f"{images} images of each of {seeds} seeds ({images * seeds} in all), budgets of {', '.join(budgets)} NFE, verifiers "
-        f"{', '.join(f'`{v}`' for v in board.verifiers)}. Command of each run: in leaderboard.jsonl."
+        f"{images} images of each of {seeds} seeds ({images * seeds} in all), budgets of {', '.join(budgets)} NFE,"
+        f" verifiers {', '.join(f'`{v}`' for v in board.verifiers)}. Command of each run: in leaderboard.jsonl."
     )
     yield f"Tuning: {len(tuned)} settings, {spent:,} NFE in all, not counted in the budgets."
     done = {(one.method, one.verifier) for one in found} | {(one["method"], one["verifier"]) for one in refused}

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from noise_search.configuration.compose import own_hydra
-from noise_search.storage.board import Row, read_rows
+from noise_search.measures.board import Row, read_rows
 from noise_search.storage.run_folder import read_json
 from scripts.leaderboard_jobs import METHODS
 from scripts.leaderboard_runs import make, point_of

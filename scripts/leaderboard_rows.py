@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from noise_search.measures.board import UNITS, Row
 from noise_search.measures.paired import paired_bootstrap
 from noise_search.measures.scores import half_width
-from noise_search.storage.board import UNITS, Row
 from noise_search.storage.run_folder import read_json
 from scripts.leaderboard_jobs import BOARDS, Board
 
@@ -108,7 +108,7 @@ def rows_of_model(board: Board, scores: Path, rates: dict[str, Any], commit: str
         points = {name: with_seconds(entry, rates, gflops_row) for name, entry in own.items()}
         for unit in UNITS:
             budgets = [p["cost"][unit] for p in points["random"]]
-            for name, entry in own.items():
+            for entry in own.values():
                 for budget in budgets:
                     yield from rows_at(entry, points, unit, budget, rates["device"], commit)
 

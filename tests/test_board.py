@@ -12,9 +12,9 @@ import pytest
 from noise_search.cli.submit import submit
 from noise_search.configuration.compose import composed, own_hydra
 from noise_search.errors import Refused
+from noise_search.measures.board import Row, added, read_rows, write_rows
 from noise_search.run import submit as submitting
 from noise_search.run.execute import run_job
-from noise_search.storage.board import Row, added, read_rows, write_rows
 from noise_search.storage.run_folder import unit_paths
 
 ASKED = ("experiment=toy", "images=4", "seed=3", "algorithm=zo", "algorithm.similarity=0.8", "budget.points=[0,2]")

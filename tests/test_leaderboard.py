@@ -9,9 +9,9 @@ import pytest
 from noise_search.assets import FOLDER
 from noise_search.configuration.compose import composed, own_hydra
 from noise_search.errors import Refused
+from noise_search.measures.board import UNITS, Row, read_rows
 from noise_search.run.description import describe
 from noise_search.storage.atomic import sha256
-from noise_search.storage.board import UNITS, Row, read_rows
 from scripts.leaderboard_jobs import BOARDS, CLASSES, METHODS, Board, Method, settings_of
 from scripts.leaderboard_page import main as make_page
 from scripts.leaderboard_rows import dearest, distance, of_images, seconds

@@ -5,8 +5,8 @@ from pathlib import Path
 from noise_search.cli.commands import verify
 from noise_search.configuration.compose import composed
 from noise_search.errors import Refused
+from noise_search.measures.board import added, read_rows, write_rows
 from noise_search.run.submit import rows_of
-from noise_search.storage.board import added, read_rows, write_rows
 
 
 def submit(run: Path, into: Path, images: int) -> int:

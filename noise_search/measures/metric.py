@@ -105,12 +105,12 @@ def mean_of(values: np.ndarray) -> Value:
     return Value(mean, mean - half, mean + half)
 
 
-def with_interval(estimate: Estimate, **counts: int) -> Value:
-    """A number of a set with its jackknife interval, where groups were left out. counts: `Value.images` and `real`."""
+def with_interval(estimate: Estimate, images: int | None = None, real: int | None = None) -> Value:
+    """A number of a set with its jackknife interval, where groups were left out. images, real: as of `Value`."""
     value, left_out = estimate
     half = half_width(left_out) if len(left_out) else None
-    ends = (None, None) if half is None else (value - half, value + half)
-    return Value(value, *ends, **counts, left_out=tuple(left_out.tolist()))
+    low, high = (None, None) if half is None else (value - half, value + half)
+    return Value(value, low, high, images, real, tuple(left_out.tolist()))
 
 
 def once(measure: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T]:

@@ -4,8 +4,8 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from noise_search.measures.board import Row
 from noise_search.report.html import number, write_page
-from noise_search.storage.board import Row
 
 KINDS = {  # a column -> the metrics that stand in it
     "score": ("score", "score_final"),

@@ -10,9 +10,9 @@ from typing import Any
 
 from noise_search.core.population import Population
 from noise_search.errors import Refused
+from noise_search.measures.board import UNITS, Row
 from noise_search.run.reopen import reopen, saved
 from noise_search.run.settings import GROUPS, settings_digest
-from noise_search.storage.board import UNITS, Row
 from noise_search.storage.run_folder import finished_images, finished_record, flatten, identity_of
 
 LARGE = 1000  # images from which on a biased number, such as FD, is worth a row
