@@ -123,7 +123,7 @@ METHODS = (  # the cheapest first: it may be stopped anywhere
     searched("threshold"),  # its settings are in the verifier's unit: THRESHOLDS
     searched("first_order", *grid(step_size=(0.1, 0.05, 0.2))),
     searched("dno", *grid(learning_rate=(0.01, 0.05, 0.2))),
-    searched("racing", *grid(rungs=("[3]", "[4]", "[2,4]"), factor=(4,))),
+    searched("racing", *grid(rungs=("[4]", "[3]", "[2,4]"), factor=(3,))),
     searched("paths_1", *grid(backward_nfe=(5, 4, 6))),
     Method("none", ("algorithm=none",), searches=False),
     drafted("cache", ("draft.order=1",), ("draft.order=0",), ("draft.every=3",)),
