@@ -1,5 +1,6 @@
 """Every algorithm under one ledger: tuned elsewhere, run with three seeds, kept as docs/leaderboard/scores.
 
+    python -m scripts.leaderboard replay=20 [seed=0] [only=toy]     rows made afresh (scripts/leaderboard_replay.py)
     python -m scripts.leaderboard [board=class] [size=protocol] [images=..] [seeds=3] [only=zo,smc] [out=...] [kept=...]
 
 board: class (sit_cifar10), small (sit_cifar10_small) or text (scenes); size: protocol, or small, which a busy machine
@@ -18,6 +19,7 @@ from noise_search.configuration.compose import own_hydra
 from noise_search.errors import Refused
 from noise_search.storage.run_folder import read_json
 from scripts.leaderboard_jobs import BOARDS, METHODS, TUNING_SEED, Board, Method, Size, pairs, settings_of
+from scripts.leaderboard_replay import main as replay
 from scripts.leaderboard_runs import kept, make, own_scores, write
 
 KEPT = Path("docs/leaderboard/scores")
@@ -81,6 +83,8 @@ class Runs:
 
 def main(arguments: list[str]) -> None:
     options = dict(argument.split("=", 1) for argument in arguments)
+    if "replay" in options:
+        sys.exit(replay([f"rows={options.pop('replay')}", *(f"{key}={value}" for key, value in options.items())]))
     board = BOARDS[options.pop("board", "class")]
     size = board.sizes[options.pop("size", "protocol")]
     images, seeds = int(options.pop("images", size.images)), int(options.pop("seeds", 3))

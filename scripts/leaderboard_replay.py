@@ -20,7 +20,7 @@ from noise_search.configuration.compose import own_hydra
 from noise_search.measures.board import Row, read_rows
 from noise_search.storage.run_folder import read_json
 from scripts.leaderboard_jobs import METHODS
-from scripts.leaderboard_runs import make, point_of
+from scripts.leaderboard_runs import distances, make, point_of
 
 CLOSE = 1e-3  # of a score, relative: another machine rounds otherwise
 
@@ -33,19 +33,26 @@ def kept_point(row: Row, folder: Path) -> dict[str, Any]:
 
 
 def wrong_with(row: Row, seed: int, folder: Path, into: Path) -> Iterator[str]:
-    """Run it again with one of its seeds; what differs."""
+    """Run it again with one of its seeds, for a distance with all of them; what differs."""
     words = [word for word in row.command.split()[1:] if not word.startswith("budget.default_nfe=")]
-    made = make([*words, f"seed={seed}", f"budget.points=[{row.point}]"], into)
-    again, there = point_of(made, made.purchases[-1]), kept_point(row, folder)
-    number = row.seeds.index(seed)
-    for name, seeds in there["scores"].items():
-        new, old = np.array(again["scores"][name]), np.array(seeds[number])
-        if not np.allclose(new, old, rtol=CLOSE, atol=CLOSE):
-            yield f"{name} of {int((~np.isclose(new, old, rtol=CLOSE, atol=CLOSE)).sum())} of {len(new)} images"
-    if len(row.seeds) == 1 or not early(row):
-        for unit in ("nfe", "gflops"):
+    of_all = row.metric == "kernel_distance"
+    seeds, there = row.seeds if of_all else (seed,), kept_point(row, folder)
+    made = [make([*words, f"seed={s}", f"budget.points=[{row.point}]"], into / str(s)) for s in seeds]
+    for run, number in zip(made, map(row.seeds.index, seeds), strict=True):
+        again = point_of(run, run.purchases[-1])
+        for name, kept in there["scores"].items():
+            if off := apart(again["scores"][name], kept[number]):
+                yield f"{name} of {off} of {row.images} images"
+        for unit in ("nfe", "gflops") if not early(row) else ():
             if not np.isclose(again["cost"][unit], there["cost"][unit], rtol=1e-6):
                 yield f"{unit}: {again['cost'][unit]}, not {there['cost'][unit]}"
+    if of_all and (off := apart(distances(made[0].parts, [run.at(row.point) for run in made]), there["kid"])):
+        yield f"{off} kernel distances"
+
+
+def apart(new: list[float], old: list[float]) -> int:
+    """How many are not the same."""
+    return int((~np.isclose(new, old, rtol=CLOSE, atol=CLOSE)).sum())
 
 
 def early(row: Row) -> bool:
