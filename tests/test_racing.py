@@ -63,6 +63,7 @@ def test_equals_at_the_cut_are_counted_and_go_to_the_earlier() -> None:
     expected = (above - 2).where(above >= 2, torch.tensor(6))  # with one or none above, those below are cut
     assert torch.equal(middle.ties, expected)
     assert len(set(above.tolist())) > 2
+    assert torch.equal(racing.result(problem, end, 8).ties, end.ties)
     first_two = middle.number[above >= 2].sort().values
     assert len(first_two) and (first_two[:, 0] < first_two[:, 1]).all()
     assert torch.equal(end.ties - middle.ties, (at_the_end[:, 0] == at_the_end[:, 1]).long())

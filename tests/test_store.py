@@ -70,7 +70,7 @@ def unit(tmp_path: Path) -> Path:
 
 def test_a_file_is_plain_parquet_that_says_what_made_it(unit: Path) -> None:
     found = pq.read_schema(unit).metadata
-    assert found[b"settings"] == b"abc" and found[b"schema"] == b"6" and {b"weights", b"versions"} <= set(found)
+    assert found[b"settings"] == b"abc" and found[b"schema"] == b"7" and {b"weights", b"versions"} <= set(found)
     assert pq.read_table(unit, page_checksum_verification=True).num_rows == 64
     column = pq.ParquetFile(unit).metadata.row_group(0).column(0)
     assert column.path_in_schema == "image_id"
@@ -92,15 +92,16 @@ def test_every_flipped_bit_and_every_cut_is_noticed_and_set_aside(tmp_path: Path
 
 
 def test_a_file_of_the_schema_before_is_read(tmp_path: Path) -> None:
-    """Schema 4 had no sheet."""
+    """Schema 4 had neither sheet nor ties."""
     write_unit(tmp_path, rows([1]), FOOTER)
-    older = pq.read_table(tmp_path / "units/00000001-00000001.parquet").drop_columns("sheet")
+    older = pq.read_table(tmp_path / "units/00000001-00000001.parquet").drop_columns(["sheet", "ties"])
     write_unit(tmp_path, rows([0]), FOOTER)
     with mock.patch.object(units, "SCHEMA", older.schema.remove_metadata()), mock.patch.object(units, "VERSION", "4"):
         write_unit(tmp_path, rows([2]), FOOTER)
     table = read_units(tmp_path)
     assert table.column_names == SCHEMA.names and table["image_id"].to_pylist() == [0, 0, 1, 1, 2, 2]
     assert read_units(tmp_path, ["image_id", "sheet"], 3, 1)["sheet"].null_count == 3
+    assert read_units(tmp_path, ["image_id", "ties"])["ties"].null_count == 2
 
 
 def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:

@@ -72,10 +72,8 @@ class Racing(NoiseOfNumber):
         rungs = list(self.rungs) if isinstance(self.rungs, Sequence) and not isinstance(self.rungs, str) else []
         good = bool(rungs) and all(map(whole, rungs)) and all(a < b for a, b in pairwise([0, *rungs, self.steps]))
         require("rungs", self.rungs, good, f"growing whole numbers from 1 to {self.steps - 1}, below steps")
-        if self.common_start:
-            require(
-                "rungs", self.rungs, rungs[0] > 1, "from 2 on with common_start: after one evaluation all look alike"
-            )
+        good = rungs[0] > int(self.common_start)
+        require("rungs", self.rungs, good, "from 2 on with common_start: after one evaluation all look alike")
         require("factor", self.factor, whole(self.factor) and self.factor >= 2, "a whole number, at least 2")
         object.__setattr__(self, "rungs", tuple(rungs))
 
@@ -144,6 +142,6 @@ class Racing(NoiseOfNumber):
     def result(self, problem: Problem, state: RacingState, point: int) -> Result:
         if point < 2:
             return unsearched(problem)
-        number = state.number[:, 0]
+        number, score = state.number[:, 0], problem.verifier.shown(state.score[:, 0])
         x = problem.noise(number)
-        return Result(x, 1.0, problem.verifier.shown(state.score[:, 0]), number, no_views(x), number[:, None])
+        return Result(x, 1.0, score, number, no_views(x), number[:, None], state.ties)

@@ -44,6 +44,8 @@ class Result(NamedTuple):
     candidate: int64 [B], the address of x within its search: equal addresses are equal x.
     views: [B, L, ...], clean predictions of a finished sample at the verifier's needs; L = 0 beside a noise.
     lineage: int64 [B, D], of a `Traceable` algorithm: the numbers that x is made again from; -1 stands for none.
+    ties: int64 [B], of an algorithm that counts them: candidates that lost though their score was the winner's, or that
+    of the last to go on.
     """
 
     x: Tensor
@@ -52,6 +54,7 @@ class Result(NamedTuple):
     candidate: Tensor
     views: Tensor
     lineage: Tensor | None = None
+    ties: Tensor | None = None
 
 
 @runtime_checkable

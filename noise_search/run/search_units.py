@@ -157,6 +157,7 @@ def rows_of(
                     "condition": int(problem.index[i]),
                     "point": readout.point,
                     "candidate": key[2],
+                    "ties": None if readout.result.ties is None else int(readout.result.ties[i]),
                     "scores": readout.result.score[i].tolist(),
                     "sheet": witness.sheet(i) if isinstance(witness, Sheets) and readout is readouts[-1] else None,
                     **kept(problem.verifier, bank[i] if bank is not None else None, key[2], readout is readouts[-1]),

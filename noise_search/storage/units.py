@@ -16,8 +16,9 @@ from noise_search.storage.atomic import replacing
 from noise_search.storage.checked import Damaged, set_aside
 from noise_search.storage.run_folder import runs, span, unit_paths, words
 
-VERSION = "6"  # of SCHEMA; in every file's footer
-READABLE = ("4", "5", VERSION)  # "4" has no sheet, none of them `left_out`
+VERSION = "7"  # of SCHEMA; in every file's footer
+READABLE = ("4", "5", "6", VERSION)  # "4" has no sheet, "4" and "5" no `left_out`, none of them `ties`
+ADDED = {"sheet": None, "left_out": 0, "ties": None}  # columns, and what a file has that was written without
 STAGES = ("denoise", "decode", "verify", "render", "judge")  # as core/stopwatch.py says
 
 SCHEMA = pa.schema(
@@ -26,6 +27,7 @@ SCHEMA = pa.schema(
         ("condition", pa.int64()),  # which of the data set's conditions
         ("point", pa.int64()),  # of the algorithm's axis: N, K or M
         ("candidate", pa.int64()),  # the address of the chosen noise, within its search
+        ("ties", pa.int64()),  # candidates that lost with equal scores; null: the algorithm does not count them
         ("scores", pa.list_(pa.float32())),  # of the chosen candidate in the search pass, one a column; NaN: not scored
         ("scores_final", pa.list_(pa.float32())),  # of the rendered image
         ("measures", pa.list_(pa.float32())),  # of it, by the judge's metrics of images, in the judge's order
@@ -119,7 +121,7 @@ def units(
             filters=rules or None,
             page_checksum_verification=True,
         )
-        for name, value in (("sheet", None), ("left_out", 0)):  # files that were written before there were any
+        for name, value in ADDED.items():
             if name in wanted and name not in there.names:
                 values = pa.array([value] * len(table), SCHEMA.field(name).type)
                 table = table.append_column(SCHEMA.field(name), values)
