@@ -98,7 +98,7 @@ class ZeroOrder:
         return point
 
     def init(self, problem: Problem, point: int) -> ZeroOrderState:
-        x, _, score, address, _, lineage = unsearched(problem)
+        x, _, score, address, _, lineage, _ = unsearched(problem)
         assert lineage is not None
         return ZeroOrderState(0, *(x, score, address, lineage) * 2)
 
