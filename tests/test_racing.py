@@ -1,17 +1,23 @@
 """Racing: who is dropped, at what cost, and what is gained by it."""
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from noise_search.algorithms.racing import Racing
 from noise_search.algorithms.random import Random
+from noise_search.assets import FOLDER
 from noise_search.core.driver import search
 from noise_search.core.problem import Problem
 from noise_search.errors import Refused
+from noise_search.storage.atomic import sha256
+from scripts.results_racing import table
 from tests.conftest import Function, make_setup
 
 
@@ -116,3 +122,17 @@ def test_it_costs_half_of_best_of_n_and_keeps_most_of_its_gain() -> None:
 def test_wrong_settings_are_refused(options: dict, message: str) -> None:
     with pytest.raises(Refused, match=message):
         Racing(**options)
+
+
+def test_the_committed_table_is_what_its_scores_give() -> None:
+    """docs/results/racing.md, and that its scores are of the shipped weights."""
+    folder = Path(__file__).parents[1] / "docs/results"
+    with np.load(folder / "racing/scores.npz") as stored:
+        kept = {name: stored[name] for name in stored.files if name != "weights"}
+        weights = json.loads(str(stored["weights"]))
+    assert kept["final"].shape == (3, 100, 24)
+    assert table(kept) in (folder / "racing.md").read_text()
+    assert {"sit_cifar10.safetensors", "judge_lite2.safetensors"} < set(weights)
+    for name, digest in weights.items():
+        if (FOLDER / name).is_file():
+            assert sha256(FOLDER / name) == digest, f"{name} has changed: race again"
