@@ -105,9 +105,12 @@ def draw_scatter(axes: Axes, panel: Scatter, line: Line) -> None:
     found, title = scored_by_both(panel, line.folders), [own_words(panel.title, line)]
     if line.paper:
         title.append(f"r = {panel.r:.2f} published")
-    for scores in found:
-        axes.scatter(scores[:, 0], scores[:, 1], s=10, alpha=0.6, color=COLOURS[0], lw=0)
-        title.append(f"r = {np.corrcoef(scores.T)[0, 1]:.2f}, n = {len(scores):,}")
+    for i, (scale, scores) in enumerate(found.items()):
+        told = f"CFG {scale:g}: r = {np.corrcoef(scores.T)[0, 1]:.2f}, n = {len(scores):,}"
+        style: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+        axes.scatter(scores[:, 0], scores[:, 1], s=10, alpha=0.6, lw=0, label=told, **style)
+    if found:
+        axes.legend(framealpha=0.85, edgecolor="none", fontsize=6.5)
     axes.set_title("\n".join(title), fontsize=8)
     if not found:
         nothing(axes, "its points were not published" if line.paper else NO_RUN)

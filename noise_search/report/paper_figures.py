@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.figure import Figure
 
@@ -59,7 +60,8 @@ def drawn(name: str, figure: PaperFigure, lines: Sequence[Line], axis: str | Non
                 draw_curves(axes, panel, line, axis or own)
     number = name.removeprefix("table")
     sheet.suptitle(f"{'Table' if number != name else 'Figure'} {number}: {figure.title}", fontsize=10)
-    sheet.supxlabel("\n".join(notes(figure, lines)), fontsize=7, color="#555555")
+    width = int(19 * sheet.get_figwidth())
+    sheet.supxlabel("\n".join(fill(note, width) for note in notes(figure, lines)), fontsize=7, color="#555555")
     return sheet
 
 

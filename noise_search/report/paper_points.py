@@ -51,17 +51,19 @@ def as_published(part: dict[str, str]) -> dict[str, str]:
     return {group: OWN.get(name, name) for group, name in part.items()}
 
 
-def scored_by_both(panel: Scatter, folders: Sequence[Path]) -> list[np.ndarray]:
-    """[B, 2] a run: both scores of the first candidate of each image, of random searches that have both."""
-    found = []
+def scored_by_both(panel: Scatter, folders: Sequence[Path]) -> dict[float, np.ndarray]:
+    """Scale of guidance -> [B, 2], both scores of the first candidate of each image, of random searches that have
+    both; all seeds together."""
+    found: dict[float, list[np.ndarray]] = defaultdict(list)
     for folder in folders:
         record = finished_record(folder)
         columns = [OWN.get(column, column) for column in record["columns"]]
         if record["choices"]["algorithm"] == "random" and {panel.x, panel.y} <= set(columns):
             bank = banks(read_units(folder, ["image_id", "bank"]), len(columns))
             if len(bank):
-                found.append(bank[:, 0, [columns.index(panel.x), columns.index(panel.y)]])
-    return found
+                scale = float(identity_of(folder)["settings"]["cfg_scale"])
+                found[scale].append(bank[:, 0, [columns.index(panel.x), columns.index(panel.y)]])
+    return {scale: np.concatenate(found[scale]) for scale in sorted(found)}
 
 
 def points_of(folder: Path) -> Iterator[Point]:

@@ -38,5 +38,6 @@ def sample_grid(
             axes.set_title(f"{row['nfe_search'] + row['nfe_final']:,} NFE", fontsize=8)
         if row["point"] == points[0]:
             axes.set_ylabel(fill(texts[row["condition"]], 16), fontsize=7, rotation=0, ha="right", va="center")
-    sheet.suptitle(title, fontsize=9)
+    lines = title.splitlines()
+    sheet.suptitle("\n".join(fill(line, int(16 * sheet.get_figwidth())) for line in lines), fontsize=9)
     return save(sheet, into, name, forms)
