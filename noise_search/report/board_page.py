@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from noise_search.measures.board import Row
-from noise_search.report.html import number, write_page
+from noise_search.report.html import number, wide, write_page
 
 KINDS = {  # a column -> the metrics that stand in it
     "score": ("score", "score_final"),
@@ -26,11 +26,9 @@ def write_board(path: Path, rows: Sequence[Row]) -> None:
         "Costs are of an image. Beside a number, in brackets: its difference to random search's at the same budget, on"
         " the same images, with a 95 % interval."
     )
-    body = (
-        f'<p class="note">{note}</p><table class="index"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(line(of_line) for of_line in lines.values())}</tbody></table>"
-    )
-    write_page(path, "Leaderboard", body)
+    body = "".join(line(of_line) for of_line in lines.values())
+    table = f'<table class="index board"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    write_page(path, "Leaderboard", f'<p class="note">{note}</p>{wide(table, "leaderboard")}')
 
 
 def line(rows: Sequence[Row]) -> str:
