@@ -22,6 +22,7 @@ from noise_search.verifiers.classifier import Classifier
 from noise_search.verifiers.ensemble_mean import EnsembleMean
 from noise_search.verifiers.group import Group
 from noise_search.verifiers.held_out import HeldOut
+from scripts.results_stopping import RULES, numbers, page, stopped
 from tests.conftest import Eyes, Function, Likeness, make_setup
 from tests.test_run import call, curve
 
@@ -216,3 +217,30 @@ def test_a_run_of_a_group_and_one_that_is_stopped(tmp_path: Path) -> None:
     networks = {row["metric"]: row["network"] for row in curve(tmp_path / "stopped")}
     assert networks["score_final/climbed"] == "classifier Lite0 (logit)"
     assert networks["score_final/held_out"] == "classifier Lite1 (logit)"
+
+
+STOPPING = Path(__file__).parents[1] / "docs/results/stopping"
+
+
+def test_the_committed_tables_are_what_the_kept_statistics_give() -> None:
+    with np.load(STOPPING / "kept.npz") as stored:
+        kept = dict(stored)
+    text = STOPPING.with_suffix(".md").read_text()
+    for name, table in page(kept).items():
+        assert (STOPPING / f"{name}.md").read_text() == table + "\n" and table in text
+    assert kept["scores"].shape == (7, 128, 2) and kept["nfe"].tolist() == [20, 40, 50, 60, 70, 90, 110]
+    assert numbers(kept, "plain/70")["KID"][0] > 2 * numbers(kept, "Lite0 as real/70")["KID"][0]
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_the_level_is_that_of_real_photographs(size: int) -> None:
+    with np.load(STOPPING / "kept.npz") as stored:
+        median = float(np.median(stored["real_logits"][size]))
+    assert RULES[f"Lite{size} as real"] == (size, round(median, 2))
+
+
+def test_an_image_stops_at_its_first_readout_that_is_enough() -> None:
+    scores = np.array([[1.0, 5.0, 0.0], [3.0, 6.0, 2.0], [4.0, 7.0, 1.0]])
+    both = np.stack([scores, -scores], 2)
+    assert stopped(both, (0, 3.0)).tolist() == [1, 0, 1] and stopped(both, (1, np.inf)).tolist() == [0, 0, 0]
+    assert stopped(both, None).tolist() == [2, 2, 2]
