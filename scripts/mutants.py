@@ -810,7 +810,7 @@ def failing(mutant: Mutant | None, tests: tuple[str, ...]) -> str | None:
     """The first test that fails on a copy with the mutant planted; None if all pass."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
-        for part in ("noise_search", "tests", "configs", "scripts"):
+        for part in ("noise_search", "tests", "configs", "scripts", "docs/results"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         for path in ROOT.glob("*.*"):
             if path.is_file():
