@@ -22,7 +22,7 @@ from noise_search.storage.run_folder import read_json
 from scripts.leaderboard_jobs import METHODS
 from scripts.leaderboard_runs import distances, make, point_of
 
-CLOSE = 1e-2  # of a score, relative and absolute: in another batch a pixel may be a level of 255 off
+CLOSE = 1e-3  # of a score, relative and absolute: another machine rounds otherwise
 
 
 def kept_point(row: Row, folder: Path) -> dict[str, Any]:
