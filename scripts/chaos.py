@@ -18,7 +18,14 @@ from pathlib import Path
 from noise_search.storage.curve_csv import numbers
 
 ROOT = Path(__file__).parents[1]
-OPTIONS = ("experiment=toy", "budget.points=[1,4,16]", "logger=none", "batch_size=64", "compile=false")
+OPTIONS = (
+    "experiment=toy",
+    "budget.points=[1,4,16]",
+    "logger=none",
+    "draw_figures=false",
+    "batch_size=64",
+    "compile=false",
+)
 
 
 def start(folder: Path, images: int, rank: int, world: int) -> subprocess.Popen:

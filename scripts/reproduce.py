@@ -51,7 +51,13 @@ class Reproduction:
 
     def run(self, job: Job, folder: Path, points: tuple[int, ...], seed: int, images: int) -> None:
         started = time.process_time()
-        asked = (f"budget.points={list(points)}".replace(" ", ""), f"seed={seed}", f"images={images}", "logger=none")
+        asked = (
+            f"budget.points={list(points)}".replace(" ", ""),
+            f"seed={seed}",
+            f"images={images}",
+            "logger=none",
+            "draw_figures=false",
+        )
         run_job(*composed([*job.options, *asked]), folder)
         self.keep(folder)
         for verifier in job.read:

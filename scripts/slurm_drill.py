@@ -22,7 +22,7 @@ from pathlib import Path
 from noise_search.storage.curve_csv import numbers
 
 ROOT = Path(__file__).parents[1]
-TOY = ("experiment=toy", "logger=none", "budget.points=[1,4,16]", "images=3200", "batch_size=64")
+TOY = ("experiment=toy", "logger=none", "draw_figures=false", "budget.points=[1,4,16]", "images=3200", "batch_size=64")
 LAUNCHER = (
     *("hydra/launcher=slurm", "hydra.launcher.nodes=2", "hydra.launcher.tasks_per_node=2"),
     *("hydra.launcher.gpus_per_node=null", "hydra.launcher.cpus_per_task=1", "hydra.launcher.partition=debug"),

@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> None:
             max_examples=int(arguments[0]) if arguments else 300,
             derandomize="random" not in arguments,
             database=None,
-            deadline=2000,  # milliseconds
+            deadline=None,
             suppress_health_check=list(HealthCheck),
         )
         @given(everything, ways, st.sampled_from(VALUES))

@@ -50,7 +50,7 @@ ROW = Row(
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     with own_hydra():
-        run_job(*composed([*ASKED, "logger=none"]), folder)
+        run_job(*composed([*ASKED, "draw_figures=false", "logger=none"]), folder)
     return folder
 
 

@@ -17,7 +17,15 @@ from noise_search.run.parts import Parts
 from noise_search.storage.units import read_units
 from tests.test_configs import configuration
 
-TOY = ("experiment=toy", "logger=none", "images=70", "batch_size=16", "budget.search_nfe=4", "budget.final_nfe=6")
+TOY = (
+    "experiment=toy",
+    "draw_figures=false",
+    "logger=none",
+    "images=70",
+    "batch_size=16",
+    "budget.search_nfe=4",
+    "budget.final_nfe=6",
+)
 RUNS = {
     "random": ("budget.points=[1,2,5]",),
     "observed": ("budget.points=[1,2,5]", "observers=[brightness]"),

@@ -22,7 +22,7 @@ from tests.simulated_device import Device, on_device, simulated_device
 from tests.test_configs import configuration
 from tests.test_published import NET, random_state
 
-TOY = ("experiment=toy", "budget.search_nfe=4", "budget.final_nfe=5", "budget.points=[1,4]")
+TOY = ("experiment=toy", "draw_figures=false", "budget.search_nfe=4", "budget.final_nfe=5", "budget.points=[1,4]")
 CIFAR10 = (
     "precision=float32",
     "batch_size=256",

@@ -32,7 +32,14 @@ from tests.test_configs import described
 
 SERVER = Path(__file__).parents[1] / "examples/score_server/server.py"
 WHO = {"name": "light", "version": "1"}
-TOY = ["experiment=toy", "budget.points=[1,4]", "budget.search_nfe=2", "budget.final_nfe=3", "logger=none"]
+TOY = [
+    "experiment=toy",
+    "draw_figures=false",
+    "budget.points=[1,4]",
+    "budget.search_nfe=2",
+    "budget.final_nfe=3",
+    "logger=none",
+]
 TOY += ["metrics=none", "device=cpu", "images=128", "batch_size=64", "seed=5"]
 
 

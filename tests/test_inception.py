@@ -19,7 +19,7 @@ from noise_search.run.evaluate import judged
 from noise_search.verifiers.oracle import OracleIS
 from scripts.make_fake_weights import write_dino, write_inception, write_reference
 
-COUNT = 12
+COUNT, SPLITS = 6, 3
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +53,11 @@ def test_fid_and_is_are_those_of_torch_fidelity(tmp_path: Path, weights: Path) -
     images = pictures(0)
     ours, real = folder(tmp_path / "ours", images), folder(tmp_path / "real", pictures(1))
     theirs = torch_fidelity.calculate_metrics(
-        input1=str(ours), input2=str(real), fid=True, isc=True, kid=True, kid_subset_size=COUNT, kid_subsets=1,
-        cuda=False, verbose=False, cache=False, feature_extractor_weights_path=str(weights), batch_size=8,
-        save_cpu_ram=True,
+        input1=str(ours), input2=str(real), fid=True, isc=True, isc_splits=SPLITS, kid=True, kid_subset_size=COUNT,
+        kid_subsets=1, cuda=False, verbose=False, cache=False, batch_size=8, save_cpu_ram=True,
+        feature_extractor_weights_path=str(weights),
     )  # fmt: skip
-    judge = InceptionJudge(str(real), str(weights)).load()
+    judge = InceptionJudge(str(real), str(weights), splits=SPLITS).load()
     values = judged(judge.features(images), np.zeros(COUNT, np.int64), judge)
     assert values["fid"].value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
     assert values["inception_score"].value == pytest.approx(theirs["inception_score_mean"], rel=1e-3)

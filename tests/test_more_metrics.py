@@ -30,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two runs, `plain` and `more`, the second with a further metric."""
     folder = tmp_path_factory.mktemp("home")
     call(folder, *RUN, "hydra.run.dir=plain")
-    call(folder, *RUN, "more_metrics=[contrast]", "observers=[brightness]", "hydra.run.dir=more")
+    call(folder, *RUN, "more_metrics=[contrast]", "observers=[brightness]", "hydra.run.dir=more", figures=True)
     return folder
 
 

@@ -21,7 +21,14 @@ from noise_search.run.reopen import reopen
 from noise_search.storage.preferences import Bank, Rule, Source, bank_lines, losers, pair_lines, write_lines
 from noise_search.storage.units import read_units
 
-TOY = ["experiment=toy", "budget.points=[1,2,8]", "budget.search_nfe=4", "budget.final_nfe=6", "logger=none"]
+TOY = [
+    "experiment=toy",
+    "draw_figures=false",
+    "budget.points=[1,2,8]",
+    "budget.search_nfe=4",
+    "budget.final_nfe=6",
+    "logger=none",
+]
 IMAGES = 70  # more than one unit
 
 

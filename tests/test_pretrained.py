@@ -319,7 +319,7 @@ def test_a_run_on_prompts_from_search_to_report_and_verify(
     name = "sdxl" if algorithm == "guided" else "flux_dev"
     said = [*options(name, saved), *ALGORITHMS[algorithm], "dataset=prompts", f"dataset.file={prompts}"]
     said += ["dataset.category=category", "budget.search_nfe=3", "budget.final_nfe=3", "images=2", "logger=none"]
-    said += ["batch_size=4", "device=cpu", "verifier=ensemble", *ENSEMBLE]
+    said += ["batch_size=4", "device=cpu", "draw_figures=false", "verifier=ensemble", *ENSEMBLE]
     with own_hydra():
         run_job(*composed(said), tmp_path)
     report = (tmp_path / "report.html").read_text()

@@ -9,7 +9,7 @@ from PIL import Image
 from scripts.make_fake_weights import main, overrides
 from tests.test_run import call, curve, logged
 
-SMALL = ("images=8", "batch_size=8", "budget.search_nfe=4", "budget.final_nfe=6", "metrics.splits=1")
+SMALL = ("images=4", "batch_size=4", "budget.search_nfe=4", "budget.final_nfe=6", "metrics.splits=1")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rehearse(folder: Path, files: Path, *options: str) -> list[dict[str, str]]:
     """A run with these files; checks what every run of them must leave, and returns its curve."""
     cache = str(files / "cache")
-    call(folder, *SMALL, *options, "hydra.run.dir=run", NOISE_SEARCH_CACHE=cache, HF_HUB_OFFLINE="1")
+    call(folder, *SMALL, *options, "hydra.run.dir=run", figures=True, NOISE_SEARCH_CACHE=cache, HF_HUB_OFFLINE="1")
     rows = curve(folder / "run")
     assert {row["metric"] for row in rows} >= {"fid", "sfid", "inception_score", "kernel_distance", "score_final"}
     assert all(row["value"] for row in rows if row["metric"] in ("fid", "inception_score"))
@@ -41,7 +41,7 @@ def test_sit_from_noise_to_fid_against_nfe(tmp_path: Path, files: Path) -> None:
     assert [row["nfe_paper"] for row in history] == [24, 32]  # c N (K + 2)
     assert all(row["fid"] > 0 and row["inception_score"] >= 1 for row in history)
     with np.load(tmp_path / "run/samples/nfe000026.npz", allow_pickle=False) as exported:
-        assert exported["arr_0"].shape == (8, 256, 256, 3) and exported["arr_0"].dtype == np.uint8
+        assert exported["arr_0"].shape == (4, 256, 256, 3) and exported["arr_0"].dtype == np.uint8
         sprite = np.asarray(Image.open(tmp_path / "run/images/nfe000026.png"))  # the same images, side by side
         assert np.array_equal(exported["arr_0"][1], sprite[:256, 256:512])
     weights = rows[0]["weights"]

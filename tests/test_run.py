@@ -35,9 +35,12 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "run.py"), *arguments]
 
 
-def call(folder: Path, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess:
-    """`python run.py` in `folder`, in a process of its own."""
-    return script(ROOT / "run.py", folder, arguments, code, environment)
+def call(
+    folder: Path, *arguments: str, code: int = 0, figures: bool = False, **environment: str
+) -> subprocess.CompletedProcess:
+    """`python run.py` in `folder`, in a process of its own; without figures, which take most of a small run's time."""
+    drawn = () if figures else ("draw_figures=false",)
+    return script(ROOT / "run.py", folder, (*arguments, *drawn), code, environment)
 
 
 def script(
@@ -89,7 +92,7 @@ def values(folder: Path, metric: str) -> list[float]:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 150 images: two whole units and a part of one."""
     folder = tmp_path_factory.mktemp("toy")
-    call(folder, *TOY, "images=150", "logger=wandb")
+    call(folder, *TOY, "images=150", "logger=wandb", figures=True)
     (run,) = (folder / "outputs").iterdir()
     return run
 
@@ -230,7 +233,7 @@ def test_without_a_logger_wandb_is_not_imported(tmp_path: Path) -> None:
         "except SystemExit as end: assert not end.code, end.code\n"
         "assert 'timm' in sys.modules and 'wandb' not in sys.modules"
     )
-    arguments = ("images=2", "budget.points=[1]", "logger=none")
+    arguments = ("images=2", "budget.points=[1]", "draw_figures=false", "logger=none")
     subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
 
@@ -446,13 +449,13 @@ def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
     options = (*TOY, "images=70", "logger=none")
     call(tmp_path, *options, "observers=[brightness]", "hydra.run.dir=outputs/first")
     call(tmp_path, *options, "verifier=brightness", "observers=[likelihood]", "hydra.run.dir=direct")
-    arguments = [sys.executable, "-m", "noise_search", "select", "outputs/first"]
-    done = subprocess.run([*arguments, "verifier=brightness"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    folder = tmp_path / done.stdout.splitlines()[-1]
+
+    def select(*arguments: str, code: int = 0) -> subprocess.CompletedProcess:
+        return script(ROOT / "noise_search/__main__.py", tmp_path, ("select", "outputs/first", *arguments), code, {})
+
+    folder = tmp_path / select("verifier=brightness").stdout.splitlines()[-1]
     assert folder.name == "first-select-brightness"
-    again = subprocess.run(
-        [*arguments, "verifier=brightness"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    again = select("verifier=brightness")
     assert again.stdout.splitlines() == [str(folder.relative_to(tmp_path))]
     assert numbers(folder / "curve.csv") == numbers(tmp_path / "direct/curve.csv")
     spent = {run: json.loads((run / "run.json").read_text())["spent"] for run in (folder, tmp_path / "direct")}
@@ -464,20 +467,14 @@ def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
     assert names == ["r of n = 70", "brightness", "likelihood"] and first[1] == second[2] == "1.0000"
     assert first[2] == second[1] and -1 < float(first[2]) < 1
     assert (tmp_path / "direct/figures/correlation.png").stat().st_size > 1000
-    fewer = [*arguments, "verifier=brightness", "points=1,3", "into=fewer"]
-    subprocess.run(fewer, cwd=tmp_path, capture_output=True, text=True, check=True)
+    select("verifier=brightness", "points=1,3", "into=fewer")
     assert [row["point"] for row in curve(tmp_path / "fewer") if row["metric"] == "score_final"] == ["1", "3"]
     most = curve(folder)[-1]["point"]
     for points, words in ((f"1,{int(most) + 1}", f"has {most} candidates an image"), ("x", "usage: noise-search")):
-        wrong = subprocess.run(
-            [*arguments, "verifier=brightness", f"points={points}", "into=other"],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert wrong.returncode == 1 and words in wrong.stderr and not (tmp_path / "other").exists()
-    wrong = subprocess.run(
-        [*arguments, "verifier=classifier"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert wrong.returncode == 1 and "no scores of classifier like that, only of likelihood, brightness" in wrong.stderr
+        wrong = select("verifier=brightness", f"points={points}", "into=other", code=1)
+        assert words in wrong.stderr and not (tmp_path / "other").exists()
+    wrong = select("verifier=classifier", code=1)
+    assert "no scores of classifier like that, only of likelihood, brightness" in wrong.stderr
 
 
 def test_oracle_fid_lowers_its_distance_and_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -541,9 +538,9 @@ def test_a_developers_own_bug_shows_its_traceback_and_says_so(tmp_path: Path, wh
     """A TypeError, a RuntimeError or a ValueError of nobody's purpose is never told as if the user were wrong."""
     module, name = where.rsplit(".", 1)
     for error in ("TypeError", "RuntimeError", "ValueError", "KeyError"):
-        script = f"""
-import runpy, sys
-sys.argv = ["run.py", *sys.argv[1:]]
+        buggy = tmp_path / "buggy.py"
+        buggy.write_text(f"""
+import runpy
 import noise_search.{module} as module
 def buggy(*arguments, **named):
     raise {error}("a slip")
@@ -551,10 +548,9 @@ module.{name} = buggy
 import noise_search.cli.main
 noise_search.cli.main.read = getattr(module, "read", noise_search.cli.main.read)
 runpy.run_path({str(ROOT / "run.py")!r}, run_name="__main__")
-"""
-        options = [sys.executable, "-c", script, *TOY, "images=2", "logger=none"]
-        done = subprocess.run(options, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 1 and "in buggy" in done.stderr and error in done.stderr
+""")
+        done = script(buggy, tmp_path, (*TOY, "images=2", "logger=none"), 1, {})
+        assert "in buggy" in done.stderr and error in done.stderr
         assert done.stderr.strip().endswith("The traceback above says where.")
 
 

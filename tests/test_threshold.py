@@ -42,7 +42,14 @@ def test_bounds_hold_for_those_alone_that_have_them() -> None:
 
 
 def test_a_run_is_billed_at_what_it_spent_and_stands_at_what_it_was_allowed(tmp_path: Path) -> None:
-    options = ("experiment=toy", "images=20", "logger=none", "algorithm=threshold", "budget.nfe=[20,100]")
+    options = (
+        "experiment=toy",
+        "draw_figures=false",
+        "images=20",
+        "logger=none",
+        "algorithm=threshold",
+        "budget.nfe=[20,100]",
+    )
     call(tmp_path, *options, "algorithm.enough=-1000")
     (folder,) = (tmp_path / "outputs").iterdir()
     spent = json.loads((folder / "run.json").read_text())["spent"]

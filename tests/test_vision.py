@@ -21,7 +21,7 @@ from noise_search.networks.inception import ClassToken, Inception
 from noise_search.networks.vision import Clip, DinoV2, Preprocess
 from noise_search.verifiers.clip import ClipSimilarity, ClipZeroShot
 from noise_search.verifiers.dino import Dino, DinoSimilarity
-from scripts.make_fake_weights import BACKBONE, write_clip, write_dino, write_dino_head
+from scripts.make_fake_weights import BACKBONE, CLIP, write_clip, write_dino, write_dino_head
 from tests.conftest import Evil
 
 IMAGENET = Dataset("imagenet", tuple(f"class {k}" for k in range(1000)), class_set="imagenet1k")
@@ -138,9 +138,10 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_clip_is_the_zero_shot_classifier_of_open_clip(clip_file: Path, cache: Path) -> None:
-    names = ("airplane", "cat")
-    verifier = ClipZeroShot("ViT-B-32-quickgelu", str(clip_file), precision="float32").load(
+def test_clip_is_the_zero_shot_classifier_of_open_clip(tmp_path: Path, cache: Path) -> None:
+    names, file = ("airplane", "cat"), tmp_path / "open_clip_model.safetensors"
+    write_clip(file, CLIP)
+    verifier = ClipZeroShot(CLIP, str(file), precision="float32").load(
         Surroundings("cpu", Dataset("two", names, class_set="two"))
     )
     images = images_to_tensor(shipped_images("heads")[0][:2])
@@ -149,7 +150,7 @@ def test_clip_is_the_zero_shot_classifier_of_open_clip(clip_file: Path, cache: P
         scores = verifier.score(Candidates(images[:, None], labels))[:, 0]
         net = verifier.features.net
         classifier = open_clip.build_zero_shot_classifier(
-            net, open_clip.get_tokenizer("ViT-B-32-quickgelu"), names, open_clip.OPENAI_IMAGENET_TEMPLATES
+            net, open_clip.get_tokenizer(CLIP), names, open_clip.OPENAI_IMAGENET_TEMPLATES
         )
         features = net.encode_image(verifier.features.preprocess(images), normalize=True)
         expected = (net.logit_scale.exp() * features @ classifier)[range(2), labels]

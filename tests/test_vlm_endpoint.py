@@ -297,7 +297,7 @@ def test_after_an_error_nothing_more_is_asked(host: Host) -> None:
 def test_a_unit_that_the_endpoint_fails_is_not_written_and_the_run_goes_on_later(host: Host, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     told = ["model=toy", "dataset=mixture", "metrics=none", "logger=none", "device=cpu", "images=128", "budget=text"]
-    told += ["budget.search_nfe=2", "budget.final_nfe=2", "budget.points=[1]", "batch_size=64"]
+    told += ["budget.search_nfe=2", "budget.final_nfe=2", "budget.points=[1]", "batch_size=64", "draw_figures=false"]
     told += ["verifier=vlm_endpoint", f"verifier.model.url={host.url}", "verifier.retries=1"]
 
     def units() -> list[str]:

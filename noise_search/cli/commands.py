@@ -2,6 +2,7 @@
 
 import io
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def report(folders: list[Path], into: Path | None, axis: str | None = None) -> i
     described = reopen(run, axis)
     if missing := missing_ids(run, described.settings.images):
         raise Refused(f"{run} is incomplete: image ids {words(runs(missing))} are missing")
-    parts = assemble(described)
+    parts = assemble(replace(described, settings=replace(described.settings, draw_figures=True)))
     refuse_other_settings(run, described.identity | {"weights": parts.weights})
     start_log(run, "the report is made again")
     taken = read_json(run / "run.json").get("seconds", {})

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
         why = "(scripts/fetch_cifar10.py)" if parts.judge.heldout_name else f"({parts.judge.network} keeps none)"
         log.info("no floors: not %d held-out images at hand %s", run.settings.images, why)
     seconds["evaluate"] = time.monotonic() - started
-    figures(folder / "figures", metrics, rows, floor_rows, run.settings.axis)
+    shutil.rmtree(folder / "figures", ignore_errors=True)  # of fewer images, perhaps
+    if run.settings.draw_figures:
+        figures(folder / "figures", metrics, rows, floor_rows, run.settings.axis)
     pictures = list[Path]()
     columns = list(run.columns) if run.keeps_bank else []
     if len(columns) > 1:

@@ -38,7 +38,7 @@ def saved(folder: Path) -> Saved:
             raise Refused(f"{folder} was made with the plug-in {name} {version}; {here}")
     if not isinstance(tuning := identity.get("tuning"), dict):
         raise Refused(f"{folder / 'identity.json'} is not as this version writes it: it names no tuning")
-    before = {"keep_bank": 0, "draft": {"_target_": NO_DRAFT}}  # likewise
+    before = {"keep_bank": 0, "draw_figures": True, "draft": {"_target_": NO_DRAFT}}  # likewise
     return Saved(before | config | {"device": "auto", "rank": 0, "world": 1} | tuning, choices)
 
 

@@ -28,7 +28,8 @@ class Settings:
     torch.compile) true, false or "auto"; precision of the parts that leave it to the run, or "auto"; device or "auto".
 
     keep_images: store every chosen image, not only those that the report shows. keep_bank: of how many images small
-    pictures of the first candidates are stored, where the scores of all are; 0 to SHOWN. rank, world: see `workers.py`.
+    pictures of the first candidates are stored, where the scores of all are; 0 to SHOWN. draw_figures: write figures/.
+    rank, world: see `workers.py`.
     """
 
     images: int
@@ -43,6 +44,7 @@ class Settings:
     axis: str
     keep_images: bool
     keep_bank: int
+    draw_figures: bool
     rank: int | None
     world: int | None
 
@@ -61,6 +63,7 @@ class Settings:
         need("device", known, "auto, cpu, cuda or cuda:N")
         need("axis", self.axis in AXES, f"one of {', '.join(AXES)}")
         need("plan_only", isinstance(self.plan_only, bool), "true or false")
+        need("draw_figures", isinstance(self.draw_figures, bool), "true or false")
         need("keep_images", isinstance(self.keep_images, bool), "true or false")
         bank = whole(self.keep_bank) and 0 <= self.keep_bank <= SHOWN
         need("keep_bank", bank, f"a whole number of images, from 0 (none) to {SHOWN}")

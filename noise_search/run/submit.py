@@ -16,7 +16,19 @@ from noise_search.run.settings import GROUPS, settings_digest
 from noise_search.storage.run_folder import finished_images, finished_record, flatten, identity_of
 
 LARGE = 1000  # images from which on a biased number, such as FD, is worth a row
-HERE = ("logger", "rank", "world", "device", "batch_size", "compile", "keep_images", "keep_bank", "axis", "plan_only")
+HERE = (
+    "logger",
+    "rank",
+    "world",
+    "device",
+    "batch_size",
+    "compile",
+    "keep_images",
+    "keep_bank",
+    "draw_figures",
+    "axis",
+    "plan_only",
+)
 Composed = Callable[[Sequence[str]], tuple[dict[str, Any], dict[str, str]]]
 
 
