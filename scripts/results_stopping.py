@@ -1,6 +1,6 @@
 """What does not turn: first-order search whose images stop, from one finished run to docs/results/stopping.
 
-    python scripts/results_stopping.py RUN [out=docs/results/stopping]
+    python -m scripts.results_stopping RUN [out=docs/results/stopping]
 
 RUN: algorithm=first_order verifier=classifier 'observers=[classifier_b]' with budget points 0, 1, 2, ... By a rule an
 image stops at the first of the run's readouts whose finished image scores the level or more, else at its best so far;
@@ -14,20 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from noise_search.core.images import images_to_tensor
-from noise_search.core.verifier import Candidates, Surroundings
-from noise_search.datasets.cifar10 import shipped_images
-from noise_search.measures.pairs import Between, Within, between, within
-from noise_search.measures.scores import GROUPS, half_width, inception_score, kernel_distance_of
 from noise_search.report.comparison import markdown
 from noise_search.report.figures import blank, save
 from noise_search.run.evaluate import measured
 from noise_search.storage.atomic import write_text
 from noise_search.storage.run_folder import finished_record
-from noise_search.verifiers.classifier import Classifier
-
-Kept = dict[str, np.ndarray]
-
+from scripts.stopping_numbers import Found, Kept, distance, logits_of, points_of, real_of, spread, sums_of, told
 
 RULES = {  # name -> column of the scores (0: Lite0, climbed; 1: Lite1, held out), and from where on it is enough
     "plain": None,
@@ -44,24 +36,12 @@ def stopped(scores: np.ndarray, rule: tuple[int, float] | None) -> np.ndarray:
     return np.minimum(scores[..., rule[0]], rule[1]).argmax(0)
 
 
-def logits_of(size: int) -> np.ndarray:
-    """float32 [1000], the logits of their own class that Lite `size` gives the photographs that are in no reference."""
-    import torch
-
-    images, labels = shipped_images("heads")
-    verifier = Classifier(size, 96, "logit", "float32").load(Surroundings())
-    x, y = images_to_tensor(images)[:, None], torch.from_numpy(labels)
-    with torch.no_grad():
-        cut = zip(x.split(100), y.split(100), strict=True)
-        return np.concatenate([verifier.score(Candidates(*part)).numpy()[:, 0] for part in cut])
-
-
 def kept_of(folder: Path) -> Kept:
     """scores [P, N, 2] and seen [P, N, 10] of every readout; name/NFE/own, cross: kernel sums of each set."""
-    from noise_search.metrics.lite2 import Lite2, reference_features
+    from noise_search.metrics.lite2 import Lite2
 
     judge = Lite2().load("cpu")
-    real = within(reference_features(judge.features, judge.identity, "cpu"))
+    real = real_of(judge)
     rows = [measured(folder, int(finished_record(folder)["images"]), int(point)) for point in points_of(folder)]
     features = np.stack([row.features for row in rows])
     scores = np.stack([row.scores_final[:, :2] for row in rows])
@@ -73,14 +53,8 @@ def kept_of(folder: Path) -> Kept:
     for name, rule in RULES.items():
         for p, nfe in enumerate(out["nfe"].tolist()):
             chosen = features[stopped(scores[: p + 1], rule), np.arange(images)]
-            x = within(chosen, groups=GROUPS, origin=real.origin)
-            out |= {f"{name}/{nfe}/own": x.sums, f"{name}/{nfe}/cross": between(x, real).sums}
+            out |= sums_of(f"{name}/{nfe}", chosen, real)
     return out
-
-
-def points_of(folder: Path) -> list[str]:
-    lines = (folder / "plan.csv").read_text().splitlines()
-    return [line.split(",")[1] for line in lines[1:]]
 
 
 def chosen_of(kept: Kept, key: str) -> np.ndarray:
@@ -89,23 +63,10 @@ def chosen_of(kept: Kept, key: str) -> np.ndarray:
     return stopped(kept["scores"][: kept["nfe"].tolist().index(int(nfe)) + 1], RULES[name])
 
 
-def numbers(kept: Kept, key: str) -> dict[str, tuple[float, np.ndarray]]:
-    """KID and IS of one run at one budget: the number, and float64 [10] without each group."""
-    n, m = (int(count) for count in kept["images"])
-    none, side = np.empty((0, 0)), 1
-    x = Within(np.empty((n, 0)), none, none, none, kept[f"{key}/own"], none, side)
-    y = Within(np.empty((m, 0)), none, none, none, kept["real"], none, side)
-    kid = kernel_distance_of(x, y, Between(kept[f"{key}/cross"], none, none))
+def numbers(kept: Kept, key: str) -> dict[str, Found]:
+    """KID and IS of one run at one budget."""
     chosen = chosen_of(kept, key)
-    score = inception_score(kept["seen"][chosen, np.arange(n)], groups=GROUPS)
-    return {"KID": (kid.value, kid.left_out), "IS": (score.value, score.left_out)}
-
-
-def told(a: tuple[float, np.ndarray], b: tuple[float, np.ndarray] | None = None) -> str:
-    """a, or a - b, with its 95 % interval by the jackknife over ten groups of images."""
-    value, left = (a[0], a[1]) if b is None else (a[0] - b[0], a[1] - b[1])
-    half = half_width(left)
-    return f"{value:{'' if b is None else '+'}.3f} [{value - half:.3f}, {value + half:.3f}]"
+    return {"KID": distance(kept, key), "IS": spread(kept["seen"][chosen, np.arange(len(chosen))])}
 
 
 def page(kept: Kept) -> dict[str, str]:

@@ -301,6 +301,8 @@ TRACED = {  # with the candidates an image that are searched
     "unsearched paths": ("paths", 1),
     "zo": ("zo", 25),
     "evolution": ("evolution", 40),
+    "evosearch": ("evosearch", 40),
+    "unsearched evosearch": ("evosearch", 1),
     "threshold": ("threshold", 9),
     "zo latest": (ZeroOrder(neighbours=3, pivot="latest"), 25),
     "zo redraw": (ZeroOrder(similarity=0.5, on_stall="redraw"), 41),
@@ -349,6 +351,8 @@ def test_every_address_makes_its_image_again(name: str) -> None:
         ("evolution", (0, 8), r"Evolution-8 has \(image, noise, child of each mutation\)"),  # no first noise: a child
         ("evolution", (0, 1, 7), "Evolution-8 has"),  # no child
         ("evolution", (0, 1, 8, 9), "Evolution-8 has"),  # twice in one round
+        ("evosearch", (0, 9), r"EvoSearch-8 has \(image, noise, child of each mutation\), or \(image, 0\) unsearched"),
+        ("evosearch", (0, 0, 9), "EvoSearch-8 has"),  # children of what was not searched
         (ZeroOrder(on_stall="redraw"), (0, 2), "ZO-2 has"),
         (ZeroOrder(on_stall="redraw"), (0, 2, 4), "ZO-2 has"),  # before its pivot was drawn
         ("paths", (0,), r"Paths-2 has \(image, noise, re-noising of each round\), or \(image, 0\) unsearched"),
@@ -370,6 +374,8 @@ def test_addresses_that_do_not_fit_together_are_refused() -> None:
         render("toy", WAVES, [(0, 0)])
     with pytest.raises(Refused, match="Paths-2: of these images some were searched and some not"):
         render("toy", WAVES, [(0, 0), (1, 1, 1, 1, 1)], algorithm="paths")
+    with pytest.raises(Refused, match="EvoSearch-8: of these images some were searched and some not"):
+        render("toy", WAVES, [(0, 0), (1, 1)], algorithm="evosearch")
     nothing = search("toy", WAVES, bright, n=9, algorithm="first_order").addresses
     assert nothing is None
     with pytest.raises(Refused, match="addresses=None: a list"):

@@ -21,7 +21,7 @@ from noise_search.algorithms.svdd import SVDD
 from noise_search.algorithms.threshold import Threshold
 from noise_search.algorithms.trust_region import TrustRegion
 from noise_search.algorithms.zero_order import ZeroOrder
-from noise_search.core.algorithm import Bounded, Result, Traceable, keeps
+from noise_search.core.algorithm import Bounded, Result, Traceable, keeps, no_views_of
 from noise_search.core.budget import Budget, make_plan
 from noise_search.core.driver import Readout, search, sweep_points
 from noise_search.core.guidance import Guidance
@@ -50,6 +50,7 @@ ALGORITHMS = {
     "trust_region": TrustRegion(candidates=2, radius=0.5, shortest=0.3, grow_after=1, shrink_after=1),
     "evolution": Evolution(population=5, elites=2),
     "evolution drift": Evolution(population=4, elites=1, mutation=1.0, tournament=0.3),
+    "evolution on the way": Evolution(population=5, elites=2, mutation=0.5, times=(1.0, 1.0, 0.5)),
 }
 GRADIENT = ("pointwise", "self-supervised", "observed", "mean", "held out")  # the kinds that have one
 REFUSED = {(a, kind) for a in ALGORITHMS for kind in ("population", "group") if a != "random"}
@@ -59,6 +60,7 @@ ON_THE_WAY = ("smc", "beam", "beam drawn", "svdd", "epsilon_greedy", "rbf", "rac
 REFUSED |= {
     (a, kind) for a in ON_THE_WAY for kind in KINDS if kind != "pointwise"
 }  # what they compare with, a clean prediction has not
+REFUSED |= {("evolution on the way", kind) for kind in KINDS if kind != "pointwise"}
 REFUSED |= {("threshold", "ensemble"), ("threshold never", "ensemble")}
 TABLE = [(a, kind) for a in ALGORITHMS for kind in KINDS if (a, kind) not in REFUSED]
 
@@ -188,8 +190,15 @@ def test_a_result_is_made_again_from_its_lineage(case: tuple[str, str]) -> None:
             x, t = algorithm.remake(again.problem, lineages)
         assert torch.allclose(x, result.x, atol=1e-5) and t == result.t
         assert t == 0 or torch.equal(x, result.x)
-        nfe = 0 if t else algorithm.start_nfe(8) + 3 * algorithm.backward_nfe + algorithm.last_nfe
+        nfe = 0 if t else one_path(algorithm)
         assert (again.guided.evaluations.count == nfe).all(), point
+
+
+def one_path(algorithm: Any) -> int:
+    """Evaluations of one finished sample alone, at 4 NFE a search iteration and 8 of the final generation."""
+    if not isinstance(algorithm, Paths):
+        return 4
+    return algorithm.start_nfe(8) + 3 * algorithm.backward_nfe + algorithm.last_nfe
 
 
 def unused(*_: object) -> torch.Tensor:
@@ -199,6 +208,8 @@ def unused(*_: object) -> torch.Tensor:
 @pytest.mark.parametrize("name", [name for name, a in ALGORITHMS.items() if a.anytime])
 @pytest.mark.parametrize("kind", ["pointwise", "self-supervised", "observed"])
 def test_the_result_never_gets_worse(name: str, kind: str) -> None:
+    if (name, kind) in REFUSED:
+        return
     setup = setup_of(kind, images=20)
     with torch.no_grad():
         states = list(search(setup.problem, ALGORITHMS[name], 12, stops=range(13)))
@@ -209,10 +220,11 @@ def test_the_result_never_gets_worse(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, a in ALGORITHMS.items() if a.anytime])
 def test_the_result_has_the_score_it_claims(name: str) -> None:
-    """Scored again, the chosen noise gives the number that chose it."""
+    """Scored again, the chosen noise, or finished sample, gives the number that chose it."""
     setup = make_setup(images=20)
     result = run(setup, ALGORITHMS[name], [6])[6].result
-    again = setup.problem.evaluate(result.x[:, None])[:, 0]
+    x, problem = result.x[:, None], setup.problem
+    again = (problem.evaluate(x) if result.t else problem.score(x, no_views_of(x)))[:, 0]
     assert torch.allclose(again, result.score, atol=1e-5)
 
 

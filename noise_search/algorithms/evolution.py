@@ -1,4 +1,4 @@
-"""Evolutionary search over noises: EvoSearch's operators at t = 1 (He et al., arXiv 2505.17618)."""
+"""Evolutionary search over noises and over states on their way to an image (He et al., arXiv 2505.17618)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from noise_search.core.algorithm import Cost, Leg, Result, no_views, require_point, unscored, unsearched
-from noise_search.core.checks import require
-from noise_search.core.gather import mix, take, top
+from noise_search.core.breeding import Breeding
+from noise_search.core.checks import finite, require
+from noise_search.core.descent import refuse_views
+from noise_search.core.gather import take, top
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class EvolutionState(NamedTuple):
-    """Of P individuals: noises x [B, P, ...], score float32 [B, P, V], address int64 [B, P].
+    """Of P individuals: x [B, P, S, ...], what they are at each of the S stops and, where there is more than one, at
+    t = 0 after them (before the first round noises); score float32 [B, P, V], address int64 [B, P].
 
-    An address is j for individual j of the first generation, P + (round - 1) (P - E) + j for child j of a later one.
-    lineage: int64 [B, P, 1 + round], the number of its first noise, then of each round the child that it was made as,
-    -1 where it was an elite.
+    Where a child was born on the way, its x at earlier stops are its parent's. lineage: int64 [B, P, 1 + round], the
+    number of its first noise, then of each round the child that it was made as, -1 where it was an elite.
     """
 
     round: int
@@ -34,48 +36,58 @@ class EvolutionState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evolution:
-    """A population of P noises that breeds; its points are G, the generations. Anytime.
+class Evolution(Breeding):
+    """A population of P that breeds; its points are G, the generations. Anytime.
 
     The first generation are P independent noises. Each one after it is made of the `elites` E best, as they are, and of
-    P - E children sqrt(1 - b^2) x + b eps of parents x, b the `mutation`: a Gaussian parent has Gaussian children. A
-    parent is the best of a tournament, the `tournament` share of the population drawn without replacement. Elites are
-    not scored again. The result is the best of the last generation; as the best is an elite, it never gets worse.
-    Unlike the authors', the tournament is among the last generation, not all so far, and states on the way down are
-    not mutated. Their script for Stable Diffusion has b = 0.2, E = 5, tournaments of 0.9, and P = 42 at first, then 26.
-    Cost of G >= 1: c (P + (G - 1) (P - E)) + final.
+    P - E children. A parent is the best of a tournament, the `tournament` share of the population drawn without
+    replacement. Elites are not scored again. The result is the best of the last generation; as the best is an elite,
+    it never gets worse.
+
+    times: where each generation after the first is bred, the last one for all that follow. At t = 1, the default, a
+    child is the noise sqrt(1 - b^2) x + b eps of its parent x, b the `mutation`: Gaussian parents have Gaussian
+    children, and the result is a noise to be rendered. Below 1 it is x + v eps of the state x of its parent there,
+    v the noise that an ancestral step of length `sde_step` to there adds, and goes on from there: about c t evaluations
+    (`Stops.left`). Then the result is a finished sample of c evaluations: no final render.
+
+    Unlike the authors', the way down is the ODE's, so that an elite stays what was scored; the tournament is among the
+    last generation, not all so far; its size is the same in each. Their script for Stable Diffusion has b = 0.2, E = 5,
+    tournaments of 0.9, times 1, .6, .4, .2 by 50 steps (whose v is), and P = 42, then 26, 26, 26, 30.
+    Cost of G >= 1, bred at t = 1 only: c (P + (G - 1) (P - E)) + final; else c P + (P - E) (c t_1 + ... + c t_(G-1)).
     """
 
     population: int = 8
     elites: int = 2
     mutation: float = 0.2
     tournament: float = 0.9
+    times: tuple[float, ...] = (1.0,)
+    sde_step: float = 0.02
     anytime: ClassVar[bool] = True
-    scores_noises: ClassVar[bool] = True
-    address: ClassVar[str] = "(image, noise, child of each mutation)"
 
     def __post_init__(self) -> None:
         require("population", self.population, self.population >= 2, "at least 2")
-        within = 1 <= self.elites < self.population
-        require("elites", self.elites, within, f"at least 1, below population={self.population}")
+        among = 1 <= self.elites < self.population
+        require("elites", self.elites, among, f"at least 1, below population={self.population}")
         require("mutation", self.mutation, 0 < self.mutation <= 1, "above 0, at most 1")
         require("tournament", self.tournament, 0 <= self.tournament <= 1, "from 0 (any parent) to 1 (the best)")
-
-    @property
-    def name(self) -> str:
-        return f"Evolution-{self.population}"
-
-    @property
-    def children(self) -> int:
-        return self.population - self.elites
+        require("sde_step", self.sde_step, 0 < self.sde_step <= 1, "above 0, at most 1")
+        times = list(self.times) if isinstance(self.times, Sequence) and not isinstance(self.times, str) else []
+        good = bool(times) and all(finite(t) and 0 < t <= 1 for t in times) and all(a >= b for a, b in pairwise(times))
+        require("times", self.times, good, "numbers above 0, at most 1, none above the one before")
+        object.__setattr__(self, "times", tuple(times))
 
     def refuse(self, verifier: Verifier) -> None:
-        """Any will do."""
+        if not self.scores_noises:
+            refuse_views(self.name, verifier)
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point(self.name, point)
-        scored = self.population + (point - 1) * self.children if point else 0
-        return Cost(c * scored, final, c * scored + final, scored)
+        if not point:
+            return Cost(0, final, final)
+        left, rounds = self.stops.left(c), min(point - 1, len(self.times))
+        born = sum(left[self.stop(round)] for round in range(1, rounds + 1)) + (point - 1 - rounds) * left[-1]
+        search, scored = c * self.population + born * self.children, self.population + (point - 1) * self.children
+        return Cost(search, final, search + final, scored) if self.scores_noises else Cost(search, 0, search, scored)
 
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]
@@ -87,72 +99,38 @@ class Evolution:
         return point
 
     def init(self, problem: Problem, point: int) -> EvolutionState:
+        self.refuse(problem.verifier)
         x = problem.noises(self.population)
-        address = problem.index.new_zeros(x.shape[:2])
-        address = address + address.new_tensor(range(self.population))
-        return EvolutionState(0, x, unscored(problem, x), address, address[..., None])
+        number = problem.index.new_tensor(range(self.population)) + self.first_number
+        address = number.expand(len(x), -1).contiguous()
+        return EvolutionState(0, x[:, :, None], unscored(problem, x), address, address[..., None])
 
     def step(self, problem: Problem, state: EvolutionState) -> EvolutionState:
         import torch
 
         if state.round == 0:
             lineage = torch.nn.functional.pad(state.lineage, (0, 1), value=-1)
-            return state._replace(round=1, score=problem.evaluate(state.x), lineage=lineage)
-        order = problem.combine(state.score, self.population)
+            x, score = self.grown(problem, state.x[:, :, 0], 0)
+            return state._replace(round=1, x=x, score=score, lineage=lineage)
+        order, stop = problem.combine(state.score, self.population), self.stop(state.round)
         elites, parents = top(order, self.elites), self.parents(problem, order, state.round)
-        children = self.mutated(problem, take(state.x, parents), state.round)
-        address = state.address.new_tensor(range(self.children)) + self.population + (state.round - 1) * self.children
-        address = address.expand(len(children), -1)
+        before = take(state.x, parents)
+        children, score = self.grown(problem, self.mutated(problem, before[:, :, stop], state.round), stop)
+        address = state.address.new_tensor(range(self.children)) + self.first_number + self.population
+        address = (address + (state.round - 1) * self.children).expand(len(score), -1)
         older, born = take(state.lineage, elites), take(state.lineage, parents)
         older = torch.nn.functional.pad(older, (0, 1), value=-1)
         return EvolutionState(
             state.round + 1,
-            torch.cat([take(state.x, elites), children], 1),
-            torch.cat([take(state.score, elites), problem.evaluate(children)], 1),
+            torch.cat([take(state.x, elites), torch.cat([before[:, :, :stop], children], 2)], 1),
+            torch.cat([take(state.score, elites), score], 1),
             torch.cat([take(state.address, elites), address], 1),
             torch.cat([older, torch.cat([born, address[..., None]], 2)], 1),
         )
-
-    def parents(self, problem: Problem, order: Tensor, round: int) -> Tensor:
-        """order [B, P], higher is better -> int64 [B, P - E], the winner of a tournament for every child."""
-        size = max(1, int(self.tournament * self.population))
-        numbers = problem.uniform(self.children * self.population, round, "tournament")
-        places = numbers.unflatten(1, (self.children, self.population)).argsort(2).argsort(2)
-        return order[:, None].expand(places.shape).masked_fill(places >= size, -float("inf")).argmax(2)
-
-    def mutated(self, problem: Problem, parents: Tensor, round: int) -> Tensor:
-        """parents [B, P - E, ...] or [B, 1, ...] -> children of a round [B, P - E, ...]."""
-        draws = problem.noises(self.children, round, "mutate")
-        return (1 - self.mutation**2) ** 0.5 * parents + self.mutation * draws
 
     def result(self, problem: Problem, state: EvolutionState, point: int) -> Result:
         if state.round == 0:
             return unsearched(problem)
         best = problem.combine(state.score, self.population).argmax(1)
         x, score, address, lineage = (take(values, best) for values in state[1:])
-        return Result(x, 1.0, score, address, no_views(x), lineage)
-
-    def tell(self, candidate: int, point: int) -> str:
-        if candidate < self.population:
-            return f"generation 1, noise {candidate + 1} of {self.population}" if candidate else "the first noise"
-        round, child = divmod(candidate - self.population, self.children)
-        return f"generation {round + 2}, child {child + 1} of {self.children}"
-
-    def born(self, number: int) -> tuple[int, int]:
-        """The round and place of a child with this address; the round is below 1 of those that are none."""
-        round, child = divmod(number - self.population, self.children)
-        return round + 1, child
-
-    def owns(self, lineage: Sequence[int]) -> bool:
-        if not lineage or lineage[0] >= self.population:
-            return False
-        return all(a < b for a, b in pairwise([0, *(self.born(number)[0] for number in lineage[1:])]))
-
-    def remake(self, problem: Problem, lineages: Sequence[Sequence[int]]) -> tuple[Tensor, float]:
-        """To the bit: the mutations of all are made round by round, as the search made them."""
-        moves = [dict(map(self.born, chain)) for _, *chain in lineages]
-        x = problem.noise(problem.index.new_tensor([first for first, *_ in lineages]))
-        for round in sorted({round for own in moves for round in own}):
-            chosen = problem.index.new_tensor([own.get(round, -1) for own in moves])
-            x = mix(chosen >= 0, take(self.mutated(problem, x[:, None], round), chosen.clamp_min(0)), x)
-        return x, 1.0
+        return Result(x[:, -1], float(self.scores_noises), score, address, no_views(x[:, -1]), lineage)

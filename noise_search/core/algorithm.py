@@ -114,7 +114,8 @@ class Independent(Algorithm, Protocol):
 
 @runtime_checkable
 class Draftable(Algorithm, Protocol):
-    """An algorithm whose every candidate is a noise, made by `Problem.generate`: a draft can stand for it."""
+    """An algorithm whose every candidate is a noise, if `scores_noises`, made by `Problem.generate`: a draft can stand
+    for it."""
 
     scores_noises: bool
 

@@ -74,7 +74,7 @@ class Draft(ABC):
         self, model: ModelSettings, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
     ) -> None:
         """Raise `Refused` where it cannot serve; asked with the plan."""
-        if not isinstance(algorithm, Draftable):
+        if not (isinstance(algorithm, Draftable) and algorithm.scores_noises):
             raise Refused(f"draft={self.name}: candidates of {algorithm.name} are no noises, of which a draft is made")
         if not self.differentiable and algorithm.cost(1, c, final).backward:
             raise Refused(f"draft={self.name}: {algorithm.name} differentiates its candidates, which it cannot")

@@ -86,9 +86,14 @@ class Flow:
         """
         if not 0 <= s < t or not 0 <= eta <= 1:
             raise Refused(f"jump from t={t} to s={s} with eta={eta}: s must be below t, eta from 0 to 1")
-        (a_t, a_s), (s_t, s_s) = self.coefficients((t, s))
-        fresh = eta * s_s / s_t * (s_t**2 - (a_t * s_s / a_s) ** 2) ** 0.5
+        (a_s,), (s_s,) = self.coefficients((s,))
+        fresh = self.fresh(t, s, eta)
         return a_s * prediction.x0 + (s_s**2 - fresh**2) ** 0.5 * prediction.eps + fresh * eps
+
+    def fresh(self, t: float, s: float, eta: float = 1.0) -> float:
+        """v of `jump`: standard deviation of the noise that a step from t to s < t adds."""
+        (a_t, a_s), (s_t, s_s) = self.coefficients((t, s))
+        return eta * s_s / s_t * (s_t**2 - (a_t * s_s / a_s) ** 2) ** 0.5
 
     def renoise(self, x: Tensor, t: float, s: float, eps: Tensor) -> Tensor:
         """x [N, ...] at t -> a sample of the forward process at s > t; keeps the marginals exact (paper, section 3.2).
