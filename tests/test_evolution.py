@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch import Tensor
 
 from noise_search.algorithms.evolution import Evolution
 from noise_search.algorithms.random import Random
@@ -12,7 +13,7 @@ from noise_search.core.gather import take
 from noise_search.core.grid import Grid
 from noise_search.core.problem import Problem
 from noise_search.errors import Refused
-from tests.conftest import Likeness, make_setup
+from tests.conftest import Likeness, make_setup, small_mixture
 from tests.test_against_hacking import described
 
 
@@ -103,6 +104,23 @@ def test_what_an_sde_adds_is_what_a_mutation_on_the_way_adds() -> None:
     apart = Evolution(population=40, elites=4, times=(0.6,)).mutated(problem, states, 1) - states
     assert float(apart.std()) == pytest.approx(0.2361, abs=0.003) and abs(float(apart.mean())) < 0.005
     assert abs(float((apart * states).mean())) < 0.005
+
+
+def test_noise_that_is_added_on_the_way_takes_likelihood_and_more_with_longer_steps() -> None:
+    """Of children of anybody at t = .6, 20 Heun evaluations in all: -.1 nats, -.5 with five times the step."""
+    setup = make_setup(images=300, nfe=20)
+    means = small_mixture().means[setup.problem.index].flatten(2)  # [B, 2, 2]
+
+    def likely(x: Tensor) -> float:
+        squares = (x.flatten(2)[:, :, None] - means[:, None]).square().sum(-1)
+        return float((-squares / (2 * 0.2**2)).logsumexp(-1).mean())
+
+    found = []
+    for step in (0.02, 0.1):
+        bred = Evolution(population=12, elites=1, tournament=0.0, times=(0.6,), sde_step=step)
+        *_, first, second = search(setup.problem, bred, 2)
+        found.append(likely(second.x[:, 1:, -1]) - likely(first.x[:, :, -1]))
+    assert found == pytest.approx([-0.1, -0.47], abs=0.05)
 
 
 def test_breeding_on_the_way_costs_less_and_finds_as_much() -> None:
