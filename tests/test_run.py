@@ -414,18 +414,18 @@ def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
         "experiment=toy",
         "images=20",
         "logger=none",
-        "algorithm=none,random,zo,paths,first_order,smc,svdd,evolution",
+        "algorithm=none,random,zo,paths,first_order,smc,svdd,evolution,evosearch",
     )
     call(tmp_path, "-m", *options)
     folders = sorted((tmp_path / "outputs").glob("toy-*"))
-    assert len(folders) == 8
+    assert len(folders) == 9
     for folder in folders:
         spent = json.loads((folder / "run.json").read_text())["spent"]
         assert spent["nfe"] == spent["nfe_search"] + spent["nfe_final"] == spent["network_rows"]
         assert (spent["nfe_backward"] > 0) == ("first_order" in folder.name)
         for row in curve(folder):
             assert int(row["nfe"]) == int(row["nfe_search"]) + int(row["nfe_final"]) <= 180
-            finished = any(name in folder.name for name in ("paths", "smc", "svdd"))
+            finished = any(name in folder.name for name in ("paths", "smc", "svdd", "evosearch"))
             assert (int(row["nfe_final"]) == 0) == (finished and row["point"] != "0")
         assert "paths" in folder.name or values(folder, "score_final")[-1] > values(folder, "score_final")[0]
     (sweep,) = (tmp_path / "outputs").glob("sweep-*")
@@ -439,6 +439,7 @@ def test_every_algorithm_runs_and_pays_what_it_planned(tmp_path: Path) -> None:
         "smc",
         "svdd",
         "evolution",
+        "evosearch",
     }
     assert len(combined) == sum(len(curve(folder)) for folder in folders)
     assert (sweep / "figures/score_final.png").stat().st_size > 1000
