@@ -33,9 +33,8 @@ from noise_search.verifiers.group import Group, Sets
 from noise_search.verifiers.held_out import HeldOut
 from noise_search.verifiers.oracle_fid import OracleFID
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: a thread each, in the runs that they start too
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # in the runs that tests start too: tests stand side by side, and sums that are
+torch.set_num_threads(1)  # compared to the bit are taken in one order
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Figures: one metric against NFE or seconds each, readable without the code."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -111,13 +112,24 @@ def figures(
     return written
 
 
+def remove_figures(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Those that `figures` drew of the same metrics before, of fewer images perhaps."""
+    for name, suffix in product({row["metric"] for row in rows}, FORMS):
+        (folder / f"{stem_of(name)}.{suffix}").unlink(missing_ok=True)
+
+
 FORMS = ("png", "pdf", "svg")
 SAME = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # the same figure, the same file
 
 
+def stem_of(name: str) -> str:
+    """A metric's name as that of a file."""
+    return name.replace("/", "_")
+
+
 def save(figure: Figure, folder: Path, name: str, forms: Sequence[str] = FORMS[:2]) -> Path:
     """Lay the figure out and write folder/<name>.png and .pdf, or other forms; returns the first."""
-    stem = name.replace("/", "_")
+    stem = stem_of(name)
     ConstrainedLayoutEngine().execute(figure)  # once; as the figure's own, it would have it drawn twice for every file
     for suffix in forms:
         with replacing(folder / f"{stem}.{suffix}") as temporary, rc_context({"svg.hashsalt": stem}):

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 
 from noise_search.core.algorithm import Bounded
 from noise_search.errors import Refused
-from noise_search.report.figures import figures
+from noise_search.report.figures import figures, remove_figures
 from noise_search.report.images import write_grids
 from noise_search.report.loggers import Logger, Record
 from noise_search.report.matrix import banks, write_correlation, write_matrix
@@ -65,9 +64,10 @@ def finish(parts: Parts, folder: Path, logger: Logger, work: Work) -> None:
         why = "(scripts/fetch_cifar10.py)" if parts.judge.heldout_name else f"({parts.judge.network} keeps none)"
         log.info("no floors: not %d held-out images at hand %s", run.settings.images, why)
     seconds["evaluate"] = time.monotonic() - started
-    shutil.rmtree(folder / "figures", ignore_errors=True)  # of fewer images, perhaps
     if run.settings.draw_figures:
         figures(folder / "figures", metrics, rows, floor_rows, run.settings.axis)
+    else:
+        remove_figures(folder / "figures", rows)
     pictures = list[Path]()
     columns = list(run.columns) if run.keeps_bank else []
     if len(columns) > 1:
