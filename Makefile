@@ -88,7 +88,7 @@ figures: setup ## the paper's figures and docs/reproduction.md again, from the s
 
 scale ?= 1000
 
-reproduce: setup ## the paper on the embedded models; scale=16 is a rehearsal (about 11 minutes of one core), 1000 takes many hours
+reproduce: setup ## the paper on the embedded models; scale=16 is a rehearsal (8 minutes of one core), 1000 takes many hours
 	$(BIN)/python -m scripts.reproduce scale=$(scale)
 
 board ?= class

@@ -110,7 +110,7 @@ def draw_scatter(axes: Axes, panel: Scatter, line: Line) -> None:
         style: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
         axes.scatter(scores[:, 0], scores[:, 1], s=10, alpha=0.6, lw=0, label=told, **style)
     if found:
-        axes.legend(framealpha=0.85, edgecolor="none", fontsize=6.5)
+        key(axes)
     axes.set_title("\n".join(title), fontsize=8)
     if not found:
         nothing(axes, "its points were not published" if line.paper else NO_RUN)
@@ -118,6 +118,11 @@ def draw_scatter(axes: Axes, panel: Scatter, line: Line) -> None:
     axes.set_ylabel("logit of the class", fontsize=7)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def key(axes: Axes) -> None:
+    """The legend, behind the points: where no corner is free, it hides none."""
+    axes.legend(framealpha=0.85, edgecolor="none", fontsize=6.5).set_zorder(0.5)
 
 
 def nothing(axes: Axes, words: str) -> None:
@@ -155,6 +160,6 @@ def dress(axes: Axes, axis: str) -> None:
     axes.grid(alpha=0.25, lw=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
-        axes.legend(framealpha=0.85, edgecolor="none", fontsize=6.5)
+        key(axes)
     else:
         nothing(axes, NO_RUN)
