@@ -192,17 +192,29 @@ SECTIONS = (
     Section(
         "table2",
         "random search gains most on prompts, zero-order search and search over paths a little less.",
-        tuple(
-            claim
-            for name in ("zo", "paths")
-            for claim in equal(
-                f"{name} against random search, ensemble",
-                f"scenes-{name}-scenes_ensemble",
-                "scenes",
-                "clip lower",
-                "aesthetic lower",
-                "satisfied lower",
-            )
+        (
+            *(
+                claim
+                for name in ("zo", "paths")
+                for claim in equal(
+                    f"{name} against random search, ensemble",
+                    f"scenes-{name}-scenes_ensemble",
+                    "scenes",
+                    *("clip lower", "aesthetic lower", "satisfied lower"),
+                )
+            ),
+            *(
+                claim
+                for name in ("zo", "paths")
+                for verifier in ("scenes_clip", "scenes_aesthetic", "scenes_oracle")
+                for claim in equal(
+                    f"{name} against random search, {verifier}",
+                    f"scenes-{name}-{verifier}",
+                    "scenes",
+                    *("score_final lower", "satisfied lower"),
+                    verifier=verifier,
+                )
+            ),
         ),
     ),
     Section(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from noise_search.cli.figures import figures
+from noise_search.measures.paired import Difference
 from noise_search.report.comparison import markdown
 from noise_search.report.matrix import banks
 from noise_search.report.paper import FIGURES
@@ -31,15 +32,18 @@ WORDS = {
 }
 
 
-def verdict(a: Number, b: Number, expected: str) -> str:
-    """Is b higher, or lower, than a, as was expected? By intervals that do not overlap; without any, by nothing."""
-    if np.isnan(a.low) or np.isnan(b.low):
+def verdict(a: Number, b: Number, difference: Difference | None, expected: str) -> str:
+    """Is b higher, or lower, than a, as was expected? By the interval of their difference where there is one, else by
+    their own, which must not overlap; without any, by nothing."""
+    if difference is not None and difference.ci_low is not None and difference.ci_high is not None:
+        above, below = difference.ci_low > 0, difference.ci_high < 0
+    elif np.isnan(a.low) or np.isnan(b.low):
         return "no interval (too few images)"
-    if b.low > a.high:
-        return "agrees" if expected == "higher" else "**the reverse**"
-    if b.high < a.low:
-        return "agrees" if expected == "lower" else "**the reverse**"
-    return "not told apart"
+    else:
+        above, below = b.low > a.high, b.high < a.low
+    if not (above or below):
+        return "not told apart"
+    return "agrees" if expected == ("higher" if above else "lower") else "**the reverse**"
 
 
 def line(claim: Claim, kept: Kept) -> list[str]:
@@ -51,8 +55,12 @@ def line(claim: Claim, kept: Kept) -> list[str]:
         return []
     who = kept.seeds(claim.b.run, claim.b.verifier)
     images, seeds = finished_record(kept.runs[who[0]])["images"], len(who)
-    cells = [f"{a} at {a.nfe:,}", f"{b} at {b.nfe:,}", f"{images:,} x {seeds}"]
-    return [claim.words, name, *cells, verdict(a, b, claim.expected)]
+    difference = kept.difference(claim, a, b)
+    apart = ""
+    if difference is not None and difference.ci_low is not None:
+        apart = f"{difference.difference:+.3g} [{difference.ci_low:.3g}, {difference.ci_high:.3g}]"
+    cells = [f"{a} at {a.nfe:,}", f"{b} at {b.nfe:,}", apart, f"{images:,} x {seeds}"]
+    return [claim.words, name, *cells, verdict(a, b, difference, claim.expected)]
 
 
 def correlation(kept: Kept, x: str, y: str, published: float) -> str:
@@ -91,7 +99,7 @@ def body(section: Section, kept: Kept) -> Iterator[str]:
         yield from (correlation(kept, *each) for each in CORRELATIONS)
     told = {claim: line(claim, kept) for claim in section.claims}
     if rows := [cells for cells in told.values() if cells]:
-        yield markdown(["claim", "number", "before", "after", "images x seeds", "verdict"], rows)
+        yield markdown(["claim", "number", "before", "after", "paired", "images x seeds", "verdict"], rows)
     if missing := dict.fromkeys(claim.words for claim, cells in told.items() if not cells):
         yield f"Not run: {'; '.join(missing)}."
     if section.why:

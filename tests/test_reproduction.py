@@ -12,6 +12,7 @@ from noise_search.api import render
 from noise_search.assets import FOLDER
 from noise_search.core.gather import ranks
 from noise_search.measures.metric import mean_of
+from noise_search.measures.paired import Difference
 from noise_search.report.matrix import banks
 from noise_search.report.paper_figures import paper_figure
 from noise_search.storage.atomic import sha256
@@ -130,7 +131,27 @@ def test_a_figure_is_the_same_file_every_time(tmp_path: Path, kept: Kept) -> Non
     ],
 )
 def test_verdicts_are_by_intervals(b: tuple[float, float, float], words: str) -> None:
-    assert verdict(Number(20, 1.5, 1.0, 2.0), Number(40, *b), "higher") == words
+    assert verdict(Number(20, 1, 1.5, 1.0, 2.0), Number(40, 2, *b), None, "higher") == words
+
+
+@pytest.mark.parametrize(("low", "words"), [(0.1, "agrees"), (-0.1, "not told apart"), (-0.9, "**the reverse**")])
+def test_what_is_known_image_by_image_decides(low: float, words: str) -> None:
+    """The runs' own intervals overlap."""
+    a, b = Number(20, 1, 1.5, 1.0, 2.0), Number(40, 2, 1.6, 1.1, 2.1)
+    assert verdict(a, b, Difference(low + 0.2, low, low + 0.4, 100), "higher") == words
+
+
+def test_paired_differences_are_those_of_the_means(kept: Kept) -> None:
+    """Of every claim about numbers of images; those of sets have none."""
+    for claim in (claim for section in SECTIONS for claim in section.claims):
+        b = kept.at(claim.b, claim.metric)
+        a = kept.at(claim.a, claim.metric, b and b.nfe)
+        assert a is not None and b is not None, claim
+        found = kept.difference(claim, a, b)
+        assert (found is None) == (claim.metric in ("kernel_distance", "inception_score", "precision", "recall")), claim
+        if found is not None and found.ci_low is not None and found.ci_high is not None:
+            assert found.difference == pytest.approx(b.value - a.value, abs=1e-5) and found.images == 100
+            assert found.ci_low < found.difference < found.ci_high
 
 
 def test_what_was_not_run_has_no_line(kept: Kept) -> None:
