@@ -32,6 +32,7 @@ class Size:
 
 PROTOCOL = Size(10, 20, (40, 60, 100, 180, 340), 100, 256, 64)
 TEXT_PROTOCOL = Size(10, 20, (40, 60, 100, 140, 180), 100, 96, 64)
+TEXT_SMALL = Size(10, 20, (40, 60, 100, 140, 180), 100, 32, 16)  # an hour of one core; the protocol's budgets
 SMALL = Size(6, 12, (24, 30, 36, 48, 60), 36, 10, 5)  # for a machine that is busy with other things
 
 
@@ -79,7 +80,7 @@ BOARDS = {
         ("scenes_clip", "scenes_aesthetic"),
         ("model=scenes", "batch_size=64"),
         {"board": (), "tuning": (OTHER_CAPTIONS,)},
-        {"protocol": TEXT_PROTOCOL, "small": SMALL},
+        {"protocol": TEXT_PROTOCOL, "small": TEXT_SMALL},
     ),
 }
 
