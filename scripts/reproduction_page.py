@@ -99,11 +99,17 @@ def body(section: Section, kept: Kept) -> Iterator[str]:
         yield from (correlation(kept, *each) for each in CORRELATIONS)
     told = {claim: line(claim, kept) for claim in section.claims}
     if rows := [cells for cells in told.values() if cells]:
-        yield markdown(["claim", "number", "before", "after", "paired", "images x seeds", "verdict"], rows)
+        yield markdown(*filled(["claim", "number", "before", "after", "paired", "images x seeds", "verdict"], rows))
     if missing := dict.fromkeys(claim.words for claim, cells in told.items() if not cells):
         yield f"Not run: {'; '.join(missing)}."
     if section.why:
         yield section.why
+
+
+def filled(head: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Without columns that hold nothing."""
+    kept = [k for k in range(len(head)) if any(row[k] for row in rows)]
+    return [head[k] for k in kept], [[row[k] for k in kept] for row in rows]
 
 
 def titled(figure: str) -> str:
