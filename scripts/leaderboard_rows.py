@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from noise_search.measures.board import UNITS, Row
+from noise_search.measures.board import UNITS, Row, rounded
 from noise_search.measures.paired import paired_bootstrap
 from noise_search.measures.scores import half_width
 from noise_search.storage.run_folder import read_json
@@ -151,10 +151,6 @@ def rows_at(
             command=f"noise-search {content['command']}",
             origin="board",
         )
-
-
-def rounded(value: float) -> float:
-    return float(f"{value:.6g}")
 
 
 def all_rows(scores: Path, rates: dict[str, Any], commit: str) -> list[Row]:

@@ -13,6 +13,7 @@ import numpy as np
 from noise_search.configuration.compose import composed
 from noise_search.core.budget import Purchase
 from noise_search.core.denoiser import Batches
+from noise_search.measures.board import rounded
 from noise_search.run.assemble import assemble, settled
 from noise_search.run.description import Description, describe
 from noise_search.run.evaluate import Measured, measured
@@ -80,14 +81,13 @@ def judged(made: Made, rows: Measured) -> dict[str, list[float]]:
     judge = made.parts.judge
     if judge.columns_of is not None:
         seen = judge.probabilities(rows.features)
-        return {"own_class": rounded(seen[np.arange(len(seen)), judge.columns_of[rows.condition]])}
+        return {"own_class": all_rounded(seen[np.arange(len(seen)), judge.columns_of[rows.condition]])}
     names = [metric.name for metric in judge.metrics if metric.of_set is None]
-    return {name: rounded(rows.measures[:, i]) for i, name in enumerate(names)}
+    return {name: all_rounded(rows.measures[:, i]) for i, name in enumerate(names)}
 
 
-def rounded(values: np.ndarray) -> list[float]:
-    """Six digits: what an image is worth keeping to."""
-    return [float(f"{value:.6g}") for value in np.asarray(values, np.float64).tolist()]
+def all_rounded(values: np.ndarray) -> list[float]:
+    return [rounded(value) for value in np.asarray(values, np.float64).tolist()]
 
 
 def point_of(made: Made, purchase: Purchase) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def point_of(made: Made, purchase: Purchase) -> dict[str, Any]:
     return {
         "point": purchase.point,
         "cost": cost,
-        "scores": {"score": rounded(rows.scores_final[:, 0]), **judged(made, rows)},
+        "scores": {"score": all_rounded(rows.scores_final[:, 0]), **judged(made, rows)},
     }
 
 
@@ -133,7 +133,7 @@ def distances(parts: Parts, rows: Sequence[Measured]) -> list[float]:
     assert metric.of_set is not None
     features = np.concatenate([r.features for r in rows])
     value = metric.of_set(features, np.concatenate([r.condition for r in rows]))
-    return rounded(np.array([value.value, *value.left_out]))
+    return all_rounded(np.array([value.value, *value.left_out]))
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

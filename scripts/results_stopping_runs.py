@@ -25,14 +25,13 @@ RUNS = {  # name -> the name of the plain run beside it, None: itself; what `pyt
         "classifier",
         "algorithm=first_order verifier=held_out verifier.enough=6.58 budget.points=[0,1,2,4]",
     ),
-    "ensemble_mean": ("classifier", "algorithm=first_order verifier=ensemble_mean budget.points=[0,1,2,4]"),
-    "ensemble_mean_logit": (
+    "log_probability": (
         "classifier",
-        "algorithm=first_order verifier=ensemble_mean verifier.members.classifier.output=logit"
-        " verifier.members.classifier_b.output=logit budget.points=[0,1,2,4]",
+        "algorithm=first_order verifier=classifier verifier.output=log_probability budget.points=[0,1,2,4]",
     ),
-    "random": (None, "algorithm=random verifier=classifier budget.points=[1,3,5]"),
-    "random_group": ("random", "algorithm=random verifier=group budget.points=[1,3,5]"),
+    "ensemble_mean": ("classifier", "algorithm=first_order verifier=ensemble_mean budget.points=[0,1,2,4]"),
+    "random": (None, "algorithm=random verifier=classifier budget.points=[3,5]"),
+    "random_group": ("random", "algorithm=random verifier=group budget.points=[3,5]"),
 }
 
 
@@ -87,7 +86,7 @@ def table(kept: Kept) -> str:
         if f"{name}/nfe" not in kept:
             continue
         low, high = numbers(kept, name, LOW), numbers(kept, name, HIGH)
-        plain = numbers(kept, beside, HIGH) if beside else None
+        plain = numbers(kept, beside, HIGH) if f"{beside}/nfe" in kept else None
         line = [name]
         for metric in ("KID", "IS"):
             line += [f"{low[metric][0]:.3f}", f"{high[metric][0]:.3f}", told(high[metric], low[metric])]

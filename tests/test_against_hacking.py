@@ -16,13 +16,17 @@ from noise_search.core.driver import search
 from noise_search.core.observed import Observed
 from noise_search.core.verifier import Candidates, Surroundings, Verifier
 from noise_search.errors import Refused
+from noise_search.measures.pairs import within
+from noise_search.measures.scores import half_width, kernel_distance
 from noise_search.run.description import Description, describe
 from noise_search.verifiers.brightness import Brightness
 from noise_search.verifiers.classifier import Classifier
 from noise_search.verifiers.ensemble_mean import EnsembleMean
 from noise_search.verifiers.group import Group
 from noise_search.verifiers.held_out import HeldOut
+from scripts import results_stopping_runs
 from scripts.results_stopping import RULES, numbers, page, stopped
+from scripts.stopping_numbers import apart, distance, sums_of, told
 from tests.conftest import Eyes, Function, Likeness, make_setup
 from tests.test_run import call, curve
 
@@ -230,6 +234,34 @@ def test_the_committed_tables_are_what_the_kept_statistics_give() -> None:
         assert (STOPPING / f"{name}.md").read_text() == table + "\n" and table in text
     assert kept["scores"].shape == (7, 128, 2) and kept["nfe"].tolist() == [20, 40, 50, 60, 70, 90, 110]
     assert numbers(kept, "plain/70")["KID"][0] > 2 * numbers(kept, "Lite0 as real/70")["KID"][0]
+
+
+def test_the_table_of_runs_is_what_is_kept_of_them() -> None:
+    """Every number; and that the plain run turns where the one under a held-out verifier is not seen to."""
+    with np.load(STOPPING / "runs.npz") as stored:
+        kept = dict(stored)
+    table = (STOPPING / "runs.md").read_text()
+    assert results_stopping_runs.table(kept) + "\n" == table and table in STOPPING.with_suffix(".md").read_text()
+    assert {name.split("/")[0] for name in kept} - {"real", "images"} <= set(results_stopping_runs.RUNS)
+    least = {}  # of what KID and IS may have risen by
+    for name in ("classifier", "held_out", "ensemble_mean"):
+        low, high = (results_stopping_runs.numbers(kept, name, nfe) for nfe in (50, 70))
+        changes = {metric: apart(high[metric], low[metric]) for metric in ("KID", "IS")}
+        least[name] = {metric: value - half_width(left) for metric, (value, left) in changes.items()}
+    assert max(least["held_out"]["KID"], least["ensemble_mean"]["KID"]) < 0 < least["classifier"]["KID"]
+    assert min(lowest["IS"] for lowest in least.values()) > 0
+
+
+def test_a_kept_set_gives_the_distance_and_the_score_of_its_features() -> None:
+    """As the package measures them, whole and without a group of images."""
+    rng = np.random.default_rng(0)
+    real, features = rng.normal(size=(60, 5)).astype(np.float32), rng.normal(size=(40, 5)).astype(np.float32) + 0.3
+    reference = within(real)
+    kept = {"real": reference.sums, "images": np.array([40, 60]), **sums_of("run/70", features, reference)}
+    value, left = distance(kept, "run/70")
+    assert value == pytest.approx(kernel_distance(features, real), rel=1e-5)
+    assert left[0] == pytest.approx(kernel_distance(features[4:], real), rel=1e-5) and len(left) == 10
+    assert told((1.0, np.zeros(10)), (0.75, np.zeros(10))) == "+0.250 [0.250, 0.250]"
 
 
 @pytest.mark.parametrize("size", [0, 1])

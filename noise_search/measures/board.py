@@ -83,6 +83,11 @@ class Row:
         return tuple(getattr(self, name) for name in KEY)
 
 
+def rounded(value: float) -> float:
+    """Six digits: what a number is worth keeping to."""
+    return float(f"{value:.6g}")
+
+
 def read_rows(path: Path) -> list[Row]:
     """All rows of a file, none where there is no file; the first line that is no row is refused."""
     rows, names = list[Row](), {field.name for field in fields(Row)}

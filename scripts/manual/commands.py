@@ -42,6 +42,9 @@ def wrong_with(words: Sequence[str]) -> str:
         return wrong_with_run(words[words.index("run.py") + 1 :])
     if words[0] == "python" and words[1].startswith("scripts/"):
         return "" if (ROOT / words[1]).is_file() else f"there is no {words[1]}"
+    if words[:2] == ["python", "-m"] and words[2].startswith("scripts."):
+        path = ROOT / f"{words[2].replace('.', '/')}.py"
+        return "" if path.is_file() else f"there is no {words[2]}"
     if words[0] == "noise-search" and len(words) > 1 and "=" in words[1]:
         return wrong_with_run(words[1:])
     if words[0] == "noise-search" and words[1] == "prefetch":
