@@ -639,8 +639,8 @@ MUTANTS = (
     Mutant(
         "blocks that were left out and are billed",
         "drafts/cache.py",
-        "each * cached.left_out.cpu()",
-        "0 * cached.left_out.cpu()",
+        "each * reuse.left_out.cpu()",
+        "0 * reuse.left_out.cpu()",
         ("test_drafts.py",),
     ),
     Mutant(

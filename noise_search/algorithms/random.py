@@ -64,10 +64,17 @@ class Random(NoiseOfNumber):
 
     def cost(self, point: int, c: int, final: int) -> Cost:
         require_point("random search", point)
-        if c == final and point:
+        if self.finishes(c, final) and point:
             return Cost(c * point, 0, c * point, point)
         scored = point if point > 1 else 0
         return Cost(c * scored, final, final + c * (max(point, 1) - 1), scored)
+
+    def finishes(self, c: int, final: int) -> bool:
+        """Is a candidate the finished image?"""
+        return c == final
+
+    def drafted(self) -> Random:
+        return OfDrafts()
 
     def legs(self, c: int, final: int) -> list[Leg]:
         return [Leg(c)]
@@ -91,7 +98,7 @@ class Random(NoiseOfNumber):
         stop = state.round + count
         x, views, scores = problem.generate(problem.noises(count, first=state.round))
         scores = torch.cat([state.scores, scores], 1)
-        if problem.search_nfe != problem.final_nfe:
+        if not self.finishes(problem.search_nfe, problem.final_nfe):
             return RandomState(stop, scores)
         numbers = torch.arange(state.round, stop, device=x.device).expand(len(x), count)
         kept: tuple[Tensor, ...] = (numbers, x, views)
@@ -111,7 +118,8 @@ class Random(NoiseOfNumber):
     def result(self, problem: Problem, state: RandomState, point: int) -> Result:
         if state.round == 0:
             first = unsearched(problem)  # a noise: another x than candidate 0, once that is finished
-            return first if problem.search_nfe != problem.final_nfe else first._replace(candidate=first.candidate - 1)
+            finishes = self.finishes(problem.search_nfe, problem.final_nfe)
+            return first._replace(candidate=first.candidate - 1) if finishes else first
         candidate = problem.combine(state.scores[:, :point], point).argmax(1)
         score, lineage = problem.verifier.shown(take(state.scores, candidate)), candidate[:, None]
         if state.numbers is None or state.x is None or state.views is None:
@@ -119,3 +127,10 @@ class Random(NoiseOfNumber):
             return Result(x, 1.0, score, candidate, no_views(x), lineage)
         x, views = (take(values, place(state.numbers, candidate)) for values in (state.x, state.views))
         return Result(x, 0.0, score, candidate, views, lineage)
+
+
+class OfDrafts(Random):
+    """Its candidates only rank; the best is generated again."""
+
+    def finishes(self, c: int, final: int) -> bool:
+        return False

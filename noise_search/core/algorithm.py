@@ -121,6 +121,14 @@ class Draftable(Algorithm, Protocol):
 
 
 @runtime_checkable
+class Finishing(Algorithm, Protocol):
+    """An algorithm that takes a candidate of as many evaluations as the final generation for the finished image."""
+
+    def drafted(self) -> Algorithm:
+        """Itself, that generates its winner again whatever a candidate cost: candidates are drafts."""
+
+
+@runtime_checkable
 class Climbing(Protocol):
     """An algorithm that follows a gradient: it can climb one number of a verifier and choose by another."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from noise_search.core.algorithm import Draftable
+from noise_search.core.algorithm import Draftable, Finishing
 from noise_search.errors import Refused
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from noise_search.core.driver import Spent
     from noise_search.core.flow import Solution
     from noise_search.core.guidance import Guidance
-    from noise_search.core.model import Model, ModelSettings
+    from noise_search.core.model import Described, Model, ModelSettings
     from noise_search.core.problem import Problem
     from noise_search.core.verifier import Verifier
 
@@ -62,16 +62,16 @@ class Draft(ABC):
     bounded: ClassVar[bool] = False
     views: ClassVar[bool] = True
 
-    def evaluations(self, c: int, model: ModelSettings) -> int:
+    def evaluations(self, c: int, model: Described) -> int:
         """NFE of a candidate, at c NFE a search iteration."""
         return c
 
-    def left_out(self, c: int, model: ModelSettings, guidance: Guidance) -> LeftOut:
+    def left_out(self, c: int, model: Described, guidance: Guidance) -> LeftOut:
         """Of a candidate, in closed form."""
         return NOTHING
 
     def refuse(
-        self, model: ModelSettings, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
+        self, model: Described, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
     ) -> None:
         """Raise `Refused` where it cannot serve; asked with the plan."""
         if not (isinstance(algorithm, Draftable) and algorithm.scores_noises):
@@ -80,17 +80,16 @@ class Draft(ABC):
             raise Refused(f"draft={self.name}: {algorithm.name} differentiates its candidates, which it cannot")
         if not self.views and verifier.needs:
             raise Refused(f"draft={self.name}: verifier {verifier.name} reads views, it makes none")
-        if not self.exact and self.evaluations(c, model) == final:
-            raise Refused(
-                f"draft={self.name}: {final} evaluations a candidate, as many as budget.final_nfe, where a candidate is"
-                " taken for the finished image; give another budget.search_nfe"
-            )
+
+    def beside(self, algorithm: Algorithm) -> Algorithm:
+        """The algorithm, which takes none of these candidates for the finished image."""
+        return algorithm if self.exact or not isinstance(algorithm, Finishing) else algorithm.drafted()
 
     def settled(self, settle: Callable[[ModelSettings], ModelSettings]) -> Draft:
         """With its own models as `settle` leaves them: in the precision of the run, where they leave that to it."""
         return self
 
-    def load(self, model: Model, settings: ModelSettings, device: str) -> Drafter:
+    def load(self, model: Model, settings: Described, device: str) -> Drafter:
         """What makes candidates for `model`, which was loaded from `settings`, on `device`."""
         return WHOLE
 

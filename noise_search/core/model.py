@@ -6,7 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from noise_search.core.checks import finite, require, require_one_of, whole
 from noise_search.core.grid import SOLVERS
@@ -22,16 +22,9 @@ if TYPE_CHECKING:
     from noise_search.core.interpolant import Interpolant
 
 
-class Blocks(NamedTuple):
-    """Of a transformer whose blocks are alike; multiply_adds: of a row in one of them."""
-
-    depth: int
-    multiply_adds: int
-
-
-def dit_blocks(width: int, depth: int, tokens: int) -> Blocks:
-    """Those of DiT: attention, a perceptron of four times the width, six modulations."""
-    return Blocks(depth, 12 * tokens * width**2 + 2 * tokens**2 * width + 6 * width**2)
+def dit_block(width: int, tokens: int) -> int:
+    """Multiply-adds of a row in a block of DiT: attention, a perceptron of four times the width, six modulations."""
+    return 12 * tokens * width**2 + 2 * tokens**2 * width + 6 * width**2
 
 
 @dataclass(frozen=True)
@@ -47,6 +40,8 @@ class Model:
     called with, [N]. encode_null: the null condition, [1, ...], of a model for which it is no text's; None:
     that of `null_text`. device: where the network takes its inputs; None: where its parameters are. steps, guidance:
     evaluations and scale of guidance of its usual sampling, which `api.search` takes where none are given.
+    multiply_adds, reusable: see `ModelSettings`. reusing: `networks.block_cache.Reuse` -> the network that leaves out
+    blocks by it.
     """
 
     name: str
@@ -68,6 +63,9 @@ class Model:
     device: str | None = None
     steps: int | None = None
     guidance: float | None = None
+    multiply_adds: int | None = None
+    reusable: int | None = None
+    reusing: Callable[[Any], Network] | None = None
 
     def __post_init__(self) -> None:
         if (self.classes is None) == (self.encode is None):
@@ -97,7 +95,8 @@ class ModelSettings(ABC):
     network row; None: not known, then a run tells no gflops. rows_per_second: network rows, for the plan's estimate of
     time where none was measured on this machine; None: not known. distilled: see `Guidance`. class_set: `Model`.
     sources: where its files come from. weight_bytes: of all that `load` puts onto the device; None: not known. notes:
-    lines of its own in a plan. blocks: of its transformer, where drafts can leave some out; None: not known.
+    lines of its own in a plan. reusable: multiply-adds of a row in all blocks of its transformer but the first, which
+    drafts can leave out (`Model.reusing`); None: not known.
     """
 
     name: str
@@ -111,7 +110,7 @@ class ModelSettings(ABC):
     sources: ClassVar[Sequence[Source]] = ()
     weight_bytes: ClassVar[int | None] = None
     notes: ClassVar[Sequence[str]] = ()
-    blocks: ClassVar[Blocks | None] = None
+    reusable: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
         require_one_of("solver", self.solver, SOLVERS)
@@ -144,6 +143,7 @@ class ModelSettings(ABC):
         encode: Callable[[Sequence[str]], Condition] | None = None,
         null_text: str = "",
         reconstruct: Callable[[Tensor], Tensor] | None = None,
+        reusing: Callable[[Any], Network] | None = None,
     ) -> Model:
         """A `Model` of these settings, with what was loaded."""
         return Model(
@@ -162,9 +162,13 @@ class ModelSettings(ABC):
             schedule=self.schedule,
             distilled=self.distilled,
             class_set=self.class_set,
+            multiply_adds=self.multiply_adds,
+            reusable=self.reusable,
+            reusing=reusing,
         )
 
 
+Described = Model | ModelSettings  # what drafts are asked about; of a loaded model that has no settings, itself
 SAID = ("name", "shape", "classes", "class_set", "solver", "schedule", "distilled")  # by the settings, of the model
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from noise_search.core.checks import require, whole
 from noise_search.core.draft import NOTHING, Draft, Drafter, LeftOut, by, in_batches
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from noise_search.core.algorithm import Algorithm
     from noise_search.core.flow import Solution
     from noise_search.core.guidance import Guidance
-    from noise_search.core.model import Model, ModelSettings
+    from noise_search.core.model import Described, Model
     from noise_search.core.problem import Problem
     from noise_search.core.verifier import Verifier
 
@@ -50,35 +50,36 @@ class Cache(Draft):
     def bounded(self) -> bool:  # type: ignore[override]
         return self.threshold is not None
 
-    def left_out(self, c: int, model: ModelSettings, guidance: Guidance) -> LeftOut:
-        if model.blocks is None or self.every is None:
+    def left_out(self, c: int, model: Described, guidance: Guidance) -> LeftOut:
+        if model.reusable is None or self.every is None:
             return NOTHING
-        reused = c - -(-c // self.every)
-        return LeftOut(multiply_adds=reused * guidance.rows * (model.blocks.depth - 1) * model.blocks.multiply_adds)
+        return LeftOut(multiply_adds=(c - -(-c // self.every)) * guidance.rows * model.reusable)
 
     def refuse(
-        self, model: ModelSettings, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
+        self, model: Described, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
     ) -> None:
         super().refuse(model, verifier, algorithm, guidance, c, final)
-        if model.blocks is None or model.multiply_adds is None:
-            raise Refused(f"draft=cache: the blocks of {model.name} are not known; models of SiT and DiT have some")
+        if model.reusable is None:
+            raise Refused(
+                f"draft=cache: the blocks of {model.name} are not known; models of SiT and DiT have some, and pipelines"
+                " of FLUX, SD3, PixArt, SANA and DiT"
+            )
 
-    def load(self, model: Model, settings: ModelSettings, device: str) -> Drafter:
+    def load(self, model: Model, settings: Described, device: str) -> Drafter:
         from noise_search.core.denoiser import rerouted
-        from noise_search.networks.block_cache import CachedTransformer
+        from noise_search.networks.block_cache import Reuse
 
-        network: Any = model.network
-        assert settings.blocks is not None
-        each = settings.blocks.multiply_adds
+        each, reusing = settings.reusable, model.reusing
+        assert each is not None and reusing is not None, f"{model.name} says that it has blocks, and has none"
 
         def make(problem: Problem, noise: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
             meters = problem.meters
 
             def solve(x: Tensor, who: Tensor) -> Solution:
-                cached = CachedTransformer(network.net, self.every, self.order, self.threshold)
-                solution = by(rerouted(meters, network.over(cached)), problem, x, who)
+                reuse = Reuse(self.every, self.order, self.threshold)
+                solution = by(rerouted(meters, reusing(reuse)), problem, x, who)
                 rows = who.repeat(meters.guidance.rows)
-                meters.network.left_out.count.index_add_(0, rows, each * cached.left_out.cpu())
+                meters.network.left_out.count.index_add_(0, rows, each * reuse.left_out.cpu())
                 return solution
 
             return in_batches(problem, noise, images, solve)

@@ -12,7 +12,7 @@ from noise_search.core.grid import Grid
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noise_search.core.model import Model, ModelSettings
+    from noise_search.core.model import Described, Model
     from noise_search.core.problem import Problem
 
 
@@ -34,16 +34,16 @@ class Early(Draft):
         require("steps", self.steps, whole(self.steps) and self.steps >= 2, "a whole number, at least 2")
         require("time", self.time, 0 < self.time < 1, "between 0 (data) and 1 (noise), ends excluded")
 
-    def way(self, model: ModelSettings) -> Grid:
+    def way(self, model: Described) -> Grid:
         """From t = 1 to the knot."""
         grid = model.schedule(self.steps, 1.0, 0.0, model.solver)
         last = min(range(1, len(grid.stages)), key=lambda i: abs(grid.times[i] - self.time))
         return Grid(grid.times[: last + 1], grid.stages[:last])
 
-    def evaluations(self, c: int, model: ModelSettings) -> int:
+    def evaluations(self, c: int, model: Described) -> int:
         return self.way(model).nfe + 1
 
-    def load(self, model: Model, settings: ModelSettings, device: str) -> Drafter:
+    def load(self, model: Model, settings: Described, device: str) -> Drafter:
         way = self.way(settings)
 
         def make(problem: Problem, noise: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:

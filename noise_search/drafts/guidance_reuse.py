@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from noise_search.core.flow import Solution
     from noise_search.core.guidance import Guidance
     from noise_search.core.interpolant import Interpolant
-    from noise_search.core.model import Model, ModelSettings
+    from noise_search.core.model import Described, Model
     from noise_search.core.problem import Problem
     from noise_search.core.verifier import Verifier
 
@@ -71,17 +71,17 @@ class GuidanceReuse(Draft):
     def __post_init__(self) -> None:
         require("every", self.every, whole(self.every) and self.every >= 2, "a whole number, at least 2")
 
-    def left_out(self, c: int, model: ModelSettings, guidance: Guidance) -> LeftOut:
+    def left_out(self, c: int, model: Described, guidance: Guidance) -> LeftOut:
         return LeftOut(rows=c - -(-c // self.every))
 
     def refuse(
-        self, model: ModelSettings, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
+        self, model: Described, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
     ) -> None:
         super().refuse(model, verifier, algorithm, guidance, c, final)
         if guidance.rows == 1:
             raise Refused(f"draft=cfg: {guidance.name} has no null branch; give cfg_scale")
 
-    def load(self, model: Model, settings: ModelSettings, device: str) -> Drafter:
+    def load(self, model: Model, settings: Described, device: str) -> Drafter:
         def make(problem: Problem, noise: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
             def solve(x: Tensor, who: Tensor) -> Solution:
                 return by(ReusedNull(problem.meters, problem.flow.interpolant, self.every), problem, x, who)

@@ -10,7 +10,7 @@ from noise_search.core.draft import Draft
 if TYPE_CHECKING:
     from noise_search.core.algorithm import Algorithm
     from noise_search.core.guidance import Guidance
-    from noise_search.core.model import ModelSettings
+    from noise_search.core.model import Described
     from noise_search.core.verifier import Verifier
 
 
@@ -23,6 +23,6 @@ class NoDraft(Draft):
     differentiable: ClassVar[bool] = True
 
     def refuse(
-        self, model: ModelSettings, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
+        self, model: Described, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
     ) -> None:
         """Never."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from noise_search.core.draft import NOTHING, Draft, Drafter, LeftOut, whole
 from noise_search.core.guidance import NO_GUIDANCE
-from noise_search.core.model import ModelSettings, load_model
+from noise_search.core.model import Described, ModelSettings, load_model
 from noise_search.errors import Refused
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from noise_search.core.algorithm import Algorithm
     from noise_search.core.guidance import Guidance
-    from noise_search.core.model import Model
+    from noise_search.core.model import Described, Model
     from noise_search.core.problem import Problem
     from noise_search.core.verifier import Verifier
 
@@ -32,13 +32,13 @@ class Small(Draft):
     model: ModelSettings
     name: ClassVar[str] = "small"
 
-    def left_out(self, c: int, model: ModelSettings, guidance: Guidance) -> LeftOut:
+    def left_out(self, c: int, model: Described, guidance: Guidance) -> LeftOut:
         if model.multiply_adds is None or self.model.multiply_adds is None:
             return NOTHING
         return LeftOut(multiply_adds=c * guidance.rows * (model.multiply_adds - self.model.multiply_adds))
 
     def refuse(
-        self, model: ModelSettings, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
+        self, model: Described, verifier: Verifier, algorithm: Algorithm, guidance: Guidance, c: int, final: int
     ) -> None:
         super().refuse(model, verifier, algorithm, guidance, c, final)
         small = self.model
@@ -51,7 +51,7 @@ class Small(Draft):
     def settled(self, settle: Callable[[ModelSettings], ModelSettings]) -> Small:
         return replace(self, model=settle(self.model))
 
-    def load(self, model: Model, settings: ModelSettings, device: str) -> Drafter:
+    def load(self, model: Model, settings: Described, device: str) -> Drafter:
         from noise_search.core.denoiser import metered_denoiser
         from noise_search.core.flow import Flow
 

@@ -9,7 +9,7 @@ from noise_search.core.checks import require, whole
 from noise_search.core.draft import Draft
 
 if TYPE_CHECKING:
-    from noise_search.core.model import ModelSettings
+    from noise_search.core.model import Described
 
 
 @dataclass(frozen=True)
@@ -24,5 +24,5 @@ class Steps(Draft):
     def __post_init__(self) -> None:
         require("nfe", self.nfe, whole(self.nfe) and self.nfe >= 1, "a whole number, at least 1")
 
-    def evaluations(self, c: int, model: ModelSettings) -> int:
+    def evaluations(self, c: int, model: Described) -> int:
         return self.nfe

@@ -17,12 +17,11 @@ from noise_search.core.budget import Budget
 from noise_search.core.checks import whole
 from noise_search.core.dataset import Dataset
 from noise_search.core.denoiser import Batches
-from noise_search.core.draft import NOTHING, WHOLE, Draft, Drafter, LeftOut
-from noise_search.core.model import Model, ModelSettings, load_model
+from noise_search.core.draft import Draft, Drafter, LeftOut
+from noise_search.core.model import Described, Model, ModelSettings, load_model
 from noise_search.core.population import Population
 from noise_search.core.problem import Problem, open_problem
 from noise_search.core.verifier import Candidates, Surroundings, Verifier, load_verifier, require_contract
-from noise_search.drafts.none import NoDraft
 from noise_search.errors import Refused
 from noise_search.measures.judge import JudgeSettings, load_judge
 from noise_search.run.assemble import device_of, precision_of, settled
@@ -139,32 +138,29 @@ def order(
             raise Refused(f"verifier {name} reads texts, {what}: give dataset=..., whose classes have names")
     chosen.refuse(choosing)
     drafted: Draft = draft if not isinstance(draft, str) else build(config["draft"], "draft", Draft)
-    left_out = NOTHING
-    if isinstance(asked, ModelSettings):
-        drafted.refuse(asked, choosing, chosen, settings.guidance, budget.search_nfe, budget.final_nfe)
-        budget = budget.with_search_nfe(drafted.evaluations(budget.search_nfe, asked))
-        left_out = drafted.left_out(budget.search_nfe, asked, settings.guidance)
-    elif not isinstance(drafted, NoDraft):
-        raise Refused(f"draft={drafted.name}: of {asked.name}, a loaded Model, too little is known; give its settings")
+    settings = replace(settings, guidance=replace(settings.guidance, distilled=asked.distilled))
+    drafted.refuse(asked, choosing, chosen, settings.guidance, budget.search_nfe, budget.final_nfe)
+    chosen, budget = drafted.beside(chosen), budget.with_search_nfe(drafted.evaluations(budget.search_nfe, asked))
+    left_out = drafted.left_out(budget.search_nfe, asked, settings.guidance)
 
     device = device_of(where(model, settings.device))
     precision = precision_of(settings.precision, device)
     for _, one in verifiers_in(choosing, choosing.name):
         settled(one, precision)
-    built, drafter = (asked, WHOLE) if isinstance(asked, Model) else loaded(asked, drafted, precision, device)
+    built, drafter = loaded(asked, drafted, precision, device)
     words = texts if asked.classes is None or source is None else source.texts
     load_verifier(choosing, Surroundings(device, source, load_judge(judged, device, words) if judged else None))
-    settings = replace(settings, guidance=replace(settings.guidance, distilled=built.distilled))
     index = torch.tensor(classes, device=device)
     return Order(built, choosing, chosen, drafted, drafter, left_out, budget, settings, index, texts)
 
 
-def loaded(settings: ModelSettings, draft: Draft, precision: str, device: str) -> tuple[Model, Drafter]:
+def loaded(asked: Described, draft: Draft, precision: str, device: str) -> tuple[Model, Drafter]:
     """The model, and what makes candidates for it."""
     settle = partial(settled, precision=precision)
-    settings = settle(settings)
-    model = load_model(settings, device)
-    return model, draft.settled(settle).load(model, settings, device)
+    if not isinstance(asked, Model):
+        asked = settle(asked)
+    model = asked if isinstance(asked, Model) else load_model(asked, device)
+    return model, draft.settled(settle).load(model, asked, device)
 
 
 def ensemble_of(model: str | Model | ModelSettings) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from noise_search.assets import asset
 from noise_search.core.checks import require_precision
-from noise_search.core.model import Blocks, Model, ModelSettings, dit_blocks
+from noise_search.core.model import Model, ModelSettings, dit_block
 from noise_search.storage.atomic import sha256
 from noise_search.storage.card import read_card
 
@@ -62,14 +62,15 @@ class EmbeddedSiT(Embedded):
         return (self.net["channels"], self.net["size"], self.net["size"])
 
     @property
-    def blocks(self) -> Blocks:  # type: ignore[override]
+    def reusable(self) -> int:  # type: ignore[override]
         tokens = (self.net["size"] // self.net["patch"]) ** 2
-        return dit_blocks(self.net["width"], self.net["depth"], tokens)
+        return (self.net["depth"] - 1) * dit_block(self.net["width"], tokens)
 
     def load(self, device: str = "cpu") -> Model:
         import torch
 
         from noise_search.core.interpolant import LinearInterpolant
+        from noise_search.networks.block_cache import reusing
         from noise_search.networks.embedded import load_autoencoder, load_sit, through
         from noise_search.networks.precision import cast_weights, dtype_of
         from noise_search.networks.sit import SiTNetwork
@@ -77,13 +78,15 @@ class EmbeddedSiT(Embedded):
         dtype, kind = dtype_of(self.precision), torch.device(device).type
         sit = cast_weights(load_sit(self.files[0]), dtype).to(device)
         decode, reconstruct = through(cast_weights(load_autoencoder(self.files[1]), dtype).to(device), dtype, kind)
+        network = SiTNetwork(sit, dtype)
         return self.model(
-            network=SiTNetwork(sit, dtype),
+            network=network,
             interpolant=LinearInterpolant(),
             decoder=decode,
             reconstruct=reconstruct,
             batch_size=ROWS.get(kind),
             weights={path.name: sha256(path) for path in self.files},
+            reusing=partial(reusing, network),
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from noise_search.core.checks import require, require_one_of, require_precision, whole
 from noise_search.core.dataset import IMAGENET
-from noise_search.core.model import Blocks, Model, ModelSettings, dit_blocks
+from noise_search.core.model import Model, ModelSettings, dit_block
 from noise_search.errors import MissingFile
 from noise_search.storage.atomic import sha256
 
@@ -61,11 +62,13 @@ class Published(ModelSettings):
         return (self.net["channels"], self.net["size"], self.net["size"])
 
     @property
-    def blocks(self) -> Blocks:  # type: ignore[override]
-        return dit_blocks(self.net["width"], self.net["depth"], (self.net["size"] // self.net["patch"]) ** 2)
+    def reusable(self) -> int:  # type: ignore[override]
+        tokens = (self.net["size"] // self.net["patch"]) ** 2
+        return (self.net["depth"] - 1) * dit_block(self.net["width"], tokens)
 
     def load(self, device: str = "cpu") -> Model:
         from noise_search.core.interpolant import DDPMInterpolant, Interpolant, LinearInterpolant
+        from noise_search.networks.block_cache import reusing
         from noise_search.networks.checkpoints import load_transformer, locate
         from noise_search.networks.dit import DiTNetwork
         from noise_search.networks.precision import cast_weights, dtype_of
@@ -93,4 +96,5 @@ class Published(ModelSettings):
             reconstruct=reconstruct,
             batch_size=self.rows["cuda" if device.startswith("cuda") else "cpu"],
             weights={file.name: sha256(file)} | vae_digest,
+            reusing=partial(reusing, network),
         )

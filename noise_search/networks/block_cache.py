@@ -1,70 +1,93 @@
 """A transformer whose later blocks are not run at every evaluation: what they add is remembered on the way."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from noise_search.networks.transformer import DiffusionTransformer
 
+Due = Tensor | slice | None  # rows whose later blocks run: some (bool [N]), all, none
 
-class CachedTransformer(nn.Module):
-    """As `DiffusionTransformer`, for one batch of rows on its way from noise to image: every call is an evaluation of
-    the same rows. The first block always runs. What the others add to its tokens is made anew, or forecast from the
-    last `order` + 1 evaluations that made it, by the polynomial through them in time (order 0: the last again).
+
+class Reuse:
+    """What all blocks but the first add to the tokens, for one batch of rows on its way from noise to image: every
+    evaluation is of the same rows. It is made anew, or forecast from the last `order` + 1 evaluations that made it, by
+    the polynomial through them in time (order 0: the last again).
 
     every: evaluations from one that runs all blocks to the next, for all rows alike. threshold: instead, all blocks run
     for those rows alone whose tokens after the first block have moved, since they last did, by more than this share of
-    their mean size; order 0 then. left_out: int64 [N], blocks not run so far, of each row.
+    their mean size; order 0 then. made: evaluations so far; left_out: int64 [N], those that ran the first block alone.
     """
 
-    def __init__(self, net: DiffusionTransformer, every: int | None, order: int, threshold: float | None) -> None:
-        super().__init__()
-        self.net, self.every, self.order, self.threshold = net, every, order, threshold
-        self.channels, self.classes = net.channels, net.classes
+    def __init__(self, every: int | None, order: int, threshold: float | None) -> None:
+        self.every, self.order, self.threshold = every, order, threshold
         self.made = 0
         self.known: list[tuple[Tensor, Tensor]] = []  # (time [1], what the blocks added [N, T, D]), oldest first
         self.first = torch.empty(0)  # [N, T, D] after the first block, when the others ran last
         self.left_out = torch.empty(0)
 
+    def begin(self, tokens: Tensor, time: Tensor) -> Due:
+        """tokens [N, T, D] after the first block of the next evaluation, at time [1]."""
+        if not self.made:
+            self.left_out = torch.zeros(len(tokens), dtype=torch.int64, device=tokens.device)
+        assert len(tokens) == len(self.left_out), "a batch was split on its way"
+        due = self.all_or_none() if self.threshold is None else self.moved(tokens, self.threshold)
+        self.tokens, self.time, self.due = tokens, time.float(), due
+        self.left_out += 1 if due is None else 0 if isinstance(due, slice) else ~due
+        self.made += 1
+        return due
+
+    def all_or_none(self) -> Due:
+        return slice(None) if self.made % (self.every or 1) == 0 else None
+
+    def moved(self, tokens: Tensor, threshold: float) -> Due:
+        if not self.made:
+            self.first = tokens.clone()
+            return slice(None)
+        size = self.first.abs().flatten(1).mean(1)
+        moved = (tokens - self.first).abs().flatten(1).mean(1) > threshold * size
+        return moved if moved.any() else None
+
+    def end(self, out: Tensor | None = None) -> Tensor:
+        """out: tokens of the rows that were due, after all blocks -> those of all rows, [N, T, D]."""
+        if out is not None:
+            added = out - self.tokens[self.due]
+            if isinstance(self.due, slice):
+                self.known = [*self.known, (self.time, added)][-1 - self.order :]
+                return out
+            self.known[0][1][self.due] = added
+            self.first[self.due] = self.tokens[self.due]
+        return self.tokens + forecast(self.known, self.time).to(self.tokens.dtype)
+
+
+class CachedTransformer(nn.Module):
+    """As `DiffusionTransformer`, for the batch of rows that `reuse` is of."""
+
+    def __init__(self, net: DiffusionTransformer, reuse: Reuse) -> None:
+        super().__init__()
+        self.net, self.reuse = net, reuse
+        self.channels, self.classes = net.channels, net.classes
+
     def forward(self, x: Tensor, time: Tensor, label: Tensor, rows: Tensor | None = None) -> Tensor:
         which = slice(None) if rows is None else rows
         tokens, c = self.net.embed(x), self.net.condition(time, label)
         tokens = self.net.blocks[0](tokens, c, which)
-        if self.made == 0:
-            self.left_out = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        assert len(x) == len(self.left_out), "a batch was split on its way"
-        if self.threshold is not None:
-            tokens = self.where_moved(tokens, c, rows, self.threshold)
-        elif self.made % (self.every or 1) == 0:
-            added = self.others(tokens, c, which) - tokens
-            self.known = [*self.known, (time[:1], added)][-1 - self.order :]
-            tokens = tokens + added
-        else:
-            tokens = tokens + forecast(self.known, time[:1])
-            self.left_out += len(self.net.blocks) - 1
-        self.made += 1
-        return self.net.unembed(tokens, c, which)
-
-    def others(self, tokens: Tensor, c: Tensor, which: Tensor | slice) -> Tensor:
-        """All blocks but the first."""
+        due = self.reuse.begin(tokens, time[:1])
+        if due is None:
+            return self.net.unembed(self.reuse.end(), c, which)
+        own = which
+        if not isinstance(due, slice):
+            own = (torch.arange(len(tokens), device=tokens.device) if rows is None else rows)[due]
+        out = tokens[due]
         for block in self.net.blocks[1:]:
-            tokens = block(tokens, c, which)
-        return tokens
+            out = block(out, c, own)
+        return self.net.unembed(self.reuse.end(out), c, which)
 
-    def where_moved(self, tokens: Tensor, c: Tensor, rows: Tensor | None, threshold: float) -> Tensor:
-        """The tokens after all blocks, which are run for the rows that need it."""
-        if self.made == 0:
-            moved = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
-            self.first, self.known = tokens.clone(), [(tokens.new_zeros(1), torch.zeros_like(tokens))]
-        else:
-            size = self.first.abs().flatten(1).mean(1)
-            moved = (tokens - self.first).abs().flatten(1).mean(1) > threshold * size
-        added = self.known[0][1]
-        which = torch.arange(len(tokens), device=tokens.device) if rows is None else rows
-        if moved.any():
-            added[moved] = self.others(tokens[moved], c, which[moved]) - tokens[moved]
-            self.first[moved] = tokens[moved]
-        self.left_out += (len(self.net.blocks) - 1) * ~moved
-        return tokens + added
+
+def reusing(network: Any, reuse: Reuse) -> Any:
+    """network, a `SiTNetwork` or `DiTNetwork`, around the same transformer with its blocks left out by `reuse`."""
+    return network.over(CachedTransformer(network.net, reuse))
 
 
 def forecast(known: list[tuple[Tensor, Tensor]], time: Tensor) -> Tensor:

@@ -175,7 +175,7 @@ def describe(
     budget: Budget = build(config["budget"], "budget", Budget)
     c, final = budget.search_nfe, budget.final_nfe
     draft.refuse(model, verifier, algorithm, settings.guidance, c, final)
-    budget = budget.with_search_nfe(draft.evaluations(c, model))
+    algorithm, budget = draft.beside(algorithm), budget.with_search_nfe(draft.evaluations(c, model))
     judge: JudgeSettings = build(config["metrics"], "metrics", JudgeSettings)
     metrics = config["more_metrics"].items()
     more = {name: build(node, f"more_metrics.{name}", MetricSettings) for name, node in metrics}

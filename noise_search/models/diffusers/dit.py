@@ -9,8 +9,10 @@ from torch import Tensor
 from noise_search.core.checks import require
 from noise_search.core.dataset import IMAGENET
 from noise_search.core.denoiser import Condition
+from noise_search.core.model import dit_block
 from noise_search.models.diffusers.ddpm import DDPM
 
+FREQUENCIES = 256  # of time
 CLASSES = 1000  # the label after them, no class, is fixed in the pipeline
 
 
@@ -37,6 +39,12 @@ class DiT(DDPM):
     def size(self, name: str, value: int | None) -> int:
         require(name, value, value in (None, self.side), f"{self.side}, the only size of this pipeline")
         return self.side
+
+    def block_costs(self) -> list[int]:
+        """As of DiT, and each block embeds time for itself."""
+        config, n = self.denoiser.config, self.shape[1] * self.shape[2] // self.denoiser.config.patch_size**2
+        width = config.num_attention_heads * config.attention_head_dim
+        return [dit_block(width, n) + (FREQUENCIES + width) * width] * config.num_layers
 
     def encode(self, texts: list[str]) -> Condition:
         raise AssertionError("of classes, not of texts")

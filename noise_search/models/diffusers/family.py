@@ -109,7 +109,17 @@ class Family(ABC):
         out: Tensor = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
         return out.float()
 
+    def block_costs(self) -> list[int]:
+        """Multiply-adds of a row in each of `blocks`."""
+        return []
+
     # --- What all share ---
+
+    @property
+    def blocks(self) -> list[Any]:
+        """Of a transformer, in their order; of a U-Net, whose blocks look past one another, none."""
+        names = ("transformer_blocks", "single_transformer_blocks")
+        return [block for name in names for block in getattr(self.denoiser, name, ())]
 
     @property
     def denoiser(self) -> Any:

@@ -56,6 +56,13 @@ class Flux(FlowMatching):
         pipe = self.pipe
         return {"CLIP": (pipe.tokenizer, pipe.tokenizer_max_length), "T5": (pipe.tokenizer_2, LONGEST)}
 
+    def block_costs(self) -> list[int]:
+        """Texts and image are one sequence; a block of the first sort modulates each of the two, of the second both."""
+        config, n = self.denoiser.config, len(self.places) + LONGEST
+        width = config.num_attention_heads * config.attention_head_dim
+        both = 12 * n * width**2 + 2 * n**2 * width
+        return [both + 12 * width**2] * config.num_layers + [both + 3 * width**2] * config.num_single_layers
+
     def encode(self, texts: list[str]) -> Condition:
         tokens, pooled, _ = self.pipe.encode_prompt(texts, None, device=self.device, max_sequence_length=LONGEST)
         return tokens, pooled

@@ -41,6 +41,15 @@ class PixArtSigma(DDPM):
     def tokenizers(self) -> dict[str, tuple[Any, int]]:
         return {"T5": (self.pipe.tokenizer, LONGEST)}
 
+    def block_costs(self) -> list[int]:
+        """Attention to itself and to the text, a perceptron; modulations are made once for all blocks."""
+        config = self.denoiser.config
+        width, n = config.num_attention_heads * config.attention_head_dim, self.shape[1] * self.shape[2]
+        n //= config.patch_size**2
+        own = 4 * n * width**2 + 2 * n**2 * width
+        text = 2 * (n + LONGEST) * width**2 + 2 * n * LONGEST * width
+        return [own + text + 8 * n * width**2] * config.num_layers
+
     def encode(self, texts: list[str]) -> Condition:
         tokens, mask, _, _ = self.pipe.encode_prompt(
             texts, do_classifier_free_guidance=False, device=self.device, clean_caption=self.cleans

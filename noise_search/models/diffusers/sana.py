@@ -39,6 +39,17 @@ class Sana(FlowMatching):
     def tokenizers(self) -> dict[str, tuple[Any, int]]:
         return {"Gemma": (self.pipe.tokenizer, LONGEST - 1)}  # one is the end of the instruction before the text
 
+    def block_costs(self) -> list[int]:
+        """Linear attention to itself, attention to the text, convolutions; modulations are made once for all blocks."""
+        config, n = self.denoiser.config, self.shape[1] * self.shape[2] // self.denoiser.config.patch_size**2
+        width = config.num_attention_heads * config.attention_head_dim
+        inner = config.num_cross_attention_heads * config.cross_attention_head_dim
+        hidden = int(config.mlp_ratio * width)
+        own = 4 * n * width**2 + 2 * n * width * (config.attention_head_dim + 1)
+        text = 2 * n * width * inner + 2 * LONGEST * config.cross_attention_dim * inner + 2 * n * LONGEST * inner
+        mixed = n * (3 * width + 9 * 2) * hidden
+        return [own + text + mixed] * config.num_layers
+
     def encode(self, texts: list[str]) -> Condition:
         """With the instruction to describe an image that the pipeline puts before every text by default."""
         return self.states(texts, self.default("complex_human_instruction"))

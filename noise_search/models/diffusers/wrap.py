@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from noise_search.core.denoiser import Batches, Condition
 from noise_search.core.model import Model
 from noise_search.core.schedule import Listed
 from noise_search.errors import Refused
+from noise_search.models.diffusers.cached import CachedBlocks
 from noise_search.models.diffusers.families import family_of
 from noise_search.models.diffusers.family import Family
 from noise_search.networks.vae import rows_at_once
@@ -82,6 +84,8 @@ def from_diffusers(
         device=str(family.device),
         steps=family.steps if steps is None else steps,
         guidance=family.guidance if guidance is None else float(guidance),
+        reusable=sum(family.block_costs()[1:]) or None,
+        reusing=partial(CachedBlocks, family.network, family.blocks),
     )
 
 
