@@ -52,7 +52,7 @@ def search(
     One of: n, candidates scored an image at the most (1: the model's plain sample); nfe, evaluations an image at the
     most, the final generation included; seconds, after which no round begins (anytime algorithms only). dataset: names
     for the classes of a Model of your own. search_nfe, final_nfe: of a candidate, of the final generation. draft: how
-    candidates are made where the whole network is too dear (docs/how-to/drafts.md); not of a loaded Model.
+    candidates are made where the whole network is too dear (docs/how-to/drafts.md).
     batch_size: network rows at a time, which bounds the memory whatever n is (paths holds the latents of a round, too).
     progress: a bar; None: on a terminal. Ctrl-C gives the best so far.
     """

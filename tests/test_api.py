@@ -506,9 +506,8 @@ def test_a_draft_ranks_and_the_whole_network_renders() -> None:
     """Blocks are left out of candidates alone; what was found is rendered again without a draft."""
     asked = {"final_nfe": 6, "search_nfe": 4, "batch_size": 8, "device": "cpu"}
     found = search("sit_cifar10_small", ["cat"], "classifier", n=3, draft=Cache(every=2), **asked)
-    blocks = SmallEmbeddedSiT(name="sit_cifar10_small").blocks
-    assert blocks is not None and found.nfe == 3 * 4 + 6 == found.bill["network_rows"]
-    assert found.bill["left_out"] == 3 * 2 * (blocks.depth - 1) * blocks.multiply_adds
+    assert found.nfe == 3 * 4 + 6 == found.bill["network_rows"]
+    assert found.bill["left_out"] == 3 * 2 * SmallEmbeddedSiT(name="sit_cifar10_small").reusable
     assert found.addresses is not None
     again = render("sit_cifar10_small", ["cat"], found.addresses, final_nfe=6, batch_size=8, device="cpu")
     assert np.abs(np.asarray(again[0], np.int64) - np.asarray(found.images[0], np.int64)).max() <= 2
@@ -516,11 +515,22 @@ def test_a_draft_ranks_and_the_whole_network_renders() -> None:
     assert early.nfe == 3 * 3 + 6 and early.bill["left_out"] == 0
 
 
+def test_drafts_of_a_loaded_model_are_those_of_its_settings() -> None:
+    settings = SmallEmbeddedSiT(name="sit_cifar10_small", precision="float32")
+    asked = {"n": 3, "draft": Cache(every=2), "final_nfe": 6, "search_nfe": 6, "batch_size": 8, "device": "cpu"}
+    by_settings = search(settings, [3], bright, **asked)
+    of_model = search(settings.load("cpu"), [3], bright, **asked)
+    assert np.array_equal(np.asarray(by_settings.images[0]), np.asarray(of_model.images[0]))
+    assert by_settings.nfe == of_model.nfe == 3 * 6 + 6
+    for key in ("network_rows", "left_out"):
+        assert by_settings.bill[key] == of_model.bill[key] > 0
+
+
 def test_drafts_that_cannot_serve_are_refused() -> None:
     with pytest.raises(Refused, match="draft=cache: the blocks of toy"):
         search("toy", WAVES, "brightness", n=2, draft="cache")
-    with pytest.raises(Refused, match="draft=early: of toy, a loaded Model"):
-        search(Toy(name="toy").load("cpu"), [0, 1], bright, n=2, draft="early", batch_size=4)
+    with pytest.raises(Refused, match="draft=cache: the blocks of toy"):
+        search(Toy(name="toy").load("cpu"), [0, 1], bright, n=2, draft="cache", batch_size=4)
     with pytest.raises(Refused, match="draft='nothing': one of cache, cfg, early"):
         search("toy", WAVES, "brightness", n=2, draft="nothing")
     with pytest.raises(Refused, match="draft=3: a name or a draft"):

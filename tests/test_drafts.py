@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -16,7 +17,7 @@ from noise_search.core.draft import Draft
 from noise_search.core.driver import Readout, sweep_points
 from noise_search.core.guidance import Guidance
 from noise_search.core.interpolant import DDPMInterpolant, LinearInterpolant
-from noise_search.core.model import Blocks, Model, ModelSettings, dit_blocks
+from noise_search.core.model import Model, ModelSettings, dit_block
 from noise_search.core.problem import Problem, open_problem
 from noise_search.core.verifier import Verifier
 from noise_search.drafts.cache import Cache
@@ -26,12 +27,14 @@ from noise_search.drafts.none import NoDraft
 from noise_search.drafts.small import Small
 from noise_search.drafts.steps import Steps
 from noise_search.errors import Refused
-from noise_search.networks.block_cache import forecast
+from noise_search.networks.block_cache import forecast, reusing
 from noise_search.networks.dit import DiTNetwork
 from noise_search.networks.sit import SiTNetwork
 from noise_search.networks.transformer import DiffusionTransformer
 from noise_search.verifiers.brightness import Brightness
 from tests.conftest import Likeness, Spy, counted_multiply_adds, small_mixture
+
+BLOCK = dit_block(16, 4)  # multiply-adds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +50,8 @@ class Tiny(ModelSettings):
     shape: ClassVar[tuple[int, ...]] = (3, 4, 4)
 
     @property
-    def blocks(self) -> Blocks:  # type: ignore[override]
-        return dit_blocks(16, self.depth, 4)
+    def reusable(self) -> int:  # type: ignore[override]
+        return (self.depth - 1) * BLOCK
 
     def load(self, device: str = "cpu") -> Model:
         torch.manual_seed(self.depth)
@@ -58,7 +61,8 @@ class Tiny(ModelSettings):
         kind: Any = (
             (SiTNetwork(net), LinearInterpolant()) if self.kind == "sit" else (DiTNetwork(net), DDPMInterpolant())
         )
-        return self.model(network=kind[0], interpolant=kind[1], decoder=lambda x: x, batch_size=64)
+        decoder, left_out = lambda x: x, partial(reusing, kind[0])
+        return self.model(network=kind[0], interpolant=kind[1], decoder=decoder, batch_size=64, reusing=left_out)
 
 
 DRAFTS: dict[str, Draft] = {
@@ -141,9 +145,8 @@ def test_plan_meter_and_spy_agree_to_the_block(name: str, kind: str, solver: str
         assert work.rows == work.blocks == 0  # the large one was not run
         assert (meters.left_out.count == meters.rows.count * 600_000).all()
         return
-    each = settings.blocks.multiply_adds
     assert work.rows == int(meters.rows.count.sum())
-    assert int(meters.left_out.count.sum()) == (work.rows * settings.depth - work.blocks) * each
+    assert int(meters.left_out.count.sum()) == (work.rows * settings.depth - work.blocks) * BLOCK
     assert (work.blocks < work.rows * settings.depth) == ("cache" in name)
 
 
@@ -153,7 +156,7 @@ def test_what_a_block_costs_is_counted() -> None:
     x, c = torch.randn(5, 4, 16), torch.randn(5, 16)
     with counted_multiply_adds() as counted:
         network.net.blocks[0](x, c, slice(None))
-        assert counted() == 5 * Tiny().blocks.multiply_adds
+        assert counted() == 5 * BLOCK
 
 
 @pytest.mark.parametrize("name", DRAFTS)
@@ -204,7 +207,7 @@ def test_forecasts_are_exact_for_polynomials() -> None:
 def test_a_row_decides_alone() -> None:
     """A loose threshold runs all blocks once; between, rows differ in what they leave out."""
     settings = Tiny()
-    most = 2 * 6 * 3 * settings.blocks.multiply_adds  # of a candidate: rows, evaluations, blocks but the first
+    most = 2 * 6 * settings.reusable  # of a candidate: rows, evaluations, blocks but the first
     counts = {}
     for threshold in (1e-9, 0.2, 1e9):
         problem, _ = opened(Cache(every=None, threshold=threshold), settings)
@@ -212,6 +215,20 @@ def test_a_row_decides_alone() -> None:
         counts[threshold] = problem.meters.network.left_out.count
     assert (counts[1e-9] == 0).all() and (counts[1e9] == most - most // 6).all()
     assert len(counts[0.2].unique()) > 1 and (counts[0.2] > 0).all() and (counts[0.2] < counts[1e9]).all()
+
+
+def test_a_draft_of_as_many_evaluations_as_the_final_generation_is_not_the_image() -> None:
+    settings, draft = Tiny(solver="euler"), Cache()
+    algorithm = draft.beside(Random())
+    assert NoDraft().beside(Random()) == Random() and Steps(9).beside(Random()) == Random()
+    assert draft.beside(Paths()) == Paths()
+    assert algorithm.cost(3, 9, 9) == (27, 9, 9 * 3, 3, 0) and Random().cost(3, 9, 9) == (27, 0, 27, 3, 0)
+    problem, _ = opened(draft, settings, c=9)
+    drafted = searched(problem, algorithm, [1, 3])
+    assert all(readout.result.t == 1 for readout in drafted.values())  # noises, to be rendered
+    assert (drafted[1].result.x == problem.noises(1)[:, 0]).all()
+    plain, _ = opened(NoDraft(), settings, c=9)
+    assert searched(plain, Random(), [3])[3].result.t == 0
 
 
 def test_early_is_the_clean_prediction_at_its_knot() -> None:
@@ -253,7 +270,6 @@ WRONG: list[tuple[Draft, dict[str, Any], str]] = [
     (Steps(3), {"algorithm": Paths()}, "draft=steps: candidates of Paths-2 are no noises"),
     (Early(8, 0.4), {"verifier": Likeness()}, "draft=early: verifier likeness reads views"),
     (GuidanceReuse(2), {"guidance": Guidance()}, "draft=cfg: no guidance has no null branch"),
-    (Cache(), {"final": 6}, "draft=cache: 6 evaluations a candidate, as many as budget.final_nfe"),
 ]
 
 

@@ -259,6 +259,15 @@ def written_out(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
     return (query @ key.transpose(-1, -2)).softmax(-1) @ value
 
 
+def after_blocks(network: Any, counter: FlopCounterMode) -> list[int]:
+    """What is counted when each block of a transformer ends."""
+    out: list[int] = []
+    for name in ("transformer_blocks", "single_transformer_blocks"):
+        for block in getattr(network, name, ()):
+            block.register_forward_hook(lambda *_: out.append(counter.get_total_flops()))
+    return out
+
+
 def test_the_costs_of_published_models_are_those_of_their_networks() -> None:
     """multiply_adds and the transformer's parameters of the published configurations, counted on the meta device at
     1024 x 1024: 4,096 tokens of the image, 512 (FLUX) or 77 + 256 (SD3) of the text."""
@@ -290,7 +299,9 @@ def test_the_costs_of_published_models_are_those_of_their_networks() -> None:
             assert isinstance(model, Pretrained)
             attention = mock.patch.object(torch.nn.functional, "scaled_dot_product_attention", written_out)
             with attention, torch.no_grad(), FlopCounterMode(display=False) as counter:
+                after = after_blocks(network, counter)
                 network(**given)
+            assert (after[-1] - after[0]) // 2 == model.reusable
             assert counter.get_total_flops() // 2 == pytest.approx(model.multiply_adds, rel=1e-3)
             own = sum(values.numel() for values in network.parameters())
             encoders = (123060480 if "flux" in name else 123650304 + 694659840) + 4762310656  # CLIP-L, CLIP-G; T5

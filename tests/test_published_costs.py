@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noise_search.models.diffusers.pretrained import Pretrained
 from tests.test_configs import described
-from tests.test_pretrained import written_out
+from tests.test_pretrained import after_blocks, written_out
 
 CLIP_L, CLIP_G, T5, GEMMA, VAE = 123060480, 694659840, 4762310656, 2614341888, 83653863  # parameters
 DEEP_VAE = 298755555  # of SANA, 32 pixels a latent
@@ -92,9 +92,11 @@ def test_the_costs_of_published_models_are_those_of_their_networks(name: str) ->
         network, given = make(torch.empty)
         attention = mock.patch.object(torch.nn.functional, "scaled_dot_product_attention", written_out)
         with attention, torch.no_grad(), FlopCounterMode(display=False) as counter:
+            after = after_blocks(network, counter)
             network(**given)
     model = described(f"model={name}", "verifier=brightness").model
     assert isinstance(model, Pretrained) and model.shape == tuple(next(iter(given.values())).shape[1:])
     assert counter.get_total_flops() // 2 == pytest.approx(model.multiply_adds, rel=1e-3)
+    assert model.reusable == ((after[-1] - after[0]) // 2 if after else None)
     own = sum(values.numel() for values in network.parameters())
     assert own + others == pytest.approx(model.parameters, rel=1e-6)

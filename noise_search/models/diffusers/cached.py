@@ -28,6 +28,8 @@ class CachedBlocks:
     """
 
     def __init__(self, network: Network, blocks: Sequence[nn.Module], reuse: Reuse) -> None:
+        if any(offloaded_in_turn(part) for block in blocks for part in block.modules()):
+            raise Refused("draft=cache: group offloading of the pipeline expects every block in its turn")
         self.network, self.blocks, self.reuse = network, blocks, reuse
         self.due: Due = None
         self.first: Any = None  # the first block's output
@@ -75,6 +77,11 @@ class CachedBlocks:
         """Of what a block is told, the rows that are due; the blocks before it left out the others of tokens."""
         whole = isinstance(value, Tensor) and isinstance(self.due, Tensor) and len(value) == len(self.due)
         return value[self.due] if whole else value
+
+
+def offloaded_in_turn(part: nn.Module) -> bool:
+    registry: Any = getattr(part, "_diffusers_hook", None)
+    return registry is not None and registry.get_hook("group_offloading") is not None
 
 
 def tokens_of(out: Any) -> Tensor:

@@ -32,7 +32,7 @@ class Pretrained(ModelSettings):
     of the pipeline's own, where that is a multistep one; None: its own. parameters: of all networks together.
     precision: their weights', and what they compute in. offload: "none"; "encoders", which are on the device only while
     they encode; "model" or "sequential", diffusers' own, which want accelerate. decode_rows, negative_prompt: as of
-    `from_diffusers`.
+    `from_diffusers`. reusable: as multiply_adds, at 1024 x 1024.
     """
 
     schedule: Schedule | None = None  # type: ignore[assignment]
@@ -49,6 +49,7 @@ class Pretrained(ModelSettings):
     last: float | None = None
     stand_in: str | None = None
     parameters: int
+    reusable: int | None = None  # type: ignore[misc]
     precision: str = "bfloat16"
     offload: str = "none"
     decode_rows: int | None = None
@@ -70,8 +71,9 @@ class Pretrained(ModelSettings):
         require_one_of("offload", self.offload, OFFLOADS)
         good = self.shift == BY_SIZE or (finite(self.shift) and self.shift > 0)
         require("shift", self.shift, good, f"a number above 0, or {BY_SIZE}")
-        rows = self.decode_rows
-        require("decode_rows", rows, rows is None or (whole(rows) and rows >= 1), "at least 1, or null")
+        for name in ("decode_rows", "reusable"):
+            value = getattr(self, name)
+            require(name, value, value is None or (whole(value) and value >= 1), "at least 1, or null")
         told = "null where guidance is distilled"
         require("negative_prompt", self.negative_prompt, self.negative_prompt is None or not self.distilled, told)
         if self.schedule is None:
