@@ -644,6 +644,20 @@ MUTANTS = (
         ("test_drafts.py",),
     ),
     Mutant(
+        "a draft that is taken for the finished image",
+        "algorithms/random.py",
+        "return False",
+        "return c == final",
+        ("test_drafts.py::test_a_draft_of_as_many_evaluations_as_the_final_generation_is_not_the_image",),
+    ),
+    Mutant(
+        "a pipeline whose blocks stay ours",
+        "models/diffusers/cached.py",
+        "del block.forward",
+        "pass",
+        ("test_pipeline_drafts.py::test_an_error_inside_leaves_the_pipeline_as_it_was",),
+    ),
+    Mutant(
         "a forecast that does not look at the time",
         "networks/block_cache.py",
         "(time - other) / (at - other)",

@@ -266,6 +266,23 @@ def test_a_reused_null_branch_keeps_the_pair(path: Any) -> None:
         assert spy.rows - before == 4
 
 
+def test_a_full_memory_is_told_in_one_line() -> None:
+    """Half the rows cannot be tried again in the middle of their way."""
+    problem, _ = opened(Cache(), Tiny(), batch_size=16)
+    network: Any = problem.meters.network.network
+    calls = list[int]()
+
+    def full(module: nn.Module, inputs: tuple) -> None:
+        calls.append(len(inputs[0]))
+        if len(calls) > 5:
+            raise torch.OutOfMemoryError
+
+    network.net.blocks[1].register_forward_pre_hook(full)
+    with pytest.raises(Refused, match="draft: out of memory with 16 rows at a time"):
+        problem.generate(problem.noises(3))
+    assert len(calls) == 6  # not tried again
+
+
 WRONG: list[tuple[Draft, dict[str, Any], str]] = [
     (Steps(3), {"algorithm": Paths()}, "draft=steps: candidates of Paths-2 are no noises"),
     (Early(8, 0.4), {"verifier": Likeness()}, "draft=early: verifier likeness reads views"),

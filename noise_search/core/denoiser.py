@@ -71,6 +71,16 @@ class Batches:
         return out
 
 
+class AtOnce(Batches):
+    """All rows, whatever their number: of a network that remembers them and cannot begin again in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.maxsize)
+
+    def __call__(self, call: Callable[..., Any], *columns: Tensor) -> list[Any]:
+        return [call(*columns)]
+
+
 class MeteredNetwork:
     """A network that bills every row to the image it works for, and is called in batches.
 
@@ -181,7 +191,7 @@ def rerouted(guided: Guided, network: Network) -> Guided:
     """The same denoiser, its conditions and its meters, through another network, which is called with all rows at once
     and is not compiled."""
     outer, inner = copy.copy(guided), copy.copy(guided.network)
-    inner.network, inner.whole_batches, inner.batches = network, False, Batches(sys.maxsize)
+    inner.network, inner.whole_batches, inner.batches = network, False, AtOnce()
     outer.network = inner
     return outer
 

@@ -122,8 +122,14 @@ def in_batches(
     b, k = noise.shape[:2]
     size = max(1, problem.meters.network.batches.size // problem.meters.guidance.rows)
     rows = zip(noise.flatten(0, 1).split(size), problem.who(k, images).split(size), strict=True)
-    with problem.watch("denoise"):
-        parts = [solve(x, who) for x, who in rows]
+    try:
+        with problem.watch("denoise"):
+            parts = [solve(x, who) for x, who in rows]
+    except torch.OutOfMemoryError as error:
+        most = size * problem.meters.guidance.rows
+        raise Refused(
+            f"draft: out of memory with {most} rows at a time, and what it remembers; lower batch_size"
+        ) from error
     x, views = (torch.cat(column).unflatten(0, (b, k)) for column in zip(*parts, strict=True))
     return x, views
 

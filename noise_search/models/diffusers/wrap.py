@@ -144,7 +144,9 @@ def refuse_wrong(
     good = guidance is None or (finite(guidance) and guidance >= 0)
     require("guidance", guidance, good, "a number, at least 0 (1: none)")
     if getattr(family.denoiser, "is_cache_enabled", False):
-        raise Refused("pipe.transformer: a cache of diffusers is enabled, which mixes candidates; disable_cache() first")
+        raise Refused(
+            "pipe.transformer: a cache of diffusers is enabled, which mixes candidates; disable_cache() first"
+        )
     for name, value in (("steps", steps), ("decode_rows", decode_rows)):
         require(name, value, value is None or (whole(value) and value >= 1), "a whole number, at least 1")
     told = "none: this network is told the scale of its guidance, and makes no second pass"
