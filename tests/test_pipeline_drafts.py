@@ -25,6 +25,7 @@ from noise_search.errors import Refused
 from noise_search.models.diffusers import flux, sd3
 from noise_search.models.diffusers.families import family_of
 from noise_search.verifiers.brightness import Brightness
+from tests import tiny_pipelines
 from tests.test_pretrained import written_out
 from tests.tiny_pipelines import SIDE, tiny
 
@@ -38,7 +39,13 @@ CACHES = {
     "by rows": Cache(every=None, threshold=0.15),
 }
 FURTHER = {"pixart_sigma": 1.2, "dit": 1.2}  # thresholds where tokens move more in so few steps
-pipeline = functools.cache(tiny)
+
+
+@functools.cache
+def pipeline(family: str) -> Any:
+    """Of three blocks where the family's sizes are those that most share, else of two."""
+    with mock.patch.dict(tiny_pipelines.TRANSFORMER, num_layers=3):
+        return tiny(family)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import torch
 
 FAMILIES = ("flux_dev", "flux_schnell", "sd3", "sdxl", "pixart_sigma", "sana", "dit")
 UNSUPPORTED = "lcm"
-TRANSFORMER = {"sample_size": 8, "patch_size": 2, "in_channels": 4, "num_layers": 3, "attention_head_dim": 8}
+TRANSFORMER = {"sample_size": 8, "patch_size": 2, "in_channels": 4, "num_layers": 2, "attention_head_dim": 8}
 WARNINGS = ("ignore:__array__ implementation:DeprecationWarning",)  # of its multistep scheduler, on newer numpy
 SIDE = 32  # pixels
 WIDTH = 16  # of text embeddings
@@ -151,8 +151,8 @@ def flux(folder: Path, guided: bool) -> Any:
     transformer = FluxTransformer2DModel(
         patch_size=1,
         in_channels=16,
-        num_layers=2,
-        num_single_layers=2,
+        num_layers=1,
+        num_single_layers=1,
         attention_head_dim=16,
         num_attention_heads=2,
         joint_attention_dim=WIDTH,
@@ -260,7 +260,7 @@ def sana(folder: Path) -> Any:
         out_channels=8,
         num_attention_heads=4,
         attention_head_dim=8,
-        num_layers=3,
+        num_layers=2,
         num_cross_attention_heads=4,
         cross_attention_head_dim=8,
         cross_attention_dim=32,
