@@ -702,8 +702,8 @@ MUTANTS = (
     Mutant(
         "elites that are the first, not the best",
         "algorithms/evolution.py",
-        "take(state.x, elites), children",
-        "state.x[:, : self.elites], children",
+        "[take(state.x, elites), torch.cat(",
+        "[state.x[:, : self.elites], torch.cat(",
         ("test_evolution.py",),
     ),
     Mutant(
