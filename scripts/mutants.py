@@ -718,7 +718,7 @@ MUTANTS = (
         "algorithms/evolution.py",
         "born = sum(left[self.stop(round)]",
         "born = sum(left[0] + 0 * self.stop(round)",
-        ("test_evolution.py", "test_conformance.py"),
+        ("test_evolution.py",),
     ),
     Mutant(
         "a mutation on the way that forgets the length of the step",
