@@ -37,6 +37,7 @@ from noise_search.run.sheets import Sheets
 from noise_search.run.shown import told_address
 from noise_search.storage.units import read_units
 from tests.made_page import made_curve, made_gallery, made_page
+from tests.test_commands import ask
 from tests.test_run import TOY, call, curve
 from tests.test_workers import toy_parts
 
@@ -300,7 +301,7 @@ def test_sheets_go_on_from_a_checkpoint_and_shrink_large_images() -> None:
 
 
 def test_the_index_finds_every_run_and_names_what_is_missing(toy: Path, tmp_path: Path) -> None:
-    assert call(toy.parents[1], "view", ".").stdout == "index.html\n"
+    assert ask(toy.parents[1], "view", ".").stdout == "index.html\n"
     text = (toy.parents[1] / "index.html").read_text()
     assert 'href="runs/first/report.html"' in text and 'src="runs/first/images/side_by_side.png"' in text
     with pytest.raises(Refused, match="no finished run"):
