@@ -884,6 +884,8 @@ def places(mutant: Mutant) -> int:
 
 def main() -> None:
     chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in sys.argv[1:])]
+    if not chosen:
+        raise SystemExit(f"no mutant's name holds {' and '.join(sys.argv[1:])}")
     tests = tuple(dict.fromkeys(test for mutant in chosen for test in mutant.tests))
     if broken := failing(None, tests):
         raise SystemExit(f"without any defect {broken} fails: nothing can be learnt")
