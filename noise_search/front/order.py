@@ -157,9 +157,11 @@ def order(
 def loaded(asked: Described, draft: Draft, precision: str, device: str) -> tuple[Model, Drafter]:
     """The model, and what makes candidates for it."""
     settle = partial(settled, precision=precision)
-    if not isinstance(asked, Model):
+    if isinstance(asked, Model):
+        model = asked
+    else:
         asked = settle(asked)
-    model = asked if isinstance(asked, Model) else load_model(asked, device)
+        model = load_model(asked, device)
     return model, draft.settled(settle).load(model, asked, device)
 
 
