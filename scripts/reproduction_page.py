@@ -20,7 +20,7 @@ from noise_search.report.paper import FIGURES
 from noise_search.storage.atomic import write_text
 from noise_search.storage.run_folder import finished_record, identity_of, read_json
 from noise_search.storage.units import read_units
-from scripts.reproduction_claims import CORRELATIONS, SECTIONS, Claim, Section
+from scripts.reproduction_claims import CORRELATIONS, SECTIONS, Claim, Place, Section
 from scripts.reproduction_jobs import GRIDS
 from scripts.reproduction_kept import Kept, Number
 
@@ -48,24 +48,22 @@ def verdict(a: Number, b: Number, difference: Difference | None, expected: str) 
 
 def line(claim: Claim, kept: Kept) -> list[str]:
     """One line of a section's table; nothing where one of its runs was not made."""
-    name = WORDS.get(claim.metric, claim.metric.replace("_", " "))
-    b = kept.at(claim.b, claim.metric)
-    a = kept.at(claim.a, claim.metric, b and b.nfe)
-    if a is None or b is None:
+    held = kept.held(claim)
+    if held is None:
         return []
-    who = kept.seeds(claim.b.run, claim.b.verifier)
-    images, seeds = finished_record(kept.runs[who[0]])["images"], len(who)
-    difference = kept.difference(claim, a, b)
+    name = WORDS.get(claim.metric, claim.metric.replace("_", " "))
+    images = finished_record(kept.runs[kept.seeds(claim.b)[held.seeds[0]]])["images"]
     apart = ""
-    if difference is not None and difference.ci_low is not None:
-        apart = f"{difference.difference:+.3g} [{difference.ci_low:.3g}, {difference.ci_high:.3g}]"
-    cells = [f"{a} at {a.nfe:,}", f"{b} at {b.nfe:,}", apart, f"{images:,} x {seeds}"]
-    return [claim.words, name, *cells, verdict(a, b, difference, claim.expected)]
+    if held.apart is not None and held.apart.ci_low is not None:
+        apart = f"{held.apart.difference:+.3g} [{held.apart.ci_low:.3g}, {held.apart.ci_high:.3g}]"
+    cells = [f"{number} at {number.nfe:,}" for number in (held.a, held.b)]
+    words = verdict(held.a, held.b, held.apart, claim.expected)
+    return [claim.words, name, *cells, apart, f"{images:,} x {len(held.seeds)}", words]
 
 
 def correlation(kept: Kept, x: str, y: str, published: float) -> str:
     """r of two verifiers over first candidates, with Fisher's interval, all seeds together."""
-    names = kept.seeds("bank")
+    names = kept.seeds(Place("bank")).values()
     if not names:
         return f"r of `{x}` and `{y}`: not run (published: {published:.2f})."
     scores = np.concatenate([first_scores(kept.runs[name], (x, y)) for name in names])

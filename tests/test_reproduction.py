@@ -21,7 +21,7 @@ from noise_search.storage.run_folder import finished_record, identity_of
 from noise_search.storage.units import read_units
 from scripts.reproduction_claims import SECTIONS, Claim, Place
 from scripts.reproduction_jobs import JOBS, NAMES, upto
-from scripts.reproduction_kept import Kept, Number
+from scripts.reproduction_kept import Kept, Number, mean_over_seeds, over_seeds
 from scripts.reproduction_page import KEPT, line, page, verdict
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -142,16 +142,26 @@ def test_what_is_known_image_by_image_decides(low: float, words: str) -> None:
 
 
 def test_paired_differences_are_those_of_the_means(kept: Kept) -> None:
-    """Of every claim about numbers of images; those of sets have none."""
+    """Of every claim; those about numbers of sets go by seeds, and one seed has none."""
     for claim in (claim for section in SECTIONS for claim in section.claims):
-        b = kept.at(claim.b, claim.metric)
-        a = kept.at(claim.a, claim.metric, b and b.nfe)
-        assert a is not None and b is not None, claim
-        found = kept.difference(claim, a, b)
-        assert (found is None) == (claim.metric in ("kernel_distance", "inception_score", "precision", "recall")), claim
-        if found is not None and found.ci_low is not None and found.ci_high is not None:
-            assert found.difference == pytest.approx(b.value - a.value, abs=1e-5) and found.images == 100
-            assert found.ci_low < found.difference < found.ci_high
+        held = kept.held(claim)
+        assert held is not None, claim
+        of_set = claim.metric in ("kernel_distance", "inception_score", "precision", "recall")
+        assert (held.apart is None) == (of_set and len(held.seeds) == 1), claim
+        if held.apart is not None and held.apart.ci_low is not None and held.apart.ci_high is not None:
+            assert held.apart.difference == pytest.approx(held.b.value - held.a.value, abs=1e-5), claim
+            assert held.apart.images == len(held.seeds) * (1 if of_set else 100)
+            assert held.apart.ci_low <= held.apart.difference <= held.apart.ci_high
+
+
+def test_seeds_are_put_together() -> None:
+    """Means; intervals over images shrink with the seeds, and a difference has one over seeds."""
+    one, two = Number(40, 2, 1.0, 0.7, 1.3), Number(40, 2, 2.0, 1.6, 2.4)
+    assert mean_over_seeds([one, two]) == pytest.approx((40, 2, 1.5, 1.25, 1.75))
+    assert mean_over_seeds([one]) == pytest.approx(one)
+    apart = over_seeds([0.1, 0.2, 0.3])
+    assert apart is not None and apart[:4] == pytest.approx((0.2, -0.0484138, 0.4484138, 3), abs=1e-6)
+    assert over_seeds([0.1]) is None
 
 
 def test_what_was_not_run_has_no_line(kept: Kept) -> None:
