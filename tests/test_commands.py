@@ -43,6 +43,12 @@ def flip(path: Path, at: float = 0.5) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.parametrize("command", ["compare", "calibrate"])
+def test_a_command_tells_its_own_line(command: str, tmp_path: Path) -> None:
+    said = ask(tmp_path, command, "--help").stdout.splitlines()
+    assert len(said) == 1 and said[0].startswith(f"noise-search {command} ")
+
+
 def test_status_says_what_is_done_and_what_is_missing(copy: Path) -> None:
     whole = ask(copy, "status", "run").stdout
     assert "150 of 150 images in 3 units" in whole and whole.rstrip().endswith("complete")

@@ -12,7 +12,7 @@ noise-search import RUN as=t2i_compbench [from=FOLDER]  what those scorers said:
 noise-search log RUN [project=...] [group=...]     sends a finished run to wandb
 noise-search select RUN verifier=NAME [points=1,4] [into=FOLDER]  reads a random search under another verifier
 noise-search submit RUN [into=leaderboard.jsonl] [images=8]  rows for the leaderboard, once images were made again
-noise-search calibrate [overrides] into=FOLDER     drafts against the full model: capture, cost, which is good enough
+noise-search calibrate [overrides] [candidates=16] [drafts='steps; early'] into=FOLDER  drafts against the full model
 noise-search doctor                                libraries, plug-ins, weights, references and data that are here
 noise-search prefetch [overrides]                  fetches all that a configuration needs
 """
@@ -33,7 +33,8 @@ from noise_search.configuration.search_path import register_plugins
 from noise_search.errors import Refused
 from noise_search.run.plugins import config_folder
 
-USAGE = {line.split()[1]: line.split("  ")[0] for line in (__doc__ or "").splitlines()[3:] if line.strip()}
+LINES = {line.split()[1]: line for line in (__doc__ or "").splitlines()[3:] if line.strip()}
+USAGE = {name: line.split("  ")[0] for name, line in LINES.items()}
 OPTIONS = {  # command -> the fewest and most runs that it takes, and its options
     "status": (1, 1, set()),
     "verify": (1, 1, {"images"}),
@@ -146,6 +147,9 @@ def done(
 def program() -> int:
     OmegaConf.register_new_resolver("result_hash", result_hash, use_cache=False, replace=True)
     register_plugins()
+    if "--help" in sys.argv and sys.argv[1] in LINES:
+        print(LINES[sys.argv[1]])
+        return 0
     if "--help" in sys.argv:
         from noise_search.cli import help
 
