@@ -49,6 +49,17 @@ def test_a_command_tells_its_own_line(command: str, tmp_path: Path) -> None:
     assert len(said) == 1 and said[0].startswith(f"noise-search {command} ")
 
 
+def test_who_reads_may_leave() -> None:
+    """`noise-search doctor | head -1`: no traceback."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    asked = subprocess.run(
+        [sys.executable, "-m", "noise_search", "compare", "--help"], cwd=ROOT, stdout=writes, stderr=subprocess.PIPE
+    )
+    os.close(writes)
+    assert (asked.returncode, asked.stderr) == (1, b"")
+
+
 def test_status_says_what_is_done_and_what_is_missing(copy: Path) -> None:
     whole = ask(copy, "status", "run").stdout
     assert "150 of 150 images in 3 units" in whole and whole.rstrip().endswith("complete")

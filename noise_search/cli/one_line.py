@@ -43,7 +43,9 @@ def raised_in(error: Exception) -> str:
 
 
 def tell(error: Exception) -> None:
-    if refused(error) and not TRACEBACKS:
+    if isinstance(error, BrokenPipeError):  # who read what is printed has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif refused(error) and not TRACEBACKS:
         print(f"error: {explain(error)}", file=sys.stderr)
     elif raised_in(error) == "submitit" and not TRACEBACKS:
         print(f"error: {error}", file=sys.stderr)  # of a job elsewhere, with its own traceback inside
@@ -71,7 +73,9 @@ def run_cleanly(main: Callable[[], int | None]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra's own errors arrive here whole, to be told in one line
     try:
         refuse_values_for_groups(sys.argv[1:])
-        return main() or 0
+        code = main() or 0
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("stopped: the same command goes on from what is finished", file=sys.stderr)
         return 130
