@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from noise_search.configuration.compose import own_hydra
+from noise_search.configuration.compose import composed, own_hydra
 from noise_search.errors import Refused
+from noise_search.run.description import describe
 from noise_search.storage.run_folder import read_json
 from scripts.leaderboard_jobs import BOARDS, METHODS, TUNING_SEED, Board, Method, Size, pairs, settings_of
 from scripts.leaderboard_replay import main as replay
@@ -47,11 +48,12 @@ class Runs:
             return
         started = time.process_time()
         try:
-            tuning = self.tuned(method, verifier, name)
+            describe(*composed(self.options(method, verifier, settings_of(method, verifier)[0])))
         except Refused as refused:
             write(path, {"method": method.name, "verifier": verifier, "refused": str(refused), "images": self.images})
             print(f"{name}: {refused}", flush=True)
             return
+        tuning = self.tuned(method, verifier, name)
         chosen = tuple(tuning["chosen"])
         asked = [*self.options(method, verifier, chosen), *self.board.conditions["board"], f"images={self.images}"]
         asked += [f"budget.default_nfe={list(self.size.nfe)}".replace(" ", "")]

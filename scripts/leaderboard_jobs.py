@@ -120,7 +120,9 @@ METHODS = (  # the cheapest first: it may be stopped anywhere
     searched("random"),
     searched("zo", *grid(similarity=(0.95, 0.8, 0.6))),
     searched("evolution", *grid(population=(4,), elites=(1,), mutation=(0.2, 0.5, 0.9))),
-    searched("evosearch", *grid(population=(4,), elites=(1,), sde_step=(0.02, 0.1, 0.3))),
+    searched(  # not .4 and .2, as published: six evaluations cannot tell them apart
+        "evosearch", *grid(population=(4,), elites=(1,), times=("[1.0,0.6,0.3]",), sde_step=(0.02, 0.1, 0.3))
+    ),
     searched("trust_region", *grid(regions=(1,), candidates=(2,), radius=(0.4, 0.8, 0.95), longest=(1.0,))),
     searched("threshold"),  # its settings are in the verifier's unit: THRESHOLDS
     searched("first_order", *grid(step_size=(0.1, 0.05, 0.2))),

@@ -25,7 +25,7 @@ def upto(values: tuple[int, ...], most: float) -> tuple[int, ...]:
     return values[:2] + tuple(value for value in values[2:] if value <= most)
 
 
-BANK = ("classifier_b", "classifier_ssl", "oracle_is")
+BANK = ("classifier_b", "classifier_ssl", "classifier_b_ssl", "oracle_is")
 OBSERVED = ("verifier=classifier", f"observers=[{','.join(BANK)}]")
 SCENES = ("scenes_clip", "scenes_aesthetic", "scenes_oracle")
 TEXTS = ("model=scenes", "verifier=scenes_ensemble", "budget.search_nfe=10", "budget.final_nfe=10")

@@ -18,7 +18,10 @@ from noise_search.storage.run_folder import flatten
 BASES = (  # between them every file of every group
     *(("experiment=toy", f"algorithm={name}") for name in ("random", "zo", "paths", "first_order", "none")),
     *(("experiment=toy", f"verifier={name}") for name in ("brightness", "oracle_is", "oracle_fid")),
-    *((f"verifier={name}",) for name in ("classifier_b", "classifier_ssl", "ensemble", "clip", "dino", "dino_ssl")),
+    *(
+        (f"verifier={name}",)
+        for name in ("classifier_b", "classifier_ssl", "classifier_b_ssl", "ensemble", "clip", "dino", "dino_ssl")
+    ),
     *((f"verifier={name}",) for name in ("clipscore", "hpsv2", "ensemble_pickscore")),
     *((f"model={name}",) for name in ("sit_cifar10", "sit_xl_2", "dit_xl_2", "dit_xl_2_512")),
     ("logger=none", "budget=paper", "algorithm=none"),

@@ -14,6 +14,7 @@ TWINS = {  # the embedded parts that play the roles of the paper's
     "dino": "classifier",
     "clip": "classifier_b",
     "dino_ssl": "classifier_ssl",
+    "clip_ssl": "classifier_b_ssl",
     "flux_dev": "scenes",
     "aesthetic": "scenes_aesthetic",
     "clipscore": "scenes_clip",
