@@ -21,6 +21,7 @@ from noise_search.report.published import TWINS, Point
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart without red and green
 MARKERS = "osD^vP"
 NO_RUN = "no run yet"
+GLUE = "\xa0"  # a space that no line is broken at
 
 
 def draw_curves(axes: Axes, panel: Panel | Gains, line: Line, axis: str) -> None:
@@ -58,8 +59,9 @@ def own_words(title: str, line: Line) -> str:
 def titled(title: str, points: Sequence[Point]) -> str:
     """What a panel shows; under it of runs the network that their numbers are from, and how many images."""
     networks = dict.fromkeys(point.told["network"] for point in points if point.told)
-    sizes = dict.fromkeys(f"n = {point.images:,}" for point in points if point.images)
-    return "\n".join(filter(None, (title, fill(", ".join([*filter(None, networks), *sizes]), 38))))
+    sizes = dict.fromkeys(f"n{GLUE}={GLUE}{point.images:,}" for point in points if point.images)
+    below = fill(", ".join([*filter(None, networks), *sizes]), 38).replace(GLUE, " ")
+    return "\n".join(filter(None, (title, below)))
 
 
 def draw_bars(axes: Axes, panel: Bars, line: Line) -> None:
