@@ -88,7 +88,7 @@ class Tables:
                     cells.append(float(np.mean(known)) if known else float("nan"))
             taken = sum(self.place(name, v, "nfe", "score") is not None for v in verifiers)
             lines.append((name, cells, taken))
-        lines.sort(key=lambda line: (-line[2], float(np.nanmean(line[1]))))
+        lines.sort(key=lambda line: (-line[2], float(np.nanmean(line[1])), line[0]))
         header = ["method", *(f"{m}, {NAMES[u]}" for u in UNITS for m in ("score", "judge", "KID")), "verifiers"]
         shown = [[n, *("" if np.isnan(c) else f"{c:.1f}" for c in cells), str(taken)] for n, cells, taken in lines]
         return markdown(header, shown)
