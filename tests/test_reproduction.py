@@ -1,6 +1,7 @@
 """docs/reproduction.md: every number again from the kept scores, the picks made again, and nothing of other weights."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,12 @@ def test_no_kept_run_is_of_other_weights(run: Path) -> None:
     """Better weights get a new name, and the runs of the old ones are made again."""
     stale = stale_weights(identity_of(run)["weights"])
     assert not stale, f"{run.name} was made with other weights: {stale}"
+
+
+def test_no_kept_run_tells_a_path_of_a_machine() -> None:
+    told = [path for run in FOLDERS for path in run.iterdir() if path.suffix in (".json", ".yaml", ".csv")]
+    assert len(told) >= 4 * len(FOLDERS)
+    assert not [path for path in told if re.search(r"[\"' ]/\w", path.read_text())]
 
 
 def stale_weights(weights: dict[str, str]) -> list[str]:

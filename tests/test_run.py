@@ -460,6 +460,8 @@ def test_select_gives_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
     assert again.stdout.splitlines() == [str(folder.relative_to(tmp_path))]
     assert numbers(folder / "curve.csv") == numbers(tmp_path / "direct/curve.csv")
     spent = {run: json.loads((run / "run.json").read_text())["spent"] for run in (folder, tmp_path / "direct")}
+    facts = json.loads((folder / "run.json").read_text())["facts"]
+    assert facts["candidates read again from"] == "../first"
     assert spent[folder]["nfe_search"] == 0 and 0 < spent[folder]["nfe"] < spent[tmp_path / "direct"]["nfe_final"]
     names, *rows = csv.reader((tmp_path / "direct/figures/cross_verifier.csv").read_text().splitlines())
     assert names == ["selected by", "judged by brightness", "judged by likelihood"]

@@ -4,6 +4,7 @@ import logging
 import shlex
 from pathlib import Path
 
+from noise_search.cli.main import USAGE
 from noise_search.configuration.compose import composed
 from noise_search.errors import Refused
 from noise_search.report.capture_page import page, write
@@ -36,7 +37,7 @@ def command(arguments: list[str]) -> int:
         else:
             overrides.append(word)
     if not options["into"] or not options["candidates"].isdigit():
-        raise Refused("usage: noise-search calibrate [overrides] [candidates=16] [drafts='steps; early'] into=FOLDER")
+        raise Refused(f"usage: {USAGE['calibrate']}")
     base = [*(word for word in overrides if not word.startswith("images=")), "logger=none"]
     images = [word for word in overrides if word.startswith("images=")] or ["images=100"]
     into, drafts = Path(options["into"]), {}

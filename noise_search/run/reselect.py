@@ -7,6 +7,7 @@ and only those new winners are rendered that RUN had not rendered.
 """
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def reselect(
         config["budget"] = config["budget"] | {"points": points, "nfe": None}
     folder = into or source.parent / f"{source.name}-select-{name}"
     run = describe(config, choices | {"verifier": name})
-    parts = dataclasses.replace(assemble(run), source=str(source))
+    parts = dataclasses.replace(assemble(run), source=os.path.relpath(source, folder))
     refuse_other_settings(source, {"weights": parts.weights})
     identity = identity_of_parts(parts) | {"source": {"run": source.name}}
     folder.mkdir(parents=True, exist_ok=True)
